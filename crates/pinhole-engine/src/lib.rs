@@ -1,0 +1,2 @@
+//! pinhole-engine
+#![forbid(unsafe_code)]

@@ -1,0 +1,28 @@
+//! The helper contract.
+//!
+//! A **helper** reads the control connection of one protocol and announces the connections that its two ends agree on. It knows
+//! nothing of tables, rules or sockets: what it may know of its conn (the *master*) is handed to it, what it wants is put into a list
+//! of [`Action`]s, and its host (pinhole's engine, the kernel assistant, a sandbox) checks and carries them out.
+//!
+//! ```text
+//! segments ─► Reader ─► Stream (in order, once) ─► Session::read(bytes) ─► Context ─► Vec<Action> ─► host
+//! ```
+//!
+//! * [`Helper`] is the protocol: a static description and a factory. [`Session`] is one conn being read.
+//! * [`Reader`] owns a session and one [`Stream`] a direction; it is what a host drives.
+//! * [`Expect`] describes an expected conn; [`Span`] the bytes that announced it.
+#![forbid(unsafe_code)]
+
+pub mod action;
+pub mod expect;
+pub mod reader;
+pub mod session;
+pub mod spec;
+pub mod stream;
+
+pub use action::{Action, Condition, Field, Handle, Refusal, Span};
+pub use expect::{AddressMatch, Expect, GroupRule, Lifetime, PortMatch};
+pub use reader::{Pickup, Reader};
+pub use session::{BlindReason, Context, Helper, Master, Policy, Progress, Session};
+pub use spec::{Class, Registry, Spec};
+pub use stream::Stream;

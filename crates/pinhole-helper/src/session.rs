@@ -1,0 +1,211 @@
+//! Helper and session: the two traits that a protocol implements.
+
+use crate::{Action, Condition, Expect, Field, Handle, Refusal, Span, Spec};
+use pinhole_wire::{Direction, IpVersion, Protocol, Time};
+use std::fmt;
+use std::net::SocketAddr;
+
+/// A protocol's helper: its description, and a factory of sessions.
+pub trait Helper: Send + Sync {
+    /// The static description.
+    fn spec(&self) -> &'static Spec;
+    /// Starts reading one conn.
+    fn attach(&self, master: &Master, policy: &Policy) -> Box<dyn Session>;
+}
+
+/// One control conn being read.
+pub trait Session: Send {
+    /// Reads `bytes`. Streams: the bytes not yet consumed, in order, from the position after the last consumed one; a session
+    /// consumes whole messages and leaves the rest. Datagrams: one whole datagram.
+    fn read(&mut self, cx: &mut Context<'_>, from: Direction, bytes: &[u8]) -> Progress;
+
+    /// Largest message that the session wants to wait for, in bytes a direction. More unread bytes than this make it
+    /// [`BlindReason::MessageTooLong`].
+    fn longest_message(&self) -> usize {
+        8 * 1024
+    }
+}
+
+/// What a read came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// This many bytes are done with. Less than all: the rest will be shown again with what follows it.
+    Consumed(usize),
+    /// The session will not read this conn any more, and why. Existing expectations stay.
+    Blind(BlindReason),
+    /// The protocol is over; nothing more to read.
+    Done,
+}
+
+/// Why a session stopped reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BlindReason {
+    /// The opening bytes are not this protocol.
+    NotThisProtocol,
+    /// The conn is encrypted and will stay so.
+    Encrypted,
+    /// The conn was picked up in mid-stream and the pick-up policy is strict.
+    MidStream,
+    /// Bytes are missing from the stream and will not come again.
+    Gap,
+    /// Two copies of the same bytes differ.
+    Conflict,
+    /// A message exceeds the longest that is waited for.
+    MessageTooLong,
+    /// Out-of-order data exceeds the buffer.
+    BufferFull,
+    /// Too many errors in this session.
+    TooManyErrors,
+}
+
+impl BlindReason {
+    /// A short stable name, for machine-readable output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotThisProtocol => "not-this-protocol",
+            Self::Encrypted => "encrypted",
+            Self::MidStream => "mid-stream",
+            Self::Gap => "gap",
+            Self::Conflict => "conflicting-overlap",
+            Self::MessageTooLong => "message-too-long",
+            Self::BufferFull => "buffer-full",
+            Self::TooManyErrors => "too-many-errors",
+        }
+    }
+}
+
+impl fmt::Display for BlindReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotThisProtocol => "the connection does not open with this protocol",
+            Self::Encrypted => "the connection is encrypted",
+            Self::MidStream => "the connection was picked up in mid-stream (see --pickup)",
+            Self::Gap => "bytes of the stream are missing",
+            Self::Conflict => "the same stream bytes were sent twice with different content",
+            Self::MessageTooLong => "a message is longer than the limit",
+            Self::BufferFull => "too much out-of-order data",
+            Self::TooManyErrors => "too many protocol errors",
+        })
+    }
+}
+
+/// What a session may know of its conn.
+#[derive(Clone, Copy, Debug)]
+pub struct Master {
+    /// IP version of both tuples.
+    pub version: IpVersion,
+    /// Layer-4 protocol of the control conn.
+    pub protocol: Protocol,
+    /// Source and destination of the original direction.
+    pub original: (SocketAddr, SocketAddr),
+    /// Source and destination of the reply direction (differs from the original's inverse under NAT).
+    pub reply: (SocketAddr, SocketAddr),
+}
+
+impl Master {
+    /// The sender of packets of this direction, as it calls itself.
+    pub fn sender(&self, from: Direction) -> SocketAddr {
+        match from {
+            Direction::Original => self.original.0,
+            Direction::Reply => self.reply.0,
+        }
+    }
+
+    /// The sender of this direction as the other side knows it (differs from [`Self::sender`] under NAT).
+    pub fn sender_seen_by_peer(&self, from: Direction) -> SocketAddr {
+        match from {
+            Direction::Original => self.reply.1,
+            Direction::Reply => self.original.1,
+        }
+    }
+
+    /// The other end, as the sender of this direction sees it.
+    pub fn peer(&self, from: Direction) -> SocketAddr {
+        match from {
+            Direction::Original => self.original.1,
+            Direction::Reply => self.reply.1,
+        }
+    }
+}
+
+/// What the operator allows a helper to open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Lowest port that may be announced (1024 by default).
+    pub lowest_port: u16,
+    /// Addresses other than the sender's own may be announced (FXP and the like). Dangerous.
+    pub third_party: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { lowest_port: 1024, third_party: false }
+    }
+}
+
+/// What a session is given with the bytes, and where it puts its requests.
+pub struct Context<'a> {
+    /// The conn being read.
+    pub master: &'a Master,
+    /// What may be opened.
+    pub policy: &'a Policy,
+    /// Arrival time of the packet that completed these bytes.
+    pub now: Time,
+    /// Offset of `bytes[0]` in its stream; zero for datagrams.
+    offset: u64,
+    actions: &'a mut Vec<Action>,
+    next_handle: &'a mut u32,
+}
+
+impl<'a> Context<'a> {
+    /// A context for one read; `offset` is the stream offset of the first byte.
+    pub fn new(
+        master: &'a Master,
+        policy: &'a Policy,
+        now: Time,
+        offset: u64,
+        actions: &'a mut Vec<Action>,
+        next_handle: &'a mut u32,
+    ) -> Self {
+        Self { master, policy, now, offset, actions, next_handle }
+    }
+
+    /// The span of `bytes[start..end]` of this read.
+    pub fn span(&self, start: usize, end: usize) -> Span {
+        Span { start: self.offset + start as u64, end: self.offset + end as u64 }
+    }
+
+    /// Asks for an expectation.
+    pub fn expect(&mut self, expect: Expect) -> Handle {
+        let handle = Handle(*self.next_handle);
+        *self.next_handle = self.next_handle.wrapping_add(1);
+        self.actions.push(Action::Expect(handle, expect));
+        handle
+    }
+
+    /// Lets an inactive expectation match.
+    pub fn activate(&mut self, handle: Handle) {
+        self.actions.push(Action::Activate(handle));
+    }
+
+    /// Removes an expectation.
+    pub fn cancel(&mut self, handle: Handle) {
+        self.actions.push(Action::Cancel(handle));
+    }
+
+    /// Tells the NAT half where a field of an expectation stands.
+    pub fn locate(&mut self, handle: Handle, span: Span, field: Field) {
+        self.actions.push(Action::Locate(handle, span, field));
+    }
+
+    /// Records that an announcement is not honoured.
+    pub fn refuse(&mut self, why: Refusal, span: Span) {
+        self.actions.push(Action::Refuse(why, span));
+    }
+
+    /// Records that the session can, or cannot, read what passes.
+    pub fn condition(&mut self, condition: Condition) {
+        self.actions.push(Action::Condition(condition));
+    }
+}

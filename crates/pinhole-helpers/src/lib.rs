@@ -1,0 +1,2 @@
+//! pinhole-helpers
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! pinhole-io
+#![forbid(unsafe_code)]

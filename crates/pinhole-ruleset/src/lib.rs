@@ -1,0 +1,2 @@
+//! pinhole-ruleset
+#![forbid(unsafe_code)]

@@ -1,0 +1,20 @@
+//! Packet headers as borrowed bytes.
+//!
+//! Everything here reads `&[u8]` (or edits `&mut [u8]`) and returns offsets and decoded fields; nothing allocates,
+//! nothing does I/O, nothing panics on any input.
+//!
+//! * [`link`]: from a captured frame to the start of its IP datagram (Ethernet, VLAN, cooked, …).
+//! * [`packet`]: from an IP datagram to a [`Packet`]: where every header lies, and the fields that tracking needs.
+//! * [`checksum`]: the Internet checksum: verify, compute, update incrementally (RFC 1071, RFC 1624).
+#![forbid(unsafe_code)]
+
+pub mod checksum;
+pub mod link;
+pub mod packet;
+pub mod transport;
+mod types;
+
+pub use link::LinkType;
+pub use packet::{Fragment, Packet, ParseError};
+pub use transport::{Dccp, Gre, Icmp, Sctp, Tcp, TcpFlags, Transport, Udp};
+pub use types::{Address, Direction, IpVersion, Protocol, Time};

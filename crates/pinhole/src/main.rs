@@ -1,0 +1,3 @@
+//! pinhole
+#![forbid(unsafe_code)]
+fn main() {}
