@@ -4,7 +4,7 @@
 //! no table and no clock, except that a timeout in seconds comes out.
 
 use crate::{Status, Timeouts};
-use pinhole_wire::{Direction, Packet};
+use pinhole_wire::{Direction, Packet, Time};
 use std::fmt;
 
 /// Switches that change how packets are judged (netfilter's sysctls).
@@ -48,6 +48,8 @@ pub struct View<'a> {
     pub packet: &'a Packet,
     /// The frame's bytes (options and chunks are read from here).
     pub bytes: &'a [u8],
+    /// When the packet was seen (UDP becomes a stream two seconds after its first packet).
+    pub now: Time,
 }
 
 /// Judgement of a later packet of a conn.
