@@ -14,7 +14,8 @@ pub mod packet;
 pub mod transport;
 mod types;
 
-pub use link::LinkType;
+pub use checksum::Checksum;
+pub use link::{LinkError, LinkType, Network, NetworkKind};
 pub use packet::{Fragment, Packet, ParseError};
-pub use transport::{Dccp, Gre, Icmp, Sctp, Tcp, TcpFlags, Transport, Udp};
+pub use transport::{Dccp, Gre, Icmp, Sctp, Tcp, TcpFlags, TcpOption, TcpOptions, Transport, Udp};
 pub use types::{Address, Direction, IpVersion, Protocol, Time};

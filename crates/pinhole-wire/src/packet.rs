@@ -1,6 +1,20 @@
 //! From an IP datagram to a [`Packet`]: one pass, every length checked, no allocation.
+//!
+//! [`Packet::parse`] is for packets on the wire and refuses what contradicts itself; [`Packet::parse_quoted`] is for the
+//! packet inside an ICMP error, of which only the first bytes need be there. A third entry, [`Packet::parse_network`], reads
+//! the IP layer alone, for rules that must still see a packet whose transport header is bad.
 
+mod ipv4;
+mod ipv6;
+#[cfg(test)]
+mod tests;
+
+use crate::transport::{Scope, decode};
 use crate::{Address, IpVersion, Protocol, Transport};
+
+pub use ipv4::ipv4_header_checksum_ok;
+pub(crate) use ipv6::has_segments_left;
+pub use ipv6::{EXTENSION_LIMIT, is_extension_header};
 
 /// One IP datagram inside a frame: where its headers lie and what tracking needs of them.
 ///
@@ -10,7 +24,8 @@ use crate::{Address, IpVersion, Protocol, Transport};
 pub struct Packet {
     /// IPv4 or IPv6.
     pub version: IpVersion,
-    /// The upper-layer protocol (IPv6: after all extension headers).
+    /// The upper-layer protocol (IPv6: after all extension headers). In a fragment whose header chain ends beyond it, the
+    /// protocol or extension header that would come next.
     pub protocol: Protocol,
     /// Source address.
     pub source: Address,
@@ -49,17 +64,24 @@ pub struct Fragment {
     pub header: u32,
 }
 
+impl Fragment {
+    /// An IPv6 datagram with a fragment header that is nevertheless whole (RFC 6946).
+    pub const fn is_atomic(&self) -> bool {
+        self.offset == 0 && !self.more
+    }
+}
+
 /// Why bytes are not a datagram that can be tracked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseError {
-    /// Fewer bytes than the fixed IP header.
+    /// Fewer bytes than the IP header.
     #[error("IP header is cut short")]
     HeaderCut,
     /// The version nibble is neither 4 nor 6.
     #[error("IP version is neither 4 nor 6")]
     Version,
-    /// IPv4 header length below 20 bytes or beyond the datagram.
+    /// IPv4 header length below 20 bytes.
     #[error("bad IPv4 header length")]
     HeaderLength,
     /// IPv4 total length below the header length.
@@ -80,4 +102,148 @@ pub enum ParseError {
     /// The upper-layer header contradicts itself (TCP data offset, UDP length, …).
     #[error("bad transport header")]
     Transport,
+}
+
+impl Packet {
+    /// Reads the datagram that starts at offset `network` of `bytes`.
+    ///
+    /// Bytes after the datagram's own length (Ethernet padding) are ignored; bytes that its length claims and `bytes` lacks are
+    /// counted in [`missing`](Self::missing). An IPv4 total length of zero, as captures of segmentation offload show it, stands
+    /// for all bytes that are present. Neither the IPv4 header checksum ([`ipv4_header_checksum_ok`]) nor that of the transport
+    /// ([`crate::checksum::verify_transport`]) is looked at.
+    ///
+    /// # Errors
+    /// When a header is cut or contradicts itself. The first fragment of a datagram is not held to its transport header, which
+    /// is checked after reassembly.
+    #[inline]
+    pub fn parse(bytes: &[u8], network: u32) -> Result<Self, ParseError> {
+        let mut packet = Self::parse_network(bytes, network)?;
+        let scope = match packet.fragment {
+            None => Scope::Whole,
+            Some(fragment) if fragment.is_atomic() => Scope::Whole,
+            Some(fragment) if fragment.offset == 0 => Scope::FirstFragment,
+            Some(_) => return Ok(packet),
+        };
+        match packet.decode_transport(bytes, scope) {
+            Err(_) if scope == Scope::FirstFragment => Ok(packet),
+            Err(error) => Err(error),
+            Ok(()) => Ok(packet),
+        }
+    }
+
+    /// Reads the packet that an ICMP error quotes, which starts at offset `network` of `bytes` and may be cut to the first eight
+    /// bytes of its transport header (RFC 792; RFC 1812 §4.3.2.3).
+    ///
+    /// `bytes` must end where the ICMP message does; [`quoted`](Self::quoted) sees to that. Ports, identifiers and, for TCP, the
+    /// sequence number are right; fields beyond the quotation are zero. Lengths are not held against the bytes.
+    ///
+    /// # Errors
+    /// When the IP header is bad or cut, or less than the ports or identifiers follows it.
+    pub fn parse_quoted(bytes: &[u8], network: u32) -> Result<Self, ParseError> {
+        let mut packet = Self::parse_network(bytes, network)?;
+        if packet.fragment.is_none_or(|fragment| fragment.offset == 0) {
+            packet.decode_transport(bytes, Scope::Quoted)?;
+        }
+        Ok(packet)
+    }
+
+    /// Reads the IP layer only: [`transport`](Self::transport) is [`Transport::Other`] whatever the protocol.
+    ///
+    /// # Errors
+    /// When the IP header or an extension header is bad.
+    #[inline]
+    pub fn parse_network(bytes: &[u8], network: u32) -> Result<Self, ParseError> {
+        let frame = bytes.get(..u32::MAX as usize).unwrap_or(bytes);
+        let datagram = frame.get(network as usize..).ok_or(ParseError::HeaderCut)?;
+        match datagram.first().map(|first| first >> 4) {
+            Some(4) => ipv4::parse(datagram, network),
+            Some(6) => ipv6::parse(datagram, network),
+            Some(_) => Err(ParseError::Version),
+            None => Err(ParseError::HeaderCut),
+        }
+    }
+
+    #[inline]
+    fn decode_transport(&mut self, bytes: &[u8], scope: Scope) -> Result<(), ParseError> {
+        let (transport, header) = decode(self.protocol, self.transport_bytes(bytes), self.missing, scope)?;
+        self.transport = transport;
+        self.payload = self.transport_offset + header;
+        Ok(())
+    }
+
+    /// The upper-layer header and what follows it, as far as present. `bytes` is what was parsed; other bytes give an empty or
+    /// meaningless slice.
+    #[inline]
+    pub fn transport_bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.get(self.transport_offset as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// The upper-layer payload, as far as present; for UDP no further than the UDP length says.
+    #[inline]
+    pub fn payload_bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let mut end = self.end;
+        if let Transport::Udp(udp) = &self.transport
+            && self.protocol == Protocol::UDP
+        {
+            end = end.min(self.transport_offset.saturating_add(u32::from(udp.length)));
+        }
+        bytes.get(self.payload as usize..end as usize).unwrap_or_default()
+    }
+
+    /// The IP datagram from its first header byte to its last byte present: link header and padding left off.
+    #[inline]
+    pub fn datagram_bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.get(self.network as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// Length of the IP datagram in bytes as it claims it, headers and bytes missing from the capture included. What accounting
+    /// counts.
+    #[inline]
+    pub const fn datagram_length(&self) -> u32 {
+        (self.end - self.network).saturating_add(self.missing)
+    }
+
+    /// Length of the upper-layer header and payload in bytes as the datagram claims it.
+    #[inline]
+    pub const fn transport_length(&self) -> u32 {
+        (self.end - self.transport_offset).saturating_add(self.missing)
+    }
+
+    /// Source port, for protocols that have ports.
+    #[inline]
+    pub const fn source_port(&self) -> Option<u16> {
+        match &self.transport {
+            Transport::Tcp(tcp) => Some(tcp.source_port),
+            Transport::Udp(udp) => Some(udp.source_port),
+            Transport::Sctp(sctp) => Some(sctp.source_port),
+            Transport::Dccp(dccp) => Some(dccp.source_port),
+            Transport::Icmp(_) | Transport::Gre(_) | Transport::Other => None,
+        }
+    }
+
+    /// Destination port, for protocols that have ports.
+    #[inline]
+    pub const fn destination_port(&self) -> Option<u16> {
+        match &self.transport {
+            Transport::Tcp(tcp) => Some(tcp.destination_port),
+            Transport::Udp(udp) => Some(udp.destination_port),
+            Transport::Sctp(sctp) => Some(sctp.destination_port),
+            Transport::Dccp(dccp) => Some(dccp.destination_port),
+            Transport::Icmp(_) | Transport::Gre(_) | Transport::Other => None,
+        }
+    }
+
+    /// If this is an ICMP(v6) error, the packet that it quotes, with offsets in the same `bytes`.
+    ///
+    /// # Errors
+    /// As [`parse_quoted`](Self::parse_quoted), when what is quoted cannot be read.
+    pub fn quoted(&self, bytes: &[u8]) -> Option<Result<Self, ParseError>> {
+        match &self.transport {
+            Transport::Icmp(icmp) if icmp.is_error(self.version) => {
+                let message = bytes.get(..self.end as usize).unwrap_or(bytes);
+                Some(Self::parse_quoted(message, self.payload))
+            }
+            _ => None,
+        }
+    }
 }

@@ -1,6 +1,16 @@
 //! Upper-layer headers: the decoded fixed part; options and chunks are read on demand from the frame's bytes.
 
+mod decode;
+mod options;
+#[cfg(test)]
+mod tests;
+
 use bitflags::bitflags;
+
+use crate::{IpVersion, Packet};
+
+pub(crate) use decode::{Scope, decode, gre_has_checksum};
+pub use options::{TcpOption, TcpOptions};
 
 /// The upper-layer header of a packet.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +80,17 @@ pub struct Tcp {
     pub payload_length: u32,
 }
 
+impl Tcp {
+    /// The options of this header, as far as present, in the `bytes` that `packet` was parsed from.
+    #[inline]
+    pub fn options<'a>(&self, bytes: &'a [u8], packet: &Packet) -> TcpOptions<'a> {
+        const FIXED_HEADER: usize = 20;
+        let header = packet.transport_bytes(bytes);
+        let end = usize::from(self.header_length).min(header.len());
+        TcpOptions::new(header.get(FIXED_HEADER..end).unwrap_or_default())
+    }
+}
+
 /// UDP (RFC 768) or UDP-Lite (RFC 3828) header.
 #[derive(Clone, Copy, Debug)]
 pub struct Udp {
@@ -94,6 +115,19 @@ pub struct Icmp {
     pub checksum: u16,
     /// Identifier of queries (bytes 4 and 5 of the header).
     pub identifier: u16,
+}
+
+impl Icmp {
+    /// Whether the message is an error, or an IPv4 redirect or source quench, and so quotes the packet it is about.
+    #[inline]
+    pub const fn is_error(&self, version: IpVersion) -> bool {
+        match version {
+            // Destination unreachable, source quench, redirect, time exceeded, parameter problem (RFC 792).
+            IpVersion::V4 => matches!(self.kind, 3 | 4 | 5 | 11 | 12),
+            // RFC 4443 §2.1: error messages have a zero in the high-order bit of their type.
+            IpVersion::V6 => self.kind < 128,
+        }
+    }
 }
 
 /// SCTP common header (RFC 9260 §3.1).
@@ -131,4 +165,6 @@ pub struct Gre {
     pub key: Option<u32>,
     /// Version 1: the call id of the receiver.
     pub call_id: u16,
+    /// EtherType of what is carried; 0x880b for version 1.
+    pub protocol_type: u16,
 }
