@@ -3,9 +3,18 @@
 //! Each protocol is a small `Copy` state and two functions: `open` judges the first packet of a conn, `update` a later one. They see
 //! no table and no clock, except that a timeout in seconds comes out.
 
+mod icmp;
+mod invalid;
+pub mod tcp;
+mod udp;
+
+pub use invalid::Invalid;
+pub use tcp::Tcp;
+pub use udp::Udp;
+
+use crate::timeouts::Timeout;
 use crate::{Status, Timeouts};
-use pinhole_wire::{Direction, Packet, Time};
-use std::fmt;
+use pinhole_wire::{Direction, Packet, Protocol, Time, Transport};
 
 /// Switches that change how packets are judged (netfilter's sysctls).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +43,39 @@ impl Default for L4Settings {
     }
 }
 
-/// Layer-4 state of a conn. At most 64 bytes.
+/// Layer-4 state of a conn. At most 56 bytes.
 #[derive(Clone, Copy, Debug)]
 pub enum L4 {
     /// Protocols without a state machine.
     Generic,
+    /// TCP.
+    Tcp(Tcp),
+    /// UDP.
+    Udp(Udp),
+    /// UDP-Lite.
+    Udplite,
+    /// Queries of ICMP or ICMPv6.
+    Icmp,
+}
+
+const _: () = assert!(size_of::<L4>() <= 56);
+
+impl L4 {
+    /// The name that `conntrack` prints for the conn's state, if its protocol has states.
+    pub const fn state_name(&self) -> Option<&'static str> {
+        match self {
+            Self::Tcp(tcp) => Some(tcp.state().name()),
+            Self::Generic | Self::Udp(_) | Self::Udplite | Self::Icmp => None,
+        }
+    }
+
+    /// Whether the conn is at its end or has little to lose: it may be dropped early although it is assured.
+    pub const fn may_drop_early(&self) -> bool {
+        match self {
+            Self::Tcp(tcp) => tcp.state().is_closing(),
+            Self::Generic | Self::Udp(_) | Self::Udplite | Self::Icmp => false,
+        }
+    }
 }
 
 /// A packet as the state machines see it.
@@ -64,9 +101,16 @@ pub enum Step {
         /// Its protocol state changed (an UPDATE event).
         changed: bool,
     },
-    /// It does not fit the conn's state; the conn is left as it was.
+    /// It does not fit the conn's state: no status, timeout or counter changes.
     Invalid(Invalid),
-    /// It belongs to no state, but passes without changing anything (netfilter's "ignored" packets).
+    /// As `Invalid`, but the conn seems to be over at both ends: if it has 120 s or more to live, it now has at most `timeout` seconds.
+    InvalidClose {
+        /// Why it is invalid.
+        reason: Invalid,
+        /// Seconds.
+        timeout: u32,
+    },
+    /// It belongs to the conn (and counts as an answer), but neither timeout nor counters change (netfilter's "ignored" packets).
     Ignore,
     /// The conn is over and this packet opens a new one on the same tuple: remove the old, then track again.
     Reopen,
@@ -74,41 +118,53 @@ pub enum Step {
     Kill,
 }
 
-/// Why a packet is invalid. Shown by `explain`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Invalid {
-    /// Headers cannot be parsed.
-    Malformed,
-    /// Checksum is wrong.
-    Checksum,
-}
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => "malformed header",
-            Self::Checksum => "wrong checksum",
-        })
-    }
-}
-
-/// Judges the first packet of a conn.
+/// Judges the first packet of a conn. [`update`] is to judge it, too.
 ///
 /// # Errors
 /// The packet cannot open a conn.
-pub fn open(_view: View<'_>, _settings: &L4Settings) -> Result<L4, Invalid> {
-    Ok(L4::Generic)
+pub fn open(view: View<'_>, settings: &L4Settings) -> Result<L4, Invalid> {
+    let protocol = view.packet.protocol;
+    match &view.packet.transport {
+        Transport::Tcp(header) => Tcp::open(header, view, settings).map(L4::Tcp),
+        Transport::Udp(_) if protocol == Protocol::UDPLITE => Ok(L4::Udplite),
+        Transport::Udp(_) => Ok(L4::Udp(Udp::open(view.now))),
+        Transport::Icmp(header) => icmp::open(header, protocol).map(|()| L4::Icmp),
+        _ => Ok(L4::Generic),
+    }
 }
 
-/// Judges a packet of an existing conn (also the very first one, right after [`open`], as netfilter does).
+/// Judges a packet of an existing conn, and the very first one right after [`open`], as netfilter does.
+///
+/// `status` is the conn's from *before* this packet: [`Status::SEEN_REPLY`] is not yet set when the first answer is judged.
 pub fn update(
-    _state: &mut L4,
-    _view: View<'_>,
-    _direction: Direction,
-    _status: Status,
-    _settings: &L4Settings,
+    state: &mut L4,
+    view: View<'_>,
+    direction: Direction,
+    status: Status,
+    settings: &L4Settings,
     timeouts: &Timeouts,
 ) -> Step {
-    Step::Accept { timeout: timeouts.generic, assure: false, changed: false }
+    match (state, &view.packet.transport) {
+        (L4::Tcp(tcp), Transport::Tcp(header)) => {
+            tcp.update(header, view, direction, status, settings, timeouts)
+        }
+        (L4::Udp(udp), _) => udp.update(view.now, status, timeouts),
+        (L4::Udplite, _) => udp::update_lite(status, timeouts),
+        (L4::Icmp, _) => icmp::update(view.packet.protocol, timeouts),
+        (L4::Generic, _) => {
+            Step::Accept { timeout: timeouts[Timeout::Generic], assure: false, changed: false }
+        }
+        // The tuple holds the protocol, so a conn never meets another one's packets; only a header that was not parsed gets here.
+        (L4::Tcp(_), _) => Step::Invalid(Invalid::Truncated),
+    }
+}
+
+/// Protocols that know unanswered and answered conns, and nothing else.
+fn update_replied(unreplied: Timeout, replied: Timeout, status: Status, timeouts: &Timeouts) -> Step {
+    let answered = status.contains(Status::SEEN_REPLY);
+    Step::Accept {
+        timeout: timeouts[if answered { replied } else { unreplied }],
+        assure: answered && !status.contains(Status::ASSURED),
+        changed: false,
+    }
 }

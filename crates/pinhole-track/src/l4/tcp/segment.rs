@@ -1,0 +1,48 @@
+//! One TCP segment, reduced to what tracking needs.
+
+use super::states::TcpKind;
+use crate::l4::{Invalid, View};
+use pinhole_wire::{Tcp as Header, TcpFlags};
+
+/// A segment with legal flags.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment<'a> {
+    pub(super) kind: TcpKind,
+    pub(super) sequence: u32,
+    /// Sequence number after the last one that this segment occupies (SYN and FIN occupy one each).
+    pub(super) end: u32,
+    pub(super) acknowledgement: u32,
+    /// Unscaled.
+    pub(super) window: u16,
+    pub(super) has_ack: bool,
+    pub(super) options: &'a [u8],
+}
+
+impl<'a> Segment<'a> {
+    pub(super) fn of(header: &Header, view: &View<'a>) -> Result<Self, Invalid> {
+        let kind = TcpKind::of(header.flags).ok_or(Invalid::TcpFlags)?;
+        let occupied = header.payload_length
+            + u32::from(header.flags.contains(TcpFlags::SYN))
+            + u32::from(header.flags.contains(TcpFlags::FIN));
+        Ok(Self {
+            kind,
+            sequence: header.sequence,
+            end: header.sequence.wrapping_add(occupied),
+            acknowledgement: header.acknowledgement,
+            window: header.window,
+            has_ack: header.flags.contains(TcpFlags::ACK),
+            options: options(header, view),
+        })
+    }
+
+    pub(super) fn is_syn(&self) -> bool {
+        matches!(self.kind, TcpKind::Syn | TcpKind::SynAck)
+    }
+}
+
+/// The header's options, as far as they are in the frame.
+fn options<'a>(header: &Header, view: &View<'a>) -> &'a [u8] {
+    let start = view.packet.transport_offset as usize;
+    let end = start.saturating_add(header.header_length.into()).min(view.packet.end as usize);
+    view.bytes.get(start.saturating_add(20)..end).unwrap_or_default()
+}

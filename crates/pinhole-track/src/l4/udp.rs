@@ -1,0 +1,36 @@
+//! UDP and UDP-Lite: a conn is two ends that talk to each other; one that goes on for a while is a stream.
+
+use super::Step;
+use crate::timeouts::Timeout;
+use crate::{Status, Timeouts};
+use pinhole_wire::Time;
+
+/// An exchange that lasts longer is a stream: no question and answer, worth keeping.
+const STREAM_AFTER_SECONDS: u64 = 2;
+
+/// State of a UDP conn.
+#[derive(Clone, Copy, Debug)]
+pub struct Udp {
+    stream_after: Time,
+}
+
+impl Udp {
+    /// A conn that begins now.
+    pub const fn open(now: Time) -> Self {
+        Self { stream_after: now.plus_seconds(STREAM_AFTER_SECONDS) }
+    }
+
+    pub(super) fn update(self, now: Time, status: Status, timeouts: &Timeouts) -> Step {
+        let stream = status.contains(Status::SEEN_REPLY) && now > self.stream_after;
+        Step::Accept {
+            timeout: timeouts[if stream { Timeout::UdpReplied } else { Timeout::UdpUnreplied }],
+            assure: stream && !status.contains(Status::ASSURED),
+            changed: false,
+        }
+    }
+}
+
+/// UDP-Lite (RFC 3828) has no such delay: an answer suffices.
+pub(super) fn update_lite(status: Status, timeouts: &Timeouts) -> Step {
+    super::update_replied(Timeout::UdpliteUnreplied, Timeout::UdpliteReplied, status, timeouts)
+}
