@@ -209,6 +209,24 @@ impl Packet {
         (self.end - self.transport_offset).saturating_add(self.missing)
     }
 
+    /// Whether a first fragment holds every header of its datagram, the transport header included (RFC 7112).
+    pub fn has_all_headers(&self, bytes: &[u8]) -> bool {
+        let data = self.transport_bytes(bytes);
+        if self.version == IpVersion::V6 && is_extension_header(self.protocol) {
+            return ipv6::is_whole_extension(self.protocol, data);
+        }
+        decode(self.protocol, data, self.missing, Scope::FirstFragment).is_ok()
+    }
+
+    /// IPv6: offset in `bytes` of the next-header field that announces the fragment header, which must change when that header is
+    /// taken out.
+    pub fn fragment_announcement(&self, bytes: &[u8]) -> Option<u32> {
+        match self.version {
+            IpVersion::V4 => None,
+            IpVersion::V6 => ipv6::announcement_of_fragment(self, bytes),
+        }
+    }
+
     /// Source port, for protocols that have ports.
     #[inline]
     pub const fn source_port(&self) -> Option<u16> {

@@ -158,17 +158,52 @@ fn read_fragment(header: &[u8], at: u32) -> Result<Fragment, ParseError> {
     })
 }
 
+/// One extension header of a datagram that was parsed.
+struct Extension<'a> {
+    kind: u8,
+    /// Offset in the frame of the next-header field that announced it.
+    announced_at: u32,
+    /// Offset in the frame of the header.
+    offset: u32,
+    header: &'a [u8],
+}
+
+/// The extension headers of `packet`, in order.
+fn extensions<'a>(packet: &Packet, bytes: &'a [u8]) -> impl Iterator<Item = Extension<'a>> + use<'a> {
+    const NEXT_HEADER: u32 = 6;
+    let headers = bytes.get(packet.network as usize..packet.transport_offset as usize).unwrap_or_default();
+    let (mut kind, mut rest) = match headers.split_first_chunk::<FIXED_HEADER>() {
+        Some((fixed, rest)) => (fixed[NEXT_HEADER as usize], rest),
+        None => (NO_NEXT_HEADER, Default::default()),
+    };
+    let mut announced_at = packet.network + NEXT_HEADER;
+    let mut offset = packet.network + FIXED_HEADER as u32;
+    std::iter::from_fn(move || {
+        let (next, header, after) = split_extension(kind, rest)?;
+        let extension = Extension { kind, announced_at, offset, header };
+        (kind, rest, announced_at) = (next, after, offset);
+        offset += header.len() as u32;
+        Some(extension)
+    })
+}
+
 /// Whether the datagram still has a hop of a routing header before it (RFC 8200 §4.4): its destination address is then not the
 /// final one, which the pseudo-header is made of.
 pub(crate) fn has_segments_left(packet: &Packet, bytes: &[u8]) -> bool {
-    let headers = bytes.get(packet.network as usize..packet.transport_offset as usize).unwrap_or_default();
-    let Some((fixed, mut rest)) = headers.split_first_chunk::<FIXED_HEADER>() else { return false };
-    let mut kind = fixed[6];
-    while let Some((next, header, after)) = split_extension(kind, rest) {
-        if kind == ROUTING && header.get(3).is_some_and(|&segments_left| segments_left != 0) {
-            return true;
-        }
-        (kind, rest) = (next, after);
-    }
-    false
+    extensions(packet, bytes).any(|extension| {
+        extension.kind == ROUTING && extension.header.get(3).is_some_and(|&segments_left| segments_left != 0)
+    })
+}
+
+/// Offset of the next-header field that announces the fragment header.
+pub(super) fn announcement_of_fragment(packet: &Packet, bytes: &[u8]) -> Option<u32> {
+    let fragment = packet.fragment?;
+    extensions(packet, bytes)
+        .find(|extension| extension.offset == fragment.header)
+        .map(|extension| extension.announced_at)
+}
+
+/// Whether `data` starts with a whole extension header of this kind.
+pub(super) fn is_whole_extension(kind: Protocol, data: &[u8]) -> bool {
+    split_extension(kind.0, data).is_some()
 }
