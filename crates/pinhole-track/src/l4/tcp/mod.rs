@@ -104,7 +104,7 @@ impl Tcp {
         match segment.kind {
             TcpKind::Syn => {
                 opener.max_end = opener.end;
-                opener.set_options(options::of_syn(segment.options));
+                opener.set_options(options::of_syn(&segment.options));
             }
             TcpKind::Ack if settings.tcp_loose => {
                 // What was agreed on in the handshake is unknown: assume SACK, and do not hold anyone to his window.
@@ -274,7 +274,7 @@ impl Tcp {
         self.last.end = segment.end;
         self.last.window = segment.window;
         if segment.kind == TcpKind::Syn && direction == Direction::Original {
-            let options = options::of_syn(segment.options);
+            let options = options::of_syn(&segment.options);
             self.syn_scale = options.scale.unwrap_or(0);
             self.syn_flags = SynFlags::empty();
             self.syn_flags.set(SynFlags::SCALES, options.scale.is_some());

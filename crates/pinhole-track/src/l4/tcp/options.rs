@@ -1,13 +1,10 @@
 //! The TCP options that tracking needs: window scale (RFC 7323 §2) and selective acknowledgement (RFC 2018).
 
+use super::after;
+use pinhole_wire::{TcpOption, TcpOptions};
+
 /// Largest shift of the window scale option (RFC 7323 §2.3).
 const MAX_SCALE: u8 = 14;
-
-const END: u8 = 0;
-const NO_OPERATION: u8 = 1;
-const WINDOW_SCALE: u8 = 3;
-const SACK_PERMITTED: u8 = 4;
-const SACK: u8 = 5;
 
 /// What a SYN announces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,53 +15,29 @@ pub(super) struct SynOptions {
     pub(super) sack: bool,
 }
 
-/// Reads the options of a SYN; what follows a malformed option is not read.
-pub(super) fn of_syn(options: &[u8]) -> SynOptions {
+/// Reads the options of a SYN.
+pub(super) fn of_syn(options: &TcpOptions<'_>) -> SynOptions {
     let mut found = SynOptions::default();
-    for (kind, body) in Walk(options) {
-        match (kind, body) {
-            (WINDOW_SCALE, [scale]) => found.scale = Some((*scale).min(MAX_SCALE)),
-            (SACK_PERMITTED, []) => found.sack = true,
-            _ => {}
+    for option in options.clone() {
+        if let Some(scale) = option.window_scale() {
+            found.scale = Some(scale.min(MAX_SCALE));
         }
+        found.sack |= option.is_sack_permitted();
     }
     found
 }
 
 /// The highest of `acknowledgement` and the right edges of the first SACK option.
-pub(super) fn highest_sack(options: &[u8], acknowledgement: u32) -> u32 {
-    // The bare timestamp option, aligned as RFC 7323 appendix A advises: nearly every segment of an open conn.
-    if let [NO_OPERATION, NO_OPERATION, 8, 10, _, _, _, _, _, _, _, _] = options {
+pub(super) fn highest_sack(options: &TcpOptions<'_>, acknowledgement: u32) -> u32 {
+    if options.only_timestamps().is_some() {
         return acknowledgement;
     }
-    let is_sack = |(kind, body): &(u8, &[u8])| *kind == SACK && !body.is_empty() && body.len() % 8 == 0;
-    let Some((_, blocks)) = Walk(options).find(is_sack) else {
+    let mut options = options.clone();
+    let whole_blocks =
+        |option: &TcpOption<'_>| option.data.len().is_multiple_of(8) && option.sack_blocks().next().is_some();
+    let Some(sack) = options.find(whole_blocks) else {
         return acknowledgement;
     };
-    blocks
-        .chunks_exact(8)
-        .filter_map(|block| block.last_chunk().copied().map(u32::from_be_bytes))
-        .fold(acknowledgement, |highest, edge| if super::after(edge, highest) { edge } else { highest })
-}
-
-/// Walks kind-length-value options; ends at the first malformed one.
-struct Walk<'a>(&'a [u8]);
-
-impl<'a> Iterator for Walk<'a> {
-    type Item = (u8, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match *self.0 {
-                [] | [END, ..] => return None,
-                [NO_OPERATION, ref rest @ ..] => self.0 = rest,
-                [kind, length, ref rest @ ..] => {
-                    let (body, rest) = rest.split_at_checked(usize::from(length).checked_sub(2)?)?;
-                    self.0 = rest;
-                    return Some((kind, body));
-                }
-                [_] => return None,
-            }
-        }
-    }
+    let later = |highest, (_, right)| if after(right, highest) { right } else { highest };
+    sack.sack_blocks().fold(acknowledgement, later)
 }

@@ -2,10 +2,10 @@
 
 use super::states::TcpKind;
 use crate::l4::{Invalid, View};
-use pinhole_wire::{Tcp as Header, TcpFlags};
+use pinhole_wire::{Tcp as Header, TcpFlags, TcpOptions};
 
 /// A segment with legal flags.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Segment<'a> {
     pub(super) kind: TcpKind,
     pub(super) sequence: u32,
@@ -15,7 +15,7 @@ pub(super) struct Segment<'a> {
     /// Unscaled.
     pub(super) window: u16,
     pub(super) has_ack: bool,
-    pub(super) options: &'a [u8],
+    pub(super) options: TcpOptions<'a>,
 }
 
 impl<'a> Segment<'a> {
@@ -31,18 +31,11 @@ impl<'a> Segment<'a> {
             acknowledgement: header.acknowledgement,
             window: header.window,
             has_ack: header.flags.contains(TcpFlags::ACK),
-            options: options(header, view),
+            options: header.options(view.bytes, view.packet),
         })
     }
 
     pub(super) fn is_syn(&self) -> bool {
         matches!(self.kind, TcpKind::Syn | TcpKind::SynAck)
     }
-}
-
-/// The header's options, as far as they are in the frame.
-fn options<'a>(header: &Header, view: &View<'a>) -> &'a [u8] {
-    let start = view.packet.transport_offset as usize;
-    let end = start.saturating_add(header.header_length.into()).min(view.packet.end as usize);
-    view.bytes.get(start.saturating_add(20)..end).unwrap_or_default()
 }

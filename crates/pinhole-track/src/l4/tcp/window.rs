@@ -111,7 +111,7 @@ fn fit(
     let mut ack = segment.acknowledgement;
     let mut sack = ack;
     if receiver.flags.contains(EndFlags::SACK) {
-        sack = options::highest_sack(segment.options, ack);
+        sack = options::highest_sack(&segment.options, ack);
     }
 
     if sender.max_window == 0 {
@@ -185,7 +185,7 @@ fn greet(segment: &Segment<'_>, direction: Direction, sender: &mut End, receiver
     sender.end = segment.end;
     sender.max_end = segment.end;
     sender.max_window = u32::from(segment.window).max(1);
-    sender.set_options(options::of_syn(segment.options));
+    sender.set_options(options::of_syn(&segment.options));
     // Scaling takes both sides' option (RFC 7323 §2.2).
     let both = sender.flags & receiver.flags;
     if direction == Direction::Reply && !both.contains(EndFlags::SCALES) {
