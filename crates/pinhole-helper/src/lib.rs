@@ -25,4 +25,4 @@ pub use expect::{AddressMatch, Expect, GroupRule, Lifetime, PortMatch};
 pub use reader::{Pickup, Reader};
 pub use session::{BlindReason, Context, Helper, Master, Policy, Progress, Session};
 pub use spec::{Class, Registry, Spec};
-pub use stream::Stream;
+pub use stream::{Readable, Stream};

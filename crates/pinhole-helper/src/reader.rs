@@ -1,7 +1,17 @@
 //! A session with its two streams: what a host drives.
+//!
+//! *Life cycle.* A reader reads until its session goes blind or is done; from then on it holds no session and no bytes, only the
+//! reason. A call for one direction reads bytes of that direction only, so every span among its actions belongs to it.
 
-use crate::{Action, BlindReason, Helper, Master, Policy, Span};
-use pinhole_wire::{Direction, Tcp, Time};
+use crate::stream::Readable;
+use crate::{
+    Action, BlindReason, Condition, Context, Helper, Master, Policy, Progress, Session, Span, Stream,
+};
+use pinhole_wire::{Direction, Tcp, TcpFlags, Time};
+use std::ops::ControlFlow;
+
+/// Most bytes quoted of one span.
+pub const MAX_QUOTE: usize = 512;
 
 /// What to do with a conn whose beginning was not seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,42 +24,222 @@ pub enum Pickup {
 }
 
 /// A session and its streams.
-pub struct Reader {}
+pub struct Reader {
+    master: Master,
+    policy: Policy,
+    pickup: Pickup,
+    status: Status,
+    condition: Condition,
+    streams: [Stream; 2],
+    next_handle: u32,
+    quotes: Vec<Quote>,
+}
+
+/// Whether there is still something to read, and with what.
+enum Status {
+    Reading(Box<dyn Session>),
+    Blind(BlindReason),
+    Done,
+}
+
+/// The bytes of a span that an action of the latest call named.
+struct Quote {
+    from: Direction,
+    span: Span,
+    bytes: Box<[u8]>,
+}
 
 impl Reader {
     /// Starts reading a conn.
-    pub fn new(_helper: &dyn Helper, _master: Master, _policy: Policy, _pickup: Pickup) -> Self {
-        Self {}
+    pub fn new(helper: &dyn Helper, master: Master, policy: Policy, pickup: Pickup) -> Self {
+        Self {
+            status: Status::Reading(helper.attach(&master, &policy)),
+            master,
+            policy,
+            pickup,
+            condition: Condition::Reading,
+            streams: Default::default(),
+            next_handle: 0,
+            quotes: Vec::new(),
+        }
     }
 
-    /// Shows one TCP segment that was accepted (in window, passed by the rules). `payload` are the bytes present; `missing` counts bytes
-    /// that the datagram claims but the capture lacks. Requests are appended to `actions`.
+    /// Shows one TCP segment that was accepted (in window, passed by the rules), with whatever flags. `payload` are the bytes present;
+    /// `missing` counts bytes that the datagram claims but the capture lacks: unless they are sent again, they are a gap. Requests are
+    /// appended to `actions`; all their spans are of direction `from`.
     pub fn segment(
         &mut self,
-        _now: Time,
-        _from: Direction,
-        _tcp: &Tcp,
-        _payload: &[u8],
-        _missing: u32,
-        _actions: &mut Vec<Action>,
+        now: Time,
+        from: Direction,
+        tcp: &Tcp,
+        payload: &[u8],
+        missing: u32,
+        actions: &mut Vec<Action>,
     ) {
+        self.quotes = Vec::new();
+        if !self.is_reading() {
+            return;
+        }
+        if tcp.flags.contains(TcpFlags::ACK) {
+            self.streams[from.opposite().index()].acknowledge(tcp.acknowledgement);
+        }
+        let syn = tcp.flags.contains(TcpFlags::SYN);
+        let first = tcp.sequence.wrapping_add(u32::from(syn));
+        if syn {
+            self.streams[from.index()].open(first);
+        } else if !payload.is_empty() && !self.pick_up(from, first) {
+            self.stop(Status::Blind(BlindReason::MidStream));
+            return;
+        }
+        if tcp.flags.contains(TcpFlags::FIN) {
+            let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).wrapping_add(missing);
+            self.streams[from.index()].finish(first.wrapping_add(length));
+        }
+        self.feed(now, from, first, payload, actions);
     }
 
     /// Shows one datagram.
-    pub fn datagram(&mut self, _now: Time, _from: Direction, _payload: &[u8], _actions: &mut Vec<Action>) {}
+    pub fn datagram(&mut self, now: Time, from: Direction, payload: &[u8], actions: &mut Vec<Action>) {
+        self.quotes = Vec::new();
+        let Status::Reading(session) = &mut self.status else { return };
+        let before = actions.len();
+        let mut context = Context::new(&self.master, &self.policy, now, 0, actions, &mut self.next_handle);
+        let progress = session.read(&mut context, from, payload);
+        self.condition = note(&mut self.quotes, self.condition, from, 0, payload, actions.get(before..));
+        match progress {
+            Progress::Consumed(_) => {}
+            Progress::Blind(reason) => self.stop(Status::Blind(reason)),
+            Progress::Done => self.stop(Status::Done),
+        }
+    }
 
-    /// The bytes of a span named by one of the actions of the latest call, for quoting (at most those still held).
-    pub fn quote(&self, _from: Direction, _span: Span) -> &[u8] {
-        &[]
+    /// The bytes of a span named by one of the actions of the latest call, for quoting: at most [`MAX_QUOTE`], none if no action
+    /// named them.
+    pub fn quote(&self, from: Direction, span: Span) -> &[u8] {
+        let holds = |q: &&Quote| q.from == from && q.span.start <= span.start && span.start <= q.span.end;
+        let Some(quote) = self.quotes.iter().find(|q| q.span == span).or(self.quotes.iter().find(holds))
+        else {
+            return &[];
+        };
+        let start = (span.start - quote.span.start) as usize;
+        let end = (span.end.saturating_sub(quote.span.start) as usize).min(quote.bytes.len());
+        quote.bytes.get(start..end).unwrap_or_default()
     }
 
     /// Why this session reads no more, if it does not.
     pub fn blind(&self) -> Option<BlindReason> {
-        None
+        match self.status {
+            Status::Blind(reason) => Some(reason),
+            Status::Reading(_) | Status::Done => None,
+        }
+    }
+
+    /// Whether the session still reads; if not, it is either [blind](Self::blind) or its protocol is over.
+    pub fn is_reading(&self) -> bool {
+        matches!(self.status, Status::Reading(_))
+    }
+
+    /// Whether what passes can be understood at present.
+    pub fn condition(&self) -> Condition {
+        self.condition
     }
 
     /// Bytes of memory held for this conn.
     pub fn memory(&self) -> usize {
-        0
+        let session = match &self.status {
+            Status::Reading(session) => size_of_val(&**session) + session.memory(),
+            Status::Blind(_) | Status::Done => 0,
+        };
+        let quotes: usize = self.quotes.iter().map(|quote| quote.bytes.len()).sum();
+        let quotes = quotes + self.quotes.capacity() * size_of::<Quote>();
+        size_of::<Self>() + session + quotes + self.streams.iter().map(Stream::memory).sum::<usize>()
+    }
+
+    /// Makes sure that a direction with payload is anchored. `false`: it may not be, or its session cannot begin in the middle.
+    fn pick_up(&mut self, from: Direction, sequence: u32) -> bool {
+        if self.streams[from.index()].is_open() {
+            return true;
+        }
+        let Status::Reading(session) = &mut self.status else { return false };
+        if self.pickup == Pickup::Strict || !session.pick_up(from) {
+            return false;
+        }
+        self.streams[from.index()].open(sequence);
+        true
+    }
+
+    /// Takes the payload into its stream and lets the session read.
+    fn feed(&mut self, now: Time, from: Direction, sequence: u32, payload: &[u8], actions: &mut Vec<Action>) {
+        let Self { master, policy, pickup, status, condition, streams, next_handle, quotes } = self;
+        let Status::Reading(session) = status else { return };
+        let longest = session.longest_message();
+        let mut stop = None;
+        let mut read = |readable: Readable<'_>| {
+            let Readable::Bytes { offset, bytes } = readable else {
+                if session.resynchronise(from) {
+                    return ControlFlow::Continue(0);
+                }
+                stop = Some(Status::Blind(BlindReason::Gap));
+                return ControlFlow::Break(());
+            };
+            let before = actions.len();
+            let mut context = Context::new(master, policy, now, offset, actions, next_handle);
+            let progress = session.read(&mut context, from, bytes);
+            *condition = note(quotes, *condition, from, offset, bytes, actions.get(before..));
+            match progress {
+                Progress::Consumed(count) if bytes.len().saturating_sub(count) <= longest => {
+                    return ControlFlow::Continue(count);
+                }
+                Progress::Consumed(_) => stop = Some(Status::Blind(BlindReason::MessageTooLong)),
+                Progress::Blind(reason) => stop = Some(Status::Blind(reason)),
+                Progress::Done => stop = Some(Status::Done),
+            }
+            ControlFlow::Break(())
+        };
+        let stream = &mut streams[from.index()];
+        let fault = stream.feed(sequence, payload, *pickup, &mut read).err();
+        if let Some(end) = stop.or(fault.map(Status::Blind)) {
+            self.stop(end);
+        }
+    }
+
+    /// Ends the reading and gives the memory back. Quotes of this call stay until the next.
+    fn stop(&mut self, end: Status) {
+        if let Status::Blind(BlindReason::Encrypted) = end {
+            self.condition = Condition::Encrypted;
+        }
+        self.status = end;
+        self.streams.iter_mut().for_each(Stream::release);
     }
 }
+
+/// Copies the bytes that new actions name, and follows the condition.
+fn note(
+    quotes: &mut Vec<Quote>,
+    mut condition: Condition,
+    from: Direction,
+    offset: u64,
+    bytes: &[u8],
+    actions: Option<&[Action]>,
+) -> Condition {
+    for action in actions.unwrap_or_default() {
+        let span = match action {
+            Action::Expect(_, expect) => expect.span,
+            Action::Refuse(_, span) => *span,
+            Action::Condition(new) => {
+                condition = *new;
+                continue;
+            }
+            Action::Activate(_) | Action::Cancel(_) | Action::Locate(..) => continue,
+        };
+        let within = |at: u64| usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let (start, end) = (within(span.start), within(span.end).min(bytes.len()));
+        if let Some(quoted) = bytes.get(start..end.min(start.saturating_add(MAX_QUOTE))) {
+            quotes.push(Quote { from, span, bytes: quoted.into() });
+        }
+    }
+    condition
+}
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,27 @@ pub trait Session: Send {
     fn longest_message(&self) -> usize {
         8 * 1024
     }
+
+    /// The conn is picked up in mid-stream: the first bytes of direction `from` that will be read are not its beginning. Called once
+    /// a direction, before its first read, and only if the operator chose [`crate::Pickup::Lenient`]. `false` if the session cannot
+    /// begin in the middle; it is [`BlindReason::MidStream`] then.
+    fn pick_up(&mut self, from: Direction) -> bool {
+        let _ = from;
+        false
+    }
+
+    /// Bytes of direction `from` are lost: the next read does not continue the last one. The session is to go on at the next message
+    /// that it can recognise, and to trust no transaction that may have lost a part. `false` if it cannot; it is
+    /// [`BlindReason::Gap`] then. Called only for [`crate::Pickup::Lenient`].
+    fn resynchronise(&mut self, from: Direction) -> bool {
+        let _ = from;
+        false
+    }
+
+    /// Bytes of memory that the session holds besides its own size.
+    fn memory(&self) -> usize {
+        0
+    }
 }
 
 /// What a read came to.

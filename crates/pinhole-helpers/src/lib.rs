@@ -1,2 +1,30 @@
-//! pinhole-helpers
+//! Protocol helpers for pinhole: one module per protocol, a cargo feature each.
+//!
+//! Every helper reads its control connection from byte 0, in order, and announces the connections that the two ends agree on; see
+//! [`pinhole_helper`] for the contract. Each directory looks the same: `mod.rs` (what it is, its description), `parse.rs` (the
+//! grammar), `session.rs` (the dialogue), `tests.rs`.
 #![forbid(unsafe_code)]
+
+mod endpoint;
+#[cfg(feature = "ftp")]
+pub mod ftp;
+#[cfg(feature = "irc")]
+pub mod irc;
+mod number;
+mod opening;
+
+#[cfg(test)]
+mod transcript;
+
+use pinhole_helper::Registry;
+
+/// All helpers that this build contains.
+pub fn registry() -> Registry {
+    #[allow(unused_mut, reason = "a build may contain no helper")]
+    let mut registry = Registry::new();
+    #[cfg(feature = "ftp")]
+    registry.add(&ftp::Ftp);
+    #[cfg(feature = "irc")]
+    {}
+    registry
+}

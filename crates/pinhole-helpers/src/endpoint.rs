@@ -1,0 +1,36 @@
+//! What every announcement must satisfy: the address is the sender's own, the port may be announced.
+
+use pinhole_helper::{Master, Policy, Refusal};
+use pinhole_wire::Direction;
+use std::net::IpAddr;
+
+/// Whether the sender of direction `from` may announce this address, and under which address its peer reaches it (another one than
+/// announced only under NAT).
+pub(crate) fn admit_address(
+    announced: IpAddr,
+    from: Direction,
+    master: &Master,
+    policy: &Policy,
+) -> Result<IpAddr, Refusal> {
+    let own = master.sender(from).ip();
+    let seen = master.sender_seen_by_peer(from).ip();
+    // An IPv4-mapped address is neither: its user would be reached over the other IP version.
+    let mapped = matches!(announced, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+    if mapped || announced.is_ipv4() != own.is_ipv4() {
+        return Err(Refusal::AddressFamily);
+    }
+    if announced == own || announced == seen {
+        return Ok(seen);
+    }
+    let host = !announced.is_unspecified() && !announced.is_multicast() && !announced.is_loopback();
+    if policy.third_party && host { Ok(announced) } else { Err(Refusal::ForeignAddress) }
+}
+
+/// Whether a port may be announced.
+pub(crate) fn admit_port(port: u16, policy: &Policy) -> Result<(), Refusal> {
+    match port {
+        0 => Err(Refusal::PortZero),
+        _ if port < policy.lowest_port => Err(Refusal::PrivilegedPort),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,448 @@
+//! The dialogue: which side is the client, which commands await an answer, which directions are encrypted.
+
+use super::parse::{self, Announced, LINE_LIMIT, Line};
+use crate::endpoint::{admit_address, admit_port};
+use crate::opening::{TLS_RECORD_TYPES, foreign_byte, foreign_line};
+use pinhole_helper::{
+    AddressMatch, BlindReason, Condition, Context, Expect, Handle, Lifetime, PortMatch, Progress, Refusal,
+    Session, Span,
+};
+use pinhole_wire::{Direction, Protocol};
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Most commands of interest (and runs of others between them) that may be unanswered at a time.
+pub const OUTSTANDING_LIMIT: usize = 32;
+/// Client lines that are no commands, after which the session gives up.
+const ERROR_LIMIT: u8 = 32;
+/// Longest TLS record: 2^14 bytes and what protection may add (RFC 5246 §6.2.3).
+const TLS_RECORD_LIMIT: u16 = (1 << 14) + 2048;
+
+/// One FTP control conn.
+#[derive(Debug)]
+pub(super) struct FtpSession {
+    /// Direction of the commands; `None` until a picked-up conn has shown it.
+    client: Option<Direction>,
+    sides: [Side; 2],
+    outstanding: VecDeque<Command>,
+    /// Code of the multi-line reply that is under way.
+    multi_line: Option<u16>,
+    /// `EPSV ALL` was sent (RFC 2428 §4).
+    extended_only: bool,
+    errors: u8,
+}
+
+/// Reading state of one direction.
+#[derive(Clone, Copy, Debug, Default)]
+struct Side {
+    mode: Mode,
+    /// A line of this side was recognised.
+    opened: bool,
+    /// The first line may be the end of one whose beginning was not seen.
+    mid_line: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Mode {
+    #[default]
+    Text,
+    /// The rest of a line that is not understood.
+    Skip,
+    /// TLS records: bytes left of the current one, and whether there was one at all.
+    Tls { left: u16, begun: bool },
+}
+
+/// A command, or a run of commands, that awaits its final reply.
+#[derive(Clone, Copy, Debug)]
+enum Command {
+    /// So many commands of no interest.
+    Others(u32),
+    /// PORT, EPRT or LPRT.
+    Active(Handle),
+    /// PASV, EPSV or LPSV, and the code that grants it.
+    Passive(u16),
+    /// EPSV ALL.
+    ExtendedOnly,
+    /// AUTH; whether for TLS.
+    Auth { tls: bool },
+    /// ABOR, which some servers never answer on its own.
+    Abort,
+}
+
+/// What became of the next bytes.
+enum Step {
+    Took(usize),
+    Wait,
+    Blind(BlindReason),
+}
+
+impl Default for FtpSession {
+    fn default() -> Self {
+        Self {
+            client: Some(Direction::Original),
+            sides: Default::default(),
+            outstanding: VecDeque::new(),
+            multi_line: None,
+            extended_only: false,
+            errors: 0,
+        }
+    }
+}
+
+impl Session for FtpSession {
+    fn read(&mut self, cx: &mut Context<'_>, from: Direction, bytes: &[u8]) -> Progress {
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            let step = match self.sides[from.index()].mode {
+                Mode::Text => self.text(cx, from, at, rest),
+                Mode::Skip => self.skip(from, rest),
+                Mode::Tls { left, begun } => self.tls(cx, from, rest, left, begun),
+            };
+            match step {
+                Step::Took(count) => at += count,
+                Step::Wait => break,
+                Step::Blind(reason) => return Progress::Blind(reason),
+            }
+        }
+        Progress::Consumed(at)
+    }
+
+    fn longest_message(&self) -> usize {
+        LINE_LIMIT
+    }
+
+    fn pick_up(&mut self, from: Direction) -> bool {
+        if !self.sides.iter().any(|side| side.opened) {
+            self.client = None;
+        }
+        self.sides[from.index()].mid_line = true;
+        true
+    }
+
+    fn resynchronise(&mut self, from: Direction) -> bool {
+        self.outstanding.clear();
+        self.multi_line = None;
+        let side = &mut self.sides[from.index()];
+        let text = !matches!(side.mode, Mode::Tls { .. });
+        if text {
+            side.mode = Mode::Skip;
+        }
+        text
+    }
+
+    fn memory(&self) -> usize {
+        self.outstanding.capacity() * size_of::<Command>()
+    }
+}
+
+impl FtpSession {
+    /// Reads one line.
+    fn text(&mut self, cx: &mut Context<'_>, from: Direction, at: usize, rest: &[u8]) -> Step {
+        let opened = self.sides[from.index()].opened;
+        if let Some(reason) = rest.first().and_then(|&first| foreign_byte(first))
+            && (!opened || reason == BlindReason::Encrypted)
+        {
+            return Step::Blind(reason);
+        }
+        let Some(line) = Line::first(rest) else { return Step::Wait };
+        if line.truncated {
+            self.sides[from.index()].mode = Mode::Skip;
+        }
+        let length = line.length;
+        if !opened {
+            match self.open(from, &line) {
+                Opening::Recognised => {}
+                Opening::Ignored => return Step::Took(length),
+                Opening::Foreign => return Step::Blind(BlindReason::NotThisProtocol),
+            }
+        }
+        let place = Place { from, at, line: &line };
+        let end = if self.client == Some(from) { self.command(cx, place) } else { self.reply(cx, place) };
+        end.map_or(Step::Took(length), Step::Blind)
+    }
+
+    /// Judges the first line of a side.
+    fn open(&mut self, from: Direction, line: &Line<'_>) -> Opening {
+        let text = &*line.text;
+        let is_reply = parse::reply(text).is_some();
+        let is_command = parse::is_verb(parse::command(text).0);
+        let client = match self.client {
+            None if is_reply => Some(from.opposite()),
+            None if is_command => Some(from),
+            known => known,
+        };
+        let recognised = if client == Some(from) { is_command } else { client.is_some() && is_reply };
+        let side = &mut self.sides[from.index()];
+        if recognised {
+            side.opened = true;
+            self.client = client;
+            return Opening::Recognised;
+        }
+        // Blank lines before the first command are Telnet's, not another protocol's.
+        if text.is_empty() && !line.truncated {
+            return Opening::Ignored;
+        }
+        if std::mem::take(&mut side.mid_line) && !foreign_line(text) {
+            return Opening::Ignored;
+        }
+        Opening::Foreign
+    }
+
+    /// Reads on to the end of a line that is not understood.
+    fn skip(&mut self, from: Direction, rest: &[u8]) -> Step {
+        match rest.iter().position(|&b| b == b'\n') {
+            Some(end) => {
+                self.sides[from.index()].mode = Mode::Text;
+                Step::Took(end + 1)
+            }
+            None => Step::Took(rest.len()),
+        }
+    }
+
+    /// Follows TLS record headers (RFC 8446 §5.1: type, version, length) until plain text resumes after CCC (RFC 4217 §5).
+    fn tls(&mut self, cx: &mut Context<'_>, from: Direction, rest: &[u8], left: u16, begun: bool) -> Step {
+        if left > 0 {
+            let count = rest.len().min(usize::from(left));
+            // `count` is at most `left`.
+            self.sides[from.index()].mode = Mode::Tls { left: left - count as u16, begun };
+            return Step::Took(count);
+        }
+        let first = rest.first().copied().unwrap_or_default();
+        if TLS_RECORD_TYPES.contains(&first) {
+            let Some(&[_, major, minor, high, low]) = rest.first_chunk() else { return Step::Wait };
+            let left = u16::from_be_bytes([high, low]);
+            if major != 3 || minor > 4 || left > TLS_RECORD_LIMIT {
+                return Step::Blind(BlindReason::Encrypted);
+            }
+            self.sides[from.index()].mode = Mode::Tls { left, begun: true };
+            return Step::Took(5);
+        }
+        let is_text =
+            if self.client == Some(from) { first.is_ascii_alphabetic() } else { first.is_ascii_digit() };
+        if !begun || !is_text {
+            return Step::Blind(BlindReason::Encrypted);
+        }
+        self.sides[from.index()] = Side::default();
+        if !self.sides.iter().any(|side| matches!(side.mode, Mode::Tls { .. })) {
+            cx.condition(Condition::Reading);
+        }
+        Step::Took(0)
+    }
+
+    /// One command line.
+    fn command(&mut self, cx: &mut Context<'_>, place: Place<'_>) -> Option<BlindReason> {
+        let text = &*place.line.text;
+        let (verb, argument) = parse::command(text);
+        if text.is_empty() {
+            return None;
+        }
+        if !verb.iter().all(u8::is_ascii_alphabetic) {
+            self.errors = self.errors.saturating_add(1);
+            if self.errors > ERROR_LIMIT {
+                return Some(BlindReason::TooManyErrors);
+            }
+        }
+        let is = |name: &[u8]| verb.eq_ignore_ascii_case(name);
+        let argument_is = |name: &[u8]| {
+            text.get(argument..).unwrap_or_default().trim_ascii_end().eq_ignore_ascii_case(name)
+        };
+        let command = if is(b"PORT") {
+            self.active(cx, place, parse::port_argument(text, argument))
+        } else if is(b"EPRT") {
+            self.active(cx, place, parse::extended_port_argument(text, argument))
+        } else if is(b"LPRT") {
+            self.active(cx, place, parse::long_port_argument(text, argument))
+        } else if is(b"PASV") {
+            self.passive(cx, place, 227)
+        } else if is(b"LPSV") {
+            self.passive(cx, place, 228)
+        } else if is(b"EPSV") && argument_is(b"ALL") {
+            self.extended_only = true;
+            Command::ExtendedOnly
+        } else if is(b"EPSV") {
+            Command::Passive(229)
+        } else if is(b"AUTH") {
+            let tls = [&b"TLS"[..], b"TLS-C", b"TLS-P", b"SSL"].iter().any(|name| argument_is(name));
+            Command::Auth { tls }
+        } else if is(b"ABOR") {
+            Command::Abort
+        } else {
+            Command::Others(1)
+        };
+        self.push(cx, command);
+        None
+    }
+
+    /// PORT, EPRT or LPRT: an expectation that waits for its reply.
+    fn active(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: Place<'_>,
+        announced: Result<Announced, Refusal>,
+    ) -> Command {
+        let announced = match announced {
+            _ if self.extended_only => Err(Refusal::OutOfSequence),
+            _ if place.line.truncated => Err(Refusal::Malformed),
+            Ok(_) if self.is_full() => Err(Refusal::Limit),
+            other => other,
+        };
+        match announced.and_then(|announced| place.expect(cx, &announced, false)) {
+            Ok(handle) => Command::Active(handle),
+            Err(refusal) => {
+                cx.refuse(refusal, place.span(cx));
+                Command::Others(1)
+            }
+        }
+    }
+
+    /// PASV or LPSV, which EPSV ALL forbids.
+    fn passive(&mut self, cx: &mut Context<'_>, place: Place<'_>, code: u16) -> Command {
+        if self.extended_only {
+            cx.refuse(Refusal::OutOfSequence, place.span(cx));
+            return Command::Others(1);
+        }
+        Command::Passive(code)
+    }
+
+    /// One reply line (RFC 959 §4.2): inside a multi-line reply only its last line counts.
+    fn reply(&mut self, cx: &mut Context<'_>, place: Place<'_>) -> Option<BlindReason> {
+        let (code, more) = parse::reply(&place.line.text)?;
+        match self.multi_line {
+            Some(under_way) if code != under_way || more => return None,
+            None if more => {
+                self.multi_line = Some(code);
+                return None;
+            }
+            _ => self.multi_line = None,
+        }
+        self.drop_unanswered_abort(code);
+        if code < 200 {
+            return None;
+        }
+        let positive = code < 300;
+        match self.pop() {
+            Some(Command::Passive(granted)) if granted == code => self.granted(cx, place, code),
+            Some(Command::Active(handle)) if positive => cx.activate(handle),
+            Some(Command::Active(handle)) => cx.cancel(handle),
+            Some(Command::Auth { tls: true }) if code == 234 => self.encrypt(cx),
+            Some(Command::Auth { .. }) if code == 234 => return Some(BlindReason::Encrypted),
+            Some(Command::ExtendedOnly) => self.extended_only = positive,
+            _ if code == 235 => return Some(BlindReason::Encrypted),
+            _ if (227..=229).contains(&code) => cx.refuse(Refusal::Unsolicited, place.span(cx)),
+            _ => {}
+        }
+        None
+    }
+
+    /// A reply that grants a passive command.
+    fn granted(&mut self, cx: &mut Context<'_>, place: Place<'_>, code: u16) {
+        let text = &*place.line.text;
+        let announced = match code {
+            _ if place.line.truncated || text.get(3) != Some(&b' ') => Err(Refusal::Malformed),
+            227 => parse::passive_reply(text),
+            228 => parse::long_passive_reply(text),
+            _ => parse::extended_passive_reply(text),
+        };
+        if let Err(refusal) = announced.and_then(|announced| place.expect(cx, &announced, true)) {
+            cx.refuse(refusal, place.span(cx));
+        }
+    }
+
+    /// AUTH was granted: TLS records follow in both directions.
+    fn encrypt(&mut self, cx: &mut Context<'_>) {
+        self.outstanding.clear();
+        for side in &mut self.sides {
+            side.mode = Mode::Tls { left: 0, begun: false };
+        }
+        cx.condition(Condition::Encrypted);
+    }
+
+    fn is_full(&self) -> bool {
+        self.outstanding.len() >= OUTSTANDING_LIMIT
+    }
+
+    /// Queues a command. When too many are unanswered its interest is forgotten, but never its place in the queue.
+    fn push(&mut self, cx: &mut Context<'_>, command: Command) {
+        let command = match command {
+            Command::Active(handle) if self.is_full() => {
+                cx.cancel(handle);
+                Command::Others(1)
+            }
+            _ if self.is_full() => Command::Others(1),
+            command => command,
+        };
+        if let (Some(Command::Others(run)), Command::Others(1)) = (self.outstanding.back_mut(), command) {
+            *run = run.saturating_add(1);
+        } else {
+            self.outstanding.push_back(command);
+        }
+    }
+
+    /// Takes the oldest unanswered command.
+    fn pop(&mut self) -> Option<Command> {
+        if let Some(Command::Others(run @ 2..)) = self.outstanding.front_mut() {
+            *run -= 1;
+            return Some(Command::Others(1));
+        }
+        self.outstanding.pop_front()
+    }
+
+    /// ABOR is answered by 225, 226 or an error (RFC 959 §5.4). Any other code answers the next command: the server combined ABOR's
+    /// answer with the transfer's.
+    fn drop_unanswered_abort(&mut self, code: u16) {
+        let answers_abort = code == 225 || code == 226 || code >= 400;
+        if !answers_abort && matches!(self.outstanding.front(), Some(Command::Abort)) {
+            self.outstanding.pop_front();
+        }
+    }
+}
+
+/// What the first line of a side says.
+enum Opening {
+    Recognised,
+    Ignored,
+    Foreign,
+}
+
+/// A line where it stands in the bytes being read.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    from: Direction,
+    at: usize,
+    line: &'a Line<'a>,
+}
+
+impl Place<'_> {
+    /// The whole line without its line end.
+    fn span(self, cx: &Context<'_>) -> Span {
+        self.raw(cx, &self.line.raw())
+    }
+
+    fn raw(self, cx: &Context<'_>, range: &Range<usize>) -> Span {
+        cx.span(self.at + range.start, self.at + range.end)
+    }
+
+    /// Asks for the expectation of an announced endpoint, if the sender may announce it.
+    fn expect(self, cx: &mut Context<'_>, announced: &Announced, active: bool) -> Result<Handle, Refusal> {
+        let (master, from) = (cx.master, self.from);
+        let own = master.sender(from).ip();
+        let destination = admit_address(announced.address.unwrap_or(own), from, master, cx.policy)?;
+        admit_port(announced.port, cx.policy)?;
+        let handle = cx.expect(Expect {
+            class: 0,
+            protocol: Protocol::TCP,
+            source: AddressMatch::Exact(master.sender(from.opposite()).ip()),
+            source_port: PortMatch::Any,
+            destination,
+            destination_port: PortMatch::Exact(announced.port),
+            lifetime: Lifetime::OneShot,
+            active,
+            group: None,
+            timeout: None,
+            helper: None,
+            span: self.span(cx),
+        });
+        cx.locate(handle, self.raw(cx, &self.line.raw_range(&announced.place)), announced.notation);
+        Ok(handle)
+    }
+}
