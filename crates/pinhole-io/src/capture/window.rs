@@ -28,6 +28,7 @@ impl Window {
             start: 0,
             end: 0,
             offset: 0,
+            mark: 0,
             at_end: false,
         }
     }
