@@ -61,3 +61,14 @@ pub enum Event {
     /// An expectation ended.
     ExpectationEnd(ExpectationId, EndCause),
 }
+
+/// A conn that is gone for good, for whoever kept something beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadConn {
+    /// Its id, which names nothing any more.
+    pub id: ConnId,
+    /// The session that was set for it.
+    pub session: Option<u32>,
+    /// The expectation that it had fulfilled.
+    pub expectation: Option<ExpectationId>,
+}

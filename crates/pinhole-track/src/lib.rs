@@ -16,19 +16,24 @@
 pub mod conn;
 pub mod event;
 pub mod expectation;
+mod hash;
+mod key;
 pub mod l4;
 pub mod settings;
 pub mod state;
+pub mod statistics;
+mod table;
 pub mod timeouts;
 pub mod tracker;
 pub mod tuple;
 
 pub use conn::{ConnId, Counters};
-pub use event::{ConnSnapshot, DestroyCause, Event};
+pub use event::{ConnSnapshot, DeadConn, DestroyCause, Event};
 pub use expectation::{EndCause, Expectation, ExpectationId, Request};
 pub use l4::Invalid;
 pub use settings::Settings;
 pub use state::{State, Status};
+pub use statistics::Statistics;
 pub use timeouts::Timeouts;
 pub use tracker::{Prepared, TableFull, Tracked, Tracker};
 pub use tuple::Tuple;

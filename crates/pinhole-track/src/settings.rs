@@ -6,7 +6,7 @@ use crate::l4::L4Settings;
 /// Limits and switches of a tracker.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Most conns (`nf_conntrack_max`).
+    /// Most conns (`nf_conntrack_max`), unconfirmed ones included.
     pub max_conns: u32,
     /// Most expectations (`nf_conntrack_expect_max`).
     pub max_expectations: u32,
@@ -16,8 +16,12 @@ pub struct Settings {
     pub l4: L4Settings,
     /// Default timeouts.
     pub timeouts: Timeouts,
-    /// Whether NEW/UPDATE/DESTROY events are queued.
+    /// Whether NEW/UPDATE/DESTROY events are queued. Expectation events always are.
     pub events: bool,
+    /// Most NEW/UPDATE/DESTROY events that wait to be taken; further ones are counted and lost.
+    pub max_events: u32,
+    /// Allocate the table for `max_conns` at once, so that it never has to grow.
+    pub preallocate: bool,
 }
 
 impl Default for Settings {
@@ -29,6 +33,8 @@ impl Default for Settings {
             l4: L4Settings::default(),
             timeouts: Timeouts::default(),
             events: true,
+            max_events: 65_536,
+            preallocate: false,
         }
     }
 }

@@ -1,4 +1,10 @@
 //! Expectations: what they hold, how they are admitted, matched and ended.
+//!
+//! * [`overlap`]: when a packet matches an expectation, when two expectations stand in each other's way.
+//! * [`table`]: all expectations of a tracker.
+
+pub(crate) mod overlap;
+pub(crate) mod table;
 
 use crate::ConnId;
 use pinhole_helper::{Class, Expect};

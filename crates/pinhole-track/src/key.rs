@@ -1,0 +1,152 @@
+//! The key under which a conn is found, the same for both of its directions.
+//!
+//! A key holds the two ends of a conn in an order that does not depend on who sends: the lesser (address, port) first. Which way a
+//! packet goes is said beside it, by one bit: *flipped* packets go from the greater end to the lesser. A conn remembers that bit of its
+//! first packet; a later packet with the same bit is in the original direction. So one entry of the index serves both directions, and
+//! the inverse of a tuple has the tuple's own key.
+//!
+//! ICMP queries have no ports: the request goes one way and the reply the other, so *flipped* means reply, and the key records the
+//! identifier, the code, the kind of query and which end asks.
+
+use crate::Tuple;
+use pinhole_wire::{Address, IpVersion, Protocol};
+
+/// Direction-independent identity of a conn: five words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Key(pub(crate) [u64; 5]);
+
+impl Key {
+    pub(crate) const fn zone(&self) -> u16 {
+        (self.0[4] >> 32) as u16
+    }
+
+    pub(crate) const fn protocol(&self) -> Protocol {
+        Protocol((self.0[4] >> 48) as u8)
+    }
+}
+
+/// A key, and which way the packet goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Oriented {
+    pub(crate) key: Key,
+    pub(crate) flipped: bool,
+}
+
+/// The ICMP queries that netfilter follows, request and reply types (RFC 792, RFC 950).
+const QUERIES_V4: [(u8, u8); 4] = [(8, 0), (13, 14), (15, 16), (17, 18)];
+/// The same of ICMPv6 (RFC 4443 §4, RFC 4620).
+const QUERIES_V6: [(u8, u8); 2] = [(128, 129), (139, 140)];
+
+/// In the second "port" of an ICMP key: the lesser address is the one that asks.
+const LESSER_ASKS: u16 = 1 << 15;
+
+fn queries(version: IpVersion) -> &'static [(u8, u8)] {
+    match version {
+        IpVersion::V4 => &QUERIES_V4,
+        IpVersion::V6 => &QUERIES_V6,
+    }
+}
+
+const fn is_icmp(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::ICMP | Protocol::ICMPV6)
+}
+
+/// Ends of a packet whose protocol has ports, or zeros in their place.
+#[derive(Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) source: Address,
+    pub(crate) destination: Address,
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
+    pub(crate) protocol: Protocol,
+    pub(crate) version: IpVersion,
+    pub(crate) zone: u16,
+}
+
+#[inline]
+const fn words(address: Address) -> [u64; 2] {
+    let number = u128::from_le_bytes(address.0);
+    [number as u64, (number >> 64) as u64]
+}
+
+const fn address(low: u64, high: u64) -> Address {
+    Address(((low as u128) | ((high as u128) << 64)).to_le_bytes())
+}
+
+impl Ends {
+    /// The key of a packet with ports.
+    #[inline]
+    pub(crate) fn oriented(&self) -> Oriented {
+        let source = u128::from_le_bytes(self.source.0);
+        let destination = u128::from_le_bytes(self.destination.0);
+        let flipped = (source, self.source_port) > (destination, self.destination_port);
+        self.keyed(flipped, flipped, self.source_port, self.destination_port)
+    }
+
+    /// The key of an ICMP query or its reply; `None` for other types. The ports are not looked at.
+    pub(crate) fn oriented_query(&self, kind: u8, code: u8, identifier: u16) -> Option<Oriented> {
+        let position = |query: &(u8, u8)| query.0 == kind || query.1 == kind;
+        let number = queries(self.version).iter().position(position)?;
+        let reply = queries(self.version)[number].1 == kind;
+        let source = u128::from_le_bytes(self.source.0);
+        let destination = u128::from_le_bytes(self.destination.0);
+        let swapped = source > destination;
+        let lesser_asks = if source == destination || swapped != reply { 0 } else { LESSER_ASKS };
+        let query = (number as u16) << 8 | u16::from(code) | lesser_asks;
+        let (first, second) = if swapped { (query, identifier) } else { (identifier, query) };
+        Some(self.keyed(swapped, reply, first, second))
+    }
+
+    /// `swapped`: the destination is the lesser end.
+    #[inline(always)]
+    fn keyed(&self, swapped: bool, flipped: bool, source_port: u16, destination_port: u16) -> Oriented {
+        let (source, destination) = (words(self.source), words(self.destination));
+        let (low, high, low_port, high_port) = if swapped {
+            (destination, source, destination_port, source_port)
+        } else {
+            (source, destination, source_port, destination_port)
+        };
+        let rest = u64::from(low_port)
+            | u64::from(high_port) << 16
+            | u64::from(self.zone) << 32
+            | u64::from(self.protocol.0) << 48
+            | (self.version as u64) << 56;
+        Oriented { key: Key([low[0], low[1], high[0], high[1], rest]), flipped }
+    }
+}
+
+impl Oriented {
+    /// The tuple of the packet that has this key and direction.
+    pub(crate) fn tuple(&self) -> Tuple {
+        let [a, b, c, d, rest] = self.key.0;
+        let (low, high) = (address(a, b), address(c, d));
+        let (low_port, high_port) = (rest as u16, (rest >> 16) as u16);
+        let protocol = Protocol((rest >> 48) as u8);
+        let version = if rest >> 56 == IpVersion::V6 as u64 { IpVersion::V6 } else { IpVersion::V4 };
+        let zone = (rest >> 32) as u16;
+        let tuple = |from_low: bool, source_port, destination_port| Tuple {
+            source: if from_low { low } else { high },
+            destination: if from_low { high } else { low },
+            source_port,
+            destination_port,
+            protocol,
+            version,
+            zone,
+        };
+        if !is_icmp(protocol) {
+            let (source_port, destination_port) =
+                if self.flipped { (high_port, low_port) } else { (low_port, high_port) };
+            return tuple(!self.flipped, source_port, destination_port);
+        }
+        let lesser_asks = high_port & LESSER_ASKS != 0;
+        let (request, reply) =
+            queries(version).get(usize::from(high_port >> 8 & 0x7f)).copied().unwrap_or_default();
+        let kind = if self.flipped { reply } else { request };
+        tuple(lesser_asks != self.flipped, low_port, u16::from(kind) << 8 | (high_port & 0xff))
+    }
+
+    /// The other direction of the same key.
+    pub(crate) const fn inverse(self) -> Self {
+        Self { key: self.key, flipped: !self.flipped }
+    }
+}

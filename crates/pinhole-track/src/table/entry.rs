@@ -1,0 +1,88 @@
+//! One conn as it lies in the slab.
+
+use crate::key::{Key, Oriented};
+use crate::l4::L4;
+use crate::table::wheel::Link;
+use crate::{Counters, Status};
+use pinhole_wire::{Direction, Time};
+use std::num::NonZeroU32;
+
+/// Direction bit of the conn's first packet (see [`crate::key`]); not a bit of netfilter's.
+const FLIPPED: u16 = 1 << 14;
+/// The slot holds a conn.
+const LIVE: u16 = 1 << 15;
+
+/// A conn. What every packet reads comes first; the order of fields is the order in memory.
+#[repr(C)]
+pub(crate) struct Entry {
+    pub(crate) key: Key,
+    /// It has ended when this has come, whether or not the wheel has noticed.
+    pub(crate) deadline: Time,
+    status: u16,
+    /// Slot of the wheel in which it is parked.
+    pub(crate) slot: u16,
+    pub(crate) mark: u32,
+    /// What plain conns do not have.
+    pub(crate) cold: Option<NonZeroU32>,
+    pub(crate) generation: u32,
+    pub(crate) counters: [Counters; 2],
+    pub(crate) l4: L4,
+    /// Neighbours in the wheel's slot; `next` also chains free and ended entries.
+    pub(crate) link: Link,
+    pub(crate) start: Time,
+}
+
+impl Entry {
+    /// An unconfirmed conn in a slot that has not been used before.
+    pub(crate) fn new(first: Oriented, l4: L4, now: Time) -> Self {
+        Self {
+            key: first.key,
+            deadline: now,
+            status: LIVE | if first.flipped { FLIPPED } else { 0 },
+            slot: 0,
+            mark: 0,
+            cold: None,
+            generation: 0,
+            counters: [Counters::default(); 2],
+            l4,
+            link: Link::default(),
+            start: now,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_live(&self) -> bool {
+        self.status & LIVE != 0
+    }
+
+    pub(crate) fn bury(&mut self) {
+        self.status = 0;
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    #[inline]
+    pub(crate) fn status(&self) -> Status {
+        Status::from_bits_truncate(u32::from(self.status & !(FLIPPED | LIVE)))
+    }
+
+    #[inline]
+    pub(crate) fn insert_status(&mut self, status: Status) {
+        self.status |= status.bits() as u16 & !(FLIPPED | LIVE);
+    }
+
+    /// Key and direction bit of the conn's first packet.
+    #[inline]
+    pub(crate) fn original(&self) -> Oriented {
+        Oriented { key: self.key, flipped: self.status & FLIPPED != 0 }
+    }
+
+    #[inline]
+    pub(crate) fn direction(&self, flipped: bool) -> Direction {
+        if (self.status & FLIPPED != 0) == flipped { Direction::Original } else { Direction::Reply }
+    }
+
+    #[inline]
+    pub(crate) fn has_expired(&self, now: Time) -> bool {
+        self.deadline <= now
+    }
+}

@@ -1,0 +1,64 @@
+//! The end of an unconfirmed conn: confirmed or abandoned.
+
+use super::Tracker;
+use crate::event::Event;
+use crate::{ConnId, Status};
+use pinhole_wire::Time;
+
+impl Tracker {
+    /// The first packet survived: the conn enters the table, its expectation is consumed.
+    ///
+    /// `false`: meanwhile another conn with the same tuple was confirmed, or took the expectation. Then this conn is abandoned, and the
+    /// packet is to be dropped. netfilter consumes an expectation at lookup; here a first packet that the rules drop leaves it.
+    pub fn confirm(&mut self, now: Time, id: ConnId) -> bool {
+        let Some(index) = self.resolve(id) else { return false };
+        if self.conns[index].status().intersects(Status::CONFIRMED | Status::DYING) {
+            return false;
+        }
+        let original = self.conns[index].original();
+        let tag = self.tag(&original);
+        if self.find(now, &original, tag).is_some() {
+            self.statistics.clash += 1;
+            self.discard(index);
+            return false;
+        }
+        if let Some(expectation) = self.cold(index).and_then(|cold| cold.expectation) {
+            if !self.expectations.fulfil(now, expectation) {
+                self.statistics.clash += 1;
+                self.discard(index);
+                return false;
+            }
+            self.statistics.expect_hit += 1;
+            self.tell_expectations_ended();
+        }
+        self.index.insert(tag, index);
+        let entry = &mut self.conns[index];
+        entry.insert_status(Status::CONFIRMED);
+        let deadline = entry.deadline;
+        self.wheel.park(&mut self.conns, index, deadline);
+        self.statistics.new += 1;
+        if self.settings.events {
+            let conn = self.photograph(now, index);
+            self.tell(Event::New(Box::new(conn)));
+        }
+        true
+    }
+
+    /// The first packet did not survive: the conn never was. Does nothing to a confirmed conn.
+    pub fn abandon(&mut self, id: ConnId) {
+        let Some(index) = self.resolve(id) else { return };
+        if !self.conns[index].status().intersects(Status::CONFIRMED | Status::DYING) {
+            self.discard(index);
+        }
+    }
+
+    fn discard(&mut self, index: u32) {
+        self.statistics.abandoned += 1;
+        self.len -= 1;
+        // It never fulfilled the expectation that it matched.
+        if let Some(cold) = self.conns[index].cold {
+            self.cold.at_mut(cold).expectation = None;
+        }
+        self.release(index);
+    }
+}
