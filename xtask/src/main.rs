@@ -1,2 +1,61 @@
-//! xtask
-fn main() {}
+//! `cargo xtask COMMAND`: what a developer, and CI, does with this repository.
+//!
+//! * `test` checks everything, in stages; see [`stages`].
+//! * `fuzz`, `bench` and `doc` run one tool each, with the options that this repository wants.
+//!
+//! Nothing here is part of pinhole itself. The commands only start other programs: the toolchain's and a few from Debian.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod command;
+mod fuzz;
+mod junit;
+mod repository;
+mod stage;
+mod stages;
+mod tool;
+
+use clap::{Parser, Subcommand};
+use repository::Repository;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Developer commands of the pinhole repository",
+    disable_help_subcommand = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check everything: format, lints, tests, documentation, dependencies, demo, fuzz targets, kernel
+    Test(stages::Options),
+    /// Run fuzz targets, or write their seeds
+    Fuzz(fuzz::Options),
+    /// Run the benchmarks (criterion)
+    Bench(bench::Options),
+    /// Build the documentation of all crates
+    Doc,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let repository = Repository::locate();
+    let result = match arguments.command {
+        Command::Test(options) => return stages::run(&repository, &options),
+        Command::Fuzz(options) => fuzz::run(&repository, &options),
+        Command::Bench(options) => bench::run(&repository, &options),
+        Command::Doc => stages::documentation::build(&repository),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
