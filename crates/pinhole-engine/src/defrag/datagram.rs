@@ -18,6 +18,8 @@ pub(super) struct Arrival<'a> {
     more: bool,
     /// The fragment's share of the datagram's data.
     data: &'a [u8],
+    /// Bytes of it that the capture lacks.
+    missing: usize,
     /// ECN field of the IP header, 0 to 3 (RFC 3168 §5).
     ecn: u8,
 }
@@ -49,6 +51,7 @@ impl<'a> Arrival<'a> {
             offset: usize::from(fragment.offset),
             more: fragment.more,
             data: bytes.get(data_start as usize..packet.end as usize)?,
+            missing: packet.missing as usize,
             ecn: packet.traffic_class & 3,
         })
     }
@@ -68,7 +71,7 @@ impl<'a> Arrival<'a> {
         packet: &Packet,
         bytes: &[u8],
     ) -> Result<(), DefragDrop> {
-        if packet.missing != 0 {
+        if self.missing != 0 {
             Err(DefragDrop::Truncated)
         } else if self.data.is_empty() {
             Err(DefragDrop::Empty)
@@ -85,12 +88,13 @@ impl<'a> Arrival<'a> {
         }
     }
 
-    /// An atomic fragment without its fragment header.
-    pub(super) fn write_whole(&self, output: &mut Vec<u8>) -> Result<(), DefragDrop> {
+    /// An atomic fragment without its fragment header. What the capture cut off stays missing: the header still claims it.
+    pub(super) fn write_atomic(&self, output: &mut Vec<u8>) {
         output.clear();
         output.extend_from_slice(self.headers.bytes);
         output.extend_from_slice(self.data);
-        make_good(self.version, self.headers.bytes.len(), self.headers.relink, 0, output)
+        let length = output.len().saturating_sub(IPV6_HEADER).saturating_add(self.missing);
+        make_good_v6(length, self.headers.relink, 0, output);
     }
 }
 
@@ -265,7 +269,7 @@ fn make_good(
     }
     match version {
         IpVersion::V4 => make_good_v4(headers, ecn, datagram),
-        IpVersion::V6 => make_good_v6(relink, ecn, datagram),
+        IpVersion::V6 => make_good_v6(datagram.len().saturating_sub(IPV6_HEADER), relink, ecn, datagram),
     }
     Ok(())
 }
@@ -290,8 +294,8 @@ fn make_good_v4(header_length: usize, ecn: u8, datagram: &mut [u8]) {
 }
 
 /// RFC 8200 §3 and §4.5.
-fn make_good_v6(relink: Option<(u32, u8)>, ecn: u8, datagram: &mut [u8]) {
-    let [high, low] = (datagram.len().saturating_sub(IPV6_HEADER) as u16).to_be_bytes();
+fn make_good_v6(payload_length: usize, relink: Option<(u32, u8)>, ecn: u8, datagram: &mut [u8]) {
+    let [high, low] = (payload_length as u16).to_be_bytes();
     if let [_, class_and_flow, _, _, length_high, length_low, ..] = datagram {
         *class_and_flow |= ecn << 4;
         (*length_high, *length_low) = (high, low);
