@@ -3,6 +3,8 @@
 //! `../shared/oracle` holds what Linux 6.18 said of each frame of `../shared/captures`, replayed fast: no timeout ran out. The driver here
 //! is the least that can drive `l4::open` and `l4::update`: no expectations, no helpers, so RELATED is compared as NEW.
 
+#![allow(clippy::unwrap_used)]
+
 use pinhole_track::Status;
 use pinhole_track::Timeouts;
 use pinhole_track::l4::{self, L4, L4Settings, Step, View};
@@ -124,11 +126,14 @@ fn compare(frames: &[Frame], oracle: &str) -> (Compared, Vec<String>) {
         let Some((link, bytes)) = number.checked_sub(1).and_then(|index| frames.get(index)) else { continue };
         let Ok(network) = link::strip(*link, bytes) else { continue };
         let Ok(packet) = Packet::parse(bytes, network.offset) else { continue };
-        if packet.protocol != Protocol::TCP || matches!(state, "NOTSEEN" | "NONIP" | "WRITEERR") {
+        if packet.protocol != Protocol::TCP {
             continue;
         }
         if packet.fragment.is_some() {
             conns.blind.insert(hosts(&packet));
+        }
+        if matches!(state, "NOTSEEN" | "NONIP" | "WRITEERR") {
+            continue;
         }
         if conns.blind.contains(&hosts(&packet)) {
             compared.fragmented += 1;
@@ -189,7 +194,7 @@ impl Conns {
         let mut gone = is_new && !forwarded;
         match step {
             Step::Accept { assure, .. } => {
-                conn.status.set(Status::ASSURED, conn.status.contains(Status::ASSURED) || assure)
+                conn.status.set(Status::ASSURED, conn.status.contains(Status::ASSURED) || assure);
             }
             Step::Ignore => {}
             Step::Kill => gone = true,

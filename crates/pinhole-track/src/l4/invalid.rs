@@ -49,12 +49,8 @@ pub enum Invalid {
     SctpState,
     /// DCCP: not a Request, and not one from which an open conn could be picked up.
     DccpOpen,
-    /// DCCP: reserved packet type.
-    DccpType,
     /// DCCP: this packet cannot occur in the conn's state.
     DccpState,
-    /// GRE: version 1 without PPP inside.
-    GreProtocol,
 }
 
 impl Invalid {
@@ -82,9 +78,7 @@ impl Invalid {
             Self::SctpTag => "sctp-tag",
             Self::SctpState => "sctp-state",
             Self::DccpOpen => "dccp-open",
-            Self::DccpType => "dccp-type",
             Self::DccpState => "dccp-state",
-            Self::GreProtocol => "gre-protocol",
         }
     }
 }
@@ -113,9 +107,7 @@ impl fmt::Display for Invalid {
             Self::SctpTag => "SCTP verification tag of another association",
             Self::SctpState => "SCTP chunk out of place",
             Self::DccpOpen => "DCCP packet without a connection",
-            Self::DccpType => "reserved DCCP packet type",
             Self::DccpState => "DCCP packet out of place",
-            Self::GreProtocol => "PPTP's GRE without PPP inside",
         })
     }
 }

@@ -3,12 +3,18 @@
 //! Each protocol is a small `Copy` state and two functions: `open` judges the first packet of a conn, `update` a later one. They see
 //! no table and no clock, except that a timeout in seconds comes out.
 
+pub mod dccp;
+mod generic;
+mod gre;
 mod icmp;
 mod invalid;
+pub mod sctp;
 pub mod tcp;
 mod udp;
 
+pub use dccp::Dccp;
 pub use invalid::Invalid;
+pub use sctp::Sctp;
 pub use tcp::Tcp;
 pub use udp::Udp;
 
@@ -56,6 +62,12 @@ pub enum L4 {
     Udplite,
     /// Queries of ICMP or ICMPv6.
     Icmp,
+    /// SCTP.
+    Sctp(Sctp),
+    /// DCCP.
+    Dccp(Dccp),
+    /// GRE.
+    Gre,
 }
 
 const _: () = assert!(size_of::<L4>() <= 56);
@@ -65,7 +77,9 @@ impl L4 {
     pub const fn state_name(&self) -> Option<&'static str> {
         match self {
             Self::Tcp(tcp) => Some(tcp.state().name()),
-            Self::Generic | Self::Udp(_) | Self::Udplite | Self::Icmp => None,
+            Self::Sctp(sctp) => Some(sctp.state().name()),
+            Self::Dccp(dccp) => Some(dccp.state().name()),
+            Self::Generic | Self::Udp(_) | Self::Udplite | Self::Icmp | Self::Gre => None,
         }
     }
 
@@ -73,7 +87,9 @@ impl L4 {
     pub const fn may_drop_early(&self) -> bool {
         match self {
             Self::Tcp(tcp) => tcp.state().is_closing(),
-            Self::Generic | Self::Udp(_) | Self::Udplite | Self::Icmp => false,
+            Self::Sctp(sctp) => sctp.state().is_closing(),
+            Self::Dccp(dccp) => dccp.state().is_closing(),
+            Self::Generic | Self::Udp(_) | Self::Udplite | Self::Icmp | Self::Gre => false,
         }
     }
 }
@@ -129,6 +145,9 @@ pub fn open(view: View<'_>, settings: &L4Settings) -> Result<L4, Invalid> {
         Transport::Udp(_) if protocol == Protocol::UDPLITE => Ok(L4::Udplite),
         Transport::Udp(_) => Ok(L4::Udp(Udp::open(view.now))),
         Transport::Icmp(header) => icmp::open(header, protocol).map(|()| L4::Icmp),
+        Transport::Sctp(header) => Sctp::open(header, view).map(L4::Sctp),
+        Transport::Dccp(header) => Dccp::open(header, settings).map(L4::Dccp),
+        Transport::Gre(_) => Ok(L4::Gre),
         _ => Ok(L4::Generic),
     }
 }
@@ -151,11 +170,12 @@ pub fn update(
         (L4::Udp(udp), _) => udp.update(view.now, status, timeouts),
         (L4::Udplite, _) => udp::update_lite(status, timeouts),
         (L4::Icmp, _) => icmp::update(view.packet.protocol, timeouts),
-        (L4::Generic, _) => {
-            Step::Accept { timeout: timeouts[Timeout::Generic], assure: false, changed: false }
-        }
+        (L4::Sctp(sctp), Transport::Sctp(header)) => sctp.update(header, view, direction, status, timeouts),
+        (L4::Dccp(dccp), Transport::Dccp(header)) => dccp.update(header, direction, status, timeouts),
+        (L4::Gre, _) => gre::update(status, timeouts),
+        (L4::Generic, _) => generic::update(timeouts),
         // The tuple holds the protocol, so a conn never meets another one's packets; only a header that was not parsed gets here.
-        (L4::Tcp(_), _) => Step::Invalid(Invalid::Truncated),
+        (L4::Tcp(_) | L4::Sctp(_) | L4::Dccp(_), _) => Step::Invalid(Invalid::Truncated),
     }
 }
 
