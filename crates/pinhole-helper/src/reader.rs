@@ -144,6 +144,13 @@ impl Reader {
         self.condition
     }
 
+    /// Stops reading for a reason of the host's (its memory for all sessions is used up). Releases what is held.
+    pub fn disarm(&mut self, reason: BlindReason) {
+        if self.is_reading() {
+            self.stop(Status::Blind(reason));
+        }
+    }
+
     /// Bytes of memory held for this conn.
     pub fn memory(&self) -> usize {
         let session = match &self.status {
