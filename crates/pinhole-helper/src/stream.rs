@@ -22,7 +22,7 @@ use std::ops::ControlFlow;
 /// Most bytes held beyond a hole.
 pub const MAX_PENDING_BYTES: usize = 32 * 1024;
 /// Most separate runs of bytes held beyond a hole.
-pub const MAX_PENDING_CHUNKS: usize = 64;
+pub const MAX_PENDING_CHUNKS: usize = 256;
 /// Most consumed but unacknowledged bytes that are kept for comparison with later copies.
 pub const MAX_HISTORY: usize = 4 * 1024;
 /// Data segments that a strict stream lets pass before a hole that the receiver has acknowledged counts as a gap. (The receiver has

@@ -25,6 +25,6 @@ pub fn registry() -> Registry {
     #[cfg(feature = "ftp")]
     registry.add(&ftp::Ftp);
     #[cfg(feature = "irc")]
-    {}
+    registry.add(&irc::Irc);
     registry
 }
