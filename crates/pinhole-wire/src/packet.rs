@@ -104,6 +104,87 @@ pub enum ParseError {
     Transport,
 }
 
+/// What the IP header says. A [`Packet`] is made of it at once, when its transport is known: moving half-made packets around would
+/// cost more than reading them.
+struct Layer {
+    version: IpVersion,
+    protocol: Protocol,
+    source: Address,
+    destination: Address,
+    hop_limit: u8,
+    traffic_class: u8,
+    network: u32,
+    upper: u32,
+    end: u32,
+    missing: u32,
+    fragment: Option<Fragment>,
+}
+
+/// What of `bytes` can be the datagram: offsets have 32 bits.
+#[inline(always)]
+fn datagram_at(bytes: &[u8], network: u32) -> Result<&[u8], ParseError> {
+    let frame = bytes.get(..u32::MAX as usize).unwrap_or(bytes);
+    frame.get(network as usize..).ok_or(ParseError::HeaderCut)
+}
+
+impl Layer {
+    #[inline(never)]
+    fn read(bytes: &[u8], network: u32) -> Result<Self, ParseError> {
+        let datagram = datagram_at(bytes, network)?;
+        match datagram.first().map(|first| first >> 4) {
+            Some(4) => ipv4::read(datagram, network),
+            Some(6) => ipv6::read(datagram, network),
+            Some(_) => Err(ParseError::Version),
+            None => Err(ParseError::HeaderCut),
+        }
+    }
+
+    #[inline(always)]
+    fn complete(self, bytes: &[u8]) -> Result<Packet, ParseError> {
+        if self.fragment.is_some() {
+            return self.complete_fragment(bytes);
+        }
+        let (transport, header) = decode(self.protocol, self.data(bytes), self.missing, Scope::Whole)?;
+        Ok(self.with(transport, header))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn complete_fragment(self, bytes: &[u8]) -> Result<Packet, ParseError> {
+        let decode = |scope| decode(self.protocol, self.data(bytes), self.missing, scope);
+        let (transport, header) = match self.fragment {
+            Some(fragment) if fragment.offset != 0 => (Transport::Other, 0),
+            Some(fragment) if fragment.more => decode(Scope::FirstFragment).unwrap_or((Transport::Other, 0)),
+            _ => decode(Scope::Whole)?,
+        };
+        Ok(self.with(transport, header))
+    }
+
+    #[inline(always)]
+    fn data<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.get(self.upper as usize..self.end as usize).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn with(self, transport: Transport, header: u32) -> Packet {
+        Packet {
+            version: self.version,
+            protocol: self.protocol,
+            source: self.source,
+            destination: self.destination,
+            hop_limit: self.hop_limit,
+            traffic_class: self.traffic_class,
+            network: self.network,
+            transport_offset: self.upper,
+            payload: self.upper + header,
+            end: self.end,
+            missing: self.missing,
+            fragment: self.fragment,
+            transport,
+        }
+    }
+}
+
 impl Packet {
     /// Reads the datagram that starts at offset `network` of `bytes`.
     ///
@@ -117,17 +198,11 @@ impl Packet {
     /// is checked after reassembly.
     #[inline]
     pub fn parse(bytes: &[u8], network: u32) -> Result<Self, ParseError> {
-        let mut packet = Self::parse_network(bytes, network)?;
-        let scope = match packet.fragment {
-            None => Scope::Whole,
-            Some(fragment) if fragment.is_atomic() => Scope::Whole,
-            Some(fragment) if fragment.offset == 0 => Scope::FirstFragment,
-            Some(_) => return Ok(packet),
-        };
-        match packet.decode_transport(bytes, scope) {
-            Err(_) if scope == Scope::FirstFragment => Ok(packet),
-            Err(error) => Err(error),
-            Ok(()) => Ok(packet),
+        let datagram = datagram_at(bytes, network)?;
+        match datagram.first().map(|first| first >> 4) {
+            // One instance for each version: neither pays for what the other keeps in registers.
+            Some(4) => ipv4::read(datagram, network)?.complete(bytes),
+            _ => Layer::read(bytes, network)?.complete(bytes),
         }
     }
 
@@ -140,35 +215,20 @@ impl Packet {
     /// # Errors
     /// When the IP header is bad or cut, or less than the ports or identifiers follows it.
     pub fn parse_quoted(bytes: &[u8], network: u32) -> Result<Self, ParseError> {
-        let mut packet = Self::parse_network(bytes, network)?;
-        if packet.fragment.is_none_or(|fragment| fragment.offset == 0) {
-            packet.decode_transport(bytes, Scope::Quoted)?;
+        let layer = Layer::read(bytes, network)?;
+        if layer.fragment.is_some_and(|fragment| fragment.offset != 0) {
+            return Ok(layer.with(Transport::Other, 0));
         }
-        Ok(packet)
+        let (transport, header) = decode(layer.protocol, layer.data(bytes), layer.missing, Scope::Quoted)?;
+        Ok(layer.with(transport, header))
     }
 
     /// Reads the IP layer only: [`transport`](Self::transport) is [`Transport::Other`] whatever the protocol.
     ///
     /// # Errors
     /// When the IP header or an extension header is bad.
-    #[inline]
     pub fn parse_network(bytes: &[u8], network: u32) -> Result<Self, ParseError> {
-        let frame = bytes.get(..u32::MAX as usize).unwrap_or(bytes);
-        let datagram = frame.get(network as usize..).ok_or(ParseError::HeaderCut)?;
-        match datagram.first().map(|first| first >> 4) {
-            Some(4) => ipv4::parse(datagram, network),
-            Some(6) => ipv6::parse(datagram, network),
-            Some(_) => Err(ParseError::Version),
-            None => Err(ParseError::HeaderCut),
-        }
-    }
-
-    #[inline]
-    fn decode_transport(&mut self, bytes: &[u8], scope: Scope) -> Result<(), ParseError> {
-        let (transport, header) = decode(self.protocol, self.transport_bytes(bytes), self.missing, scope)?;
-        self.transport = transport;
-        self.payload = self.transport_offset + header;
-        Ok(())
+        Ok(Layer::read(bytes, network)?.with(Transport::Other, 0))
     }
 
     /// The upper-layer header and what follows it, as far as present. `bytes` is what was parsed; other bytes give an empty or

@@ -1,8 +1,8 @@
 //! The IPv4 header (RFC 791 §3.1).
 
-use super::{Fragment, Packet, ParseError};
+use super::{Fragment, Layer, ParseError};
 use crate::checksum::Sum;
-use crate::{Address, IpVersion, Protocol, Transport};
+use crate::{Address, IpVersion, Protocol};
 
 const MINIMUM_HEADER: u32 = 20;
 const MORE_FRAGMENTS: u16 = 0x2000;
@@ -10,8 +10,8 @@ const OFFSET_MASK: u16 = 0x1fff;
 
 /// Reads the IPv4 header at the start of `datagram`, which lies at offset `network` of its frame and is no longer than
 /// `u32::MAX - network` bytes.
-#[inline]
-pub(super) fn parse(datagram: &[u8], network: u32) -> Result<Packet, ParseError> {
+#[inline(always)]
+pub(super) fn read(datagram: &[u8], network: u32) -> Result<Layer, ParseError> {
     let header = datagram.first_chunk::<20>().ok_or(ParseError::HeaderCut)?;
     let header_length = u32::from(header[0] & 0x0f) * 4;
     if header_length < MINIMUM_HEADER {
@@ -38,7 +38,7 @@ pub(super) fn parse(datagram: &[u8], network: u32) -> Result<Packet, ParseError>
         header: 0,
     });
 
-    Ok(Packet {
+    Ok(Layer {
         version: IpVersion::V4,
         protocol: Protocol(header[9]),
         source: Address::v4([header[12], header[13], header[14], header[15]]),
@@ -46,12 +46,10 @@ pub(super) fn parse(datagram: &[u8], network: u32) -> Result<Packet, ParseError>
         hop_limit: header[8],
         traffic_class: header[1],
         network,
-        transport_offset: network + header_length,
-        payload: network + header_length,
+        upper: network + header_length,
         end: network + present,
         missing: claimed - present,
         fragment,
-        transport: Transport::Other,
     })
 }
 

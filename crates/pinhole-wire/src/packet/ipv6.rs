@@ -1,7 +1,7 @@
 //! The IPv6 header and its extension headers (RFC 8200 §3, §4).
 
-use super::{Fragment, Packet, ParseError};
-use crate::{Address, IpVersion, Protocol, Transport};
+use super::{Fragment, Layer, Packet, ParseError};
+use crate::{Address, IpVersion, Protocol};
 
 const FIXED_HEADER: usize = 40;
 
@@ -36,21 +36,25 @@ pub const fn is_extension_header(protocol: Protocol) -> bool {
 
 /// Reads the IPv6 header at the start of `datagram`, which lies at offset `network` of its frame and is no longer than
 /// `u32::MAX - network` bytes.
-#[inline]
-pub(super) fn parse(datagram: &[u8], network: u32) -> Result<Packet, ParseError> {
+#[inline(always)]
+pub(super) fn read(datagram: &[u8], network: u32) -> Result<Layer, ParseError> {
     let (header, rest) = datagram.split_first_chunk::<FIXED_HEADER>().ok_or(ParseError::HeaderCut)?;
     let payload_length = usize::from(u16::from_be_bytes([header[4], header[5]]));
     let claimed = claimed_payload(payload_length, header[6], rest.len());
     let present = rest.get(..claimed).unwrap_or(rest);
     let missing = (claimed - present.len()) as u32;
 
-    let chain = walk(header[6], present, missing)?;
+    let chain = if is_extension_header(Protocol(header[6])) {
+        walk(header[6], present, missing)?
+    } else {
+        Chain { next: header[6], length: 0, fragment: None }
+    };
     let upper = network + FIXED_HEADER as u32;
     let (source, destination) = (header[8..24].first_chunk(), header[24..40].first_chunk());
     let (Some(source), Some(destination)) = (source, destination) else {
         return Err(ParseError::HeaderCut);
     };
-    Ok(Packet {
+    Ok(Layer {
         version: IpVersion::V6,
         protocol: Protocol(chain.next),
         source: Address::v6(*source),
@@ -58,12 +62,10 @@ pub(super) fn parse(datagram: &[u8], network: u32) -> Result<Packet, ParseError>
         hop_limit: header[7],
         traffic_class: header[0] << 4 | header[1] >> 4,
         network,
-        transport_offset: upper + chain.length,
-        payload: upper + chain.length,
+        upper: upper + chain.length,
         end: upper + present.len() as u32,
         missing,
         fragment: chain.fragment.map(|fragment| Fragment { header: upper + fragment.header, ..fragment }),
-        transport: Transport::Other,
     })
 }
 
@@ -91,12 +93,9 @@ struct Chain {
 /// Walks the extension headers in `present`, the datagram after its fixed header.
 ///
 /// In a fragment the chain may end beyond the bytes: then the walk stops before the header that is cut, and reports it as `next`.
-#[inline]
+#[inline(never)]
 fn walk(first: u8, present: &[u8], missing: u32) -> Result<Chain, ParseError> {
     let mut chain = Chain { next: first, length: 0, fragment: None };
-    if !is_extension_header(Protocol(first)) {
-        return Ok(chain);
-    }
     let mut rest = present;
     for _ in 0..EXTENSION_LIMIT {
         let Some((next, body, after)) = split_extension(chain.next, rest) else {

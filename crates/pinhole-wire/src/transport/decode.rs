@@ -18,7 +18,7 @@ pub(crate) enum Scope {
 type Decoded = Result<(Transport, u32), ParseError>;
 
 /// Decodes the header at the start of `data`, which is all that is present of the upper layer; `missing` more bytes are claimed.
-#[inline]
+#[inline(always)]
 pub(crate) fn decode(protocol: Protocol, data: &[u8], missing: u32, scope: Scope) -> Decoded {
     let claimed = (data.len() as u32).saturating_add(missing);
     match protocol {
@@ -34,7 +34,7 @@ pub(crate) fn decode(protocol: Protocol, data: &[u8], missing: u32, scope: Scope
 }
 
 /// RFC 9293 §3.1.
-#[inline]
+#[inline(always)]
 fn tcp(data: &[u8], claimed: u32, scope: Scope) -> Decoded {
     const FIXED_HEADER: u32 = 20;
     let Some(h) = data.first_chunk::<{ FIXED_HEADER as usize }>() else {
@@ -82,7 +82,7 @@ fn tcp_start(data: &[u8], scope: Scope) -> Decoded {
 }
 
 /// RFC 768; RFC 3828 §3.1 has the same fields. A length of zero, for jumbograms (RFC 2675 §4), is refused.
-#[inline]
+#[inline(always)]
 fn udp(data: &[u8], claimed: u32, scope: Scope) -> Decoded {
     let udp = udp_fields(data)?;
     match scope {
@@ -95,6 +95,7 @@ fn udp(data: &[u8], claimed: u32, scope: Scope) -> Decoded {
 }
 
 /// RFC 3828 §3.1: a coverage of zero means the whole datagram; otherwise it covers at least the header.
+#[inline(never)]
 fn udplite(data: &[u8], claimed: u32, scope: Scope) -> Decoded {
     match udp_fields(data)? {
         udp if udp.length == 0 => Ok((Transport::Udp(udp), UDP_HEADER)),
@@ -104,7 +105,7 @@ fn udplite(data: &[u8], claimed: u32, scope: Scope) -> Decoded {
 
 const UDP_HEADER: u32 = 8;
 
-#[inline]
+#[inline(always)]
 fn udp_fields(data: &[u8]) -> Result<Udp, ParseError> {
     let h = data.first_chunk::<8>().ok_or(ParseError::TransportCut)?;
     Ok(Udp {
@@ -116,7 +117,7 @@ fn udp_fields(data: &[u8]) -> Result<Udp, ParseError> {
 }
 
 /// RFC 792; RFC 4443 §2.1. Every message that is tracked has at least eight bytes.
-#[inline]
+#[inline(always)]
 fn icmp(data: &[u8]) -> Decoded {
     let h = data.first_chunk::<8>().ok_or(ParseError::TransportCut)?;
     let icmp = Icmp {
@@ -129,6 +130,7 @@ fn icmp(data: &[u8]) -> Decoded {
 }
 
 /// RFC 9260 §3.1.
+#[inline(never)]
 fn sctp(data: &[u8], scope: Scope) -> Decoded {
     const COMMON_HEADER: usize = 12;
     if data.len() < COMMON_HEADER && scope != Scope::Quoted {
@@ -144,6 +146,7 @@ fn sctp(data: &[u8], scope: Scope) -> Decoded {
 }
 
 /// RFC 4340 §5.1 and §5.2, with the checks of §8.5 step 1.
+#[inline(never)]
 fn dccp(data: &[u8], claimed: u32, scope: Scope) -> Decoded {
     let quoted = scope == Scope::Quoted;
     let h = data.first_chunk::<8>().ok_or(ParseError::TransportCut)?;
@@ -233,6 +236,7 @@ pub(crate) fn gre_has_checksum(data: &[u8]) -> bool {
     data.first_chunk().is_some_and(|h| u16::from_be_bytes(*h) & (GRE_CHECKSUM | GRE_VERSION) == GRE_CHECKSUM)
 }
 
+#[inline(never)]
 fn gre(data: &[u8], scope: Scope) -> Decoded {
     let h = data.first_chunk::<4>().ok_or(ParseError::TransportCut)?;
     let flags = u16::from_be_bytes([h[0], h[1]]);
