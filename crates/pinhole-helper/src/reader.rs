@@ -19,7 +19,7 @@ pub enum Pickup {
     /// Blind, with the reason.
     #[default]
     Strict,
-    /// Read from the first byte seen, and from the next message after a gap.
+    /// Read from the first byte seen, and go on after a gap with the first message that the session recognises.
     Lenient,
 }
 

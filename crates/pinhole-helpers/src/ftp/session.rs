@@ -15,6 +15,8 @@ use std::ops::Range;
 pub const OUTSTANDING_LIMIT: usize = 32;
 /// Client lines that are no commands, after which the session gives up.
 const ERROR_LIMIT: u8 = 32;
+/// Lines of a side that may pass unrecognised after a pick-up in mid-stream or a gap (the rest of a multi-line reply).
+const DOUBT_LIMIT: u8 = 32;
 /// Longest TLS record: 2^14 bytes and what protection may add (RFC 5246 §6.2.3).
 const TLS_RECORD_LIMIT: u16 = (1 << 14) + 2048;
 
@@ -38,8 +40,8 @@ struct Side {
     mode: Mode,
     /// A line of this side was recognised.
     opened: bool,
-    /// The first line may be the end of one whose beginning was not seen.
-    mid_line: bool,
+    /// Lines that may pass unrecognised before one is, because the beginning was not seen.
+    doubt: u8,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,19 +117,26 @@ impl Session for FtpSession {
         if !self.sides.iter().any(|side| side.opened) {
             self.client = None;
         }
-        self.sides[from.index()].mid_line = true;
+        self.sides[from.index()].doubt = DOUBT_LIMIT;
         true
     }
 
     fn resynchronise(&mut self, from: Direction) -> bool {
-        self.outstanding.clear();
-        self.multi_line = None;
-        let side = &mut self.sides[from.index()];
-        let text = !matches!(side.mode, Mode::Tls { .. });
-        if text {
-            side.mode = Mode::Skip;
+        if matches!(self.sides[from.index()].mode, Mode::Tls { .. }) {
+            return false;
         }
-        text
+        self.sides[from.index()] = Side { doubt: DOUBT_LIMIT, ..Side::default() };
+        // Most clients wait for each answer. One that speaks has had all of them; one that is answered waits for the last.
+        let last = self.outstanding.pop_back();
+        self.outstanding.clear();
+        if self.client != Some(from) {
+            self.multi_line = None;
+            self.outstanding.extend(last.map(|last| match last {
+                Command::Others(_) => Command::Others(1),
+                last => last,
+            }));
+        }
+        true
     }
 
     fn memory(&self) -> usize {
@@ -182,7 +191,8 @@ impl FtpSession {
         if text.is_empty() && !line.truncated {
             return Opening::Ignored;
         }
-        if std::mem::take(&mut side.mid_line) && !foreign_line(text) {
+        if side.doubt > 0 && !foreign_line(text) {
+            side.doubt -= 1;
             return Opening::Ignored;
         }
         Opening::Foreign

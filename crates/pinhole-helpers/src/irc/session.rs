@@ -31,7 +31,7 @@ struct Side {
     /// A line of this side was recognised.
     opened: bool,
     /// The first line may be the end of one whose beginning was not seen.
-    mid_line: bool,
+    doubt: bool,
 }
 
 impl Default for IrcSession {
@@ -84,13 +84,13 @@ impl Session for IrcSession {
         if !self.sides.iter().any(|side| side.opened) {
             self.client = None;
         }
-        self.sides[from.index()].mid_line = true;
+        self.sides[from.index()].doubt = true;
         true
     }
 
     fn resynchronise(&mut self, from: Direction) -> bool {
         self.start_tls = false;
-        self.sides[from.index()].skipping = true;
+        self.sides[from.index()] = Side { doubt: true, ..Side::default() };
         true
     }
 }
@@ -130,7 +130,7 @@ impl IrcSession {
             side.opened = true;
             return Ok(true);
         }
-        if std::mem::take(&mut side.mid_line) && !foreign_line(line.bytes) {
+        if std::mem::take(&mut side.doubt) && !foreign_line(line.bytes) {
             return Ok(false);
         }
         Err(BlindReason::NotThisProtocol)
