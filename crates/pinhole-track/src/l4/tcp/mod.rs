@@ -104,7 +104,7 @@ impl Tcp {
         match segment.kind {
             TcpKind::Syn => {
                 opener.max_end = opener.end;
-                opener.set_options(options::of_syn(&segment.options));
+                opener.learn_options(&segment);
             }
             TcpKind::Ack if settings.tcp_loose => {
                 // What was agreed on in the handshake is unknown: assume SACK, and do not hold anyone to his window.
@@ -301,7 +301,8 @@ impl Tcp {
             scale: self.syn_scale,
             flags,
         };
-        self.ends[direction.index()] = End::default();
+        let liberal = self.ends[direction.index()].flags & EndFlags::LIBERAL;
+        self.ends[direction.index()] = End { flags: liberal, ..End::default() };
     }
 
     fn is_challenge_ack(&self, segment: &Segment<'_>, direction: Direction) -> bool {
@@ -346,7 +347,8 @@ impl Tcp {
             // Not the exact number: its receiver will answer with a challenge ACK, and the conn lives on until the exact RST.
             next = self.state;
         }
-        let answers_syn = status.contains(Status::SEEN_REPLY) && last_is_syn;
+        let answers_syn =
+            status.contains(Status::SEEN_REPLY) && last_is_syn && self.last.direction != direction;
         let answers_ack = !status.contains(Status::ASSURED) && self.last.kind == Some(TcpKind::Ack);
         if (answers_syn || answers_ack) && segment.acknowledgement == self.last.end {
             return Ok(Course::SkipWindow(next));

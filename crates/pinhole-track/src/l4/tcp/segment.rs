@@ -15,6 +15,7 @@ pub(super) struct Segment<'a> {
     /// Unscaled.
     pub(super) window: u16,
     pub(super) has_ack: bool,
+    pub(super) has_options: bool,
     pub(super) options: TcpOptions<'a>,
 }
 
@@ -31,6 +32,7 @@ impl<'a> Segment<'a> {
             acknowledgement: header.acknowledgement,
             window: header.window,
             has_ack: header.flags.contains(TcpFlags::ACK),
+            has_options: header.header_length > 20,
             options: header.options(view.bytes, view.packet),
         })
     }

@@ -10,7 +10,7 @@
 //!
 //! Beyond an upper bound a segment is invalid. Below a lower one it is an old duplicate: it passes, but tells nothing.
 
-use super::options::{self, SynOptions};
+use super::options;
 use super::states::{TcpKind, TcpState};
 use super::{EndFlags, Last, Segment, Tcp, after, before};
 use crate::l4::Invalid;
@@ -39,8 +39,12 @@ pub(super) struct End {
 }
 
 impl End {
-    /// Takes over the options of its SYN.
-    pub(super) fn set_options(&mut self, options: SynOptions) {
+    /// Takes over the options of its SYN. One without any leaves what an earlier one said.
+    pub(super) fn learn_options(&mut self, syn: &Segment<'_>) {
+        if !syn.has_options {
+            return;
+        }
+        let options = options::of_syn(&syn.options);
         self.flags &= EndFlags::LIBERAL;
         self.flags.set(EndFlags::SCALES, options.scale.is_some());
         self.flags.set(EndFlags::SACK, options.sack);
@@ -185,7 +189,7 @@ fn greet(segment: &Segment<'_>, direction: Direction, sender: &mut End, receiver
     sender.end = segment.end;
     sender.max_end = segment.end;
     sender.max_window = u32::from(segment.window).max(1);
-    sender.set_options(options::of_syn(&segment.options));
+    sender.learn_options(segment);
     // Scaling takes both sides' option (RFC 7323 §2.2).
     let both = sender.flags & receiver.flags;
     if direction == Direction::Reply && !both.contains(EndFlags::SCALES) {
