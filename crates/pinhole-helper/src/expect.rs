@@ -61,7 +61,7 @@ pub struct Expect {
     pub destination_port: PortMatch,
     /// One hit or many.
     pub lifetime: Lifetime,
-    /// `false`: entered, but matches nothing until [`Action::Activate`] (FTP's PORT before its 200, SIP's REGISTER before its 2xx).
+    /// `false`: entered, but matches nothing until [`crate::Action::Activate`] (FTP's PORT before its 200, SIP's REGISTER before its 2xx).
     pub active: bool,
     /// Members of one group are admitted together or not at all; the number is the session's own.
     pub group: Option<(u32, GroupRule)>,

@@ -32,6 +32,7 @@ pub struct Reader {
     condition: Condition,
     streams: [Stream; 2],
     next_handle: u32,
+    /// Sorted by the start of the span.
     quotes: Vec<Quote>,
 }
 
@@ -116,11 +117,11 @@ impl Reader {
     /// The bytes of a span named by one of the actions of the latest call, for quoting: at most [`MAX_QUOTE`], none if no action
     /// named them.
     pub fn quote(&self, from: Direction, span: Span) -> &[u8] {
-        let holds = |q: &&Quote| q.from == from && q.span.start <= span.start && span.start <= q.span.end;
-        let Some(quote) = self.quotes.iter().find(|q| q.span == span).or(self.quotes.iter().find(holds))
-        else {
-            return &[];
+        let holds = |quote: &&Quote| {
+            quote.from == from && quote.span.start <= span.start && span.end <= quote.span.end
         };
+        let later = self.quotes.partition_point(|quote| quote.span.start <= span.start);
+        let Some(quote) = self.quotes.iter().take(later).rev().find(holds) else { return &[] };
         let start = (span.start - quote.span.start) as usize;
         let end = (span.end.saturating_sub(quote.span.start) as usize).min(quote.bytes.len());
         quote.bytes.get(start..end).unwrap_or_default()
@@ -242,7 +243,8 @@ fn note(
         let within = |at: u64| usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX);
         let (start, end) = (within(span.start), within(span.end).min(bytes.len()));
         if let Some(quoted) = bytes.get(start..end.min(start.saturating_add(MAX_QUOTE))) {
-            quotes.push(Quote { from, span, bytes: quoted.into() });
+            let at = quotes.partition_point(|quote| quote.span.start <= span.start);
+            quotes.insert(at, Quote { from, span, bytes: quoted.into() });
         }
     }
     condition

@@ -243,12 +243,13 @@ impl Way {
             segments = segments.chunks(200).flat_map(window).collect();
         }
         let mut seen = vec![false; bytes.len()];
+        let mut in_order = 0;
         for segment in segments {
             wire.at(from, base + segment.start as u32, &bytes[segment.clone()]);
             seen[segment].fill(true);
-            let in_order = seen.iter().take_while(|seen| **seen).count() as u32;
+            in_order += seen[in_order..].iter().take_while(|seen| **seen).count();
             if self.acknowledge && dice.below(2) == 0 {
-                wire.deliver(from, base + in_order);
+                wire.deliver(from, base + in_order as u32);
                 let peer = from.opposite();
                 wire.at(peer, wire.delivered[peer.index()], &[]);
             }
