@@ -5,6 +5,8 @@
 
 pub(crate) mod overlap;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 
 use crate::ConnId;
 use pinhole_helper::{Class, Expect};

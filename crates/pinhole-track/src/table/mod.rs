@@ -8,3 +8,5 @@ pub(crate) mod entry;
 pub(crate) mod index;
 pub(crate) mod slab;
 pub(crate) mod wheel;
+#[cfg(test)]
+mod tests;
