@@ -84,10 +84,16 @@ impl Reader {
         if tcp.flags.contains(TcpFlags::ACK) {
             self.streams[from.opposite().index()].acknowledge(tcp.acknowledgement);
         }
+        // The text that a RST may carry (RFC 9293 §3.5.3) is not of the stream.
+        if tcp.flags.contains(TcpFlags::RST) {
+            return;
+        }
         let syn = tcp.flags.contains(TcpFlags::SYN);
         let first = tcp.sequence.wrapping_add(u32::from(syn));
         if syn {
-            self.streams[from.index()].open(first);
+            if !self.streams[from.index()].open(first) {
+                return;
+            }
         } else if !payload.is_empty() && !self.pick_up(from, first) {
             self.stop(Status::Blind(BlindReason::MidStream));
             return;

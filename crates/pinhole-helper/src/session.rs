@@ -157,11 +157,15 @@ pub struct Policy {
     pub lowest_port: u16,
     /// Addresses other than the sender's own may be announced (FXP and the like). Dangerous.
     pub third_party: bool,
+    /// An announcement that must be answered before it counts (FTP's `PORT` by its `200`) matches nothing until its answer has been
+    /// seen. Off by default, because some servers connect first and answer then (pyftpdlib does): from the very end that the announcement
+    /// was made to, connecting *is* an answer. A negative answer cancels the announcement either way.
+    pub wait_for_answer: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { lowest_port: 1024, third_party: false }
+        Self { lowest_port: 1024, third_party: false, wait_for_answer: false }
     }
 }
 

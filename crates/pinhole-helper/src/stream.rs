@@ -80,14 +80,15 @@ impl Chunk {
 }
 
 impl Stream {
-    /// Anchors the stream: `sequence` is that of its first byte. Ignored once bytes have been seen; before that, a later SYN (a new
-    /// attempt with another initial sequence number) anchors it anew.
-    pub fn open(&mut self, sequence: u32) {
+    /// Anchors the stream: `sequence` is that of its first byte. Before any byte has been seen, a later SYN (a new attempt with
+    /// another initial sequence number) anchors it anew. `false`: the stream is anchored elsewhere.
+    pub fn open(&mut self, sequence: u32) -> bool {
         if self.end() == 0 && self.pending.is_empty() {
             self.origin = Some(sequence);
             self.acknowledged = 0;
             self.fin = None;
         }
+        self.origin == Some(sequence)
     }
 
     /// Whether the stream is anchored.

@@ -5,15 +5,19 @@
 //! grammar), `session.rs` (the dialogue), `tests.rs`.
 #![forbid(unsafe_code)]
 
+#[cfg(any(feature = "ftp", feature = "irc"))]
 mod endpoint;
 #[cfg(feature = "ftp")]
 pub mod ftp;
 #[cfg(feature = "irc")]
 pub mod irc;
+#[cfg(any(feature = "ftp", feature = "irc"))]
 mod number;
+#[cfg(any(feature = "ftp", feature = "irc"))]
 mod opening;
 
 #[cfg(test)]
+#[cfg_attr(not(all(feature = "ftp", feature = "irc")), allow(dead_code))]
 mod transcript;
 
 use pinhole_helper::Registry;

@@ -11,14 +11,6 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u32> {
     u32::try_from(value).ok()
 }
 
-/// A decimal octet of one to three digits.
-pub(crate) fn octet(digits: &[u8]) -> Option<u8> {
-    if digits.len() > 3 {
-        return None;
-    }
-    u8::try_from(decimal(digits)?).ok()
-}
-
 /// A decimal port of one to five digits; zero passes.
 pub(crate) fn port(digits: &[u8]) -> Option<u16> {
     if digits.len() > 5 {

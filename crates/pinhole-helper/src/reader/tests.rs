@@ -116,6 +116,17 @@ fn data_on_the_syn_and_with_the_fin_is_read() {
 }
 
 #[test]
+fn what_is_not_of_the_stream_is_not_read() {
+    let mut reader = reader(Pickup::Strict, false);
+    send(&mut reader, TcpFlags::SYN, 99, &[]);
+    assert_eq!(send(&mut reader, TcpFlags::RST, 100, b"x\n"), []);
+    send(&mut reader, DATA, 100, b"y\n");
+    assert_eq!(send(&mut reader, TcpFlags::SYN, 101, b"x\n"), []);
+    assert_eq!(send(&mut reader, DATA, 102, b"x\n").len(), 1);
+    assert_eq!(reader.blind(), None);
+}
+
+#[test]
 fn quotes_are_those_of_the_latest_call() {
     let mut reader = reader(Pickup::Strict, false);
     send(&mut reader, TcpFlags::SYN, 99, &[]);

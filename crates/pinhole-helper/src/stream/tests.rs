@@ -191,12 +191,11 @@ fn out_of_order_data_is_bounded() {
 fn a_new_attempt_anchors_anew() {
     let mut stream = Stream::default();
     assert!(!stream.is_open());
-    stream.open(1);
-    stream.open(ORIGIN);
+    assert!(stream.open(1) && stream.open(ORIGIN));
     let mut lines = Lines { stream, pickup: Pickup::Strict, read: Vec::new(), shown: 0, gaps: 0 };
     lines.feed(0, b"one\n").unwrap();
     lines.acknowledge(4);
-    lines.stream.open(7);
+    assert!(lines.stream.open(ORIGIN) && !lines.stream.open(7));
     lines.feed(4, b"two\n").unwrap();
     assert_eq!(lines.read, b"one\ntwo\n");
 }

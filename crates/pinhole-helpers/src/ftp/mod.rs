@@ -8,8 +8,9 @@
 //! | `PORT`, `EPRT`, `LPRT`, then 2yz | the server connects to the client's announced port |
 //! | `PASV` then 227, `EPSV` then 229, `LPSV` then 228 | the client connects to the server's announced port |
 //!
-//! An expectation of the first kind is entered at the command, inactive, so that its NAT half can act on the command; the reply
-//! activates or cancels it. Commands may be pipelined, and each announcement stands on its own: one that is replaced by a later one
+//! An expectation of the first kind is entered at the command, so that its NAT half can act on the command; a negative reply cancels it.
+//! Some servers connect before they reply, so it matches at once, but only a conn from the very server that the command went to; under
+//! [`Policy::wait_for_answer`] it matches nothing before its 2yz. Commands may be pipelined, and each announcement stands on its own: one that is replaced by a later one
 //! before it was used stays until its timeout, or until the host evicts it as the oldest of its class.
 //!
 //! *Lines* end with LF, a CR before it is dropped. Telnet commands (RFC 854) are removed before a line is understood, spans are of
@@ -19,13 +20,14 @@
 //! *Encryption.* After `AUTH TLS` and 234 both directions carry TLS records, whose headers are followed (nothing else of them can be
 //! read), so that plain text is found again after `CCC`.
 
+mod outstanding;
 mod parse;
 mod session;
 #[cfg(test)]
 mod tests;
 
+pub use outstanding::OUTSTANDING_LIMIT;
 pub use parse::LINE_LIMIT;
-pub use session::OUTSTANDING_LIMIT;
 
 use pinhole_helper::{Class, Helper, Master, Policy, Session, Spec};
 use pinhole_wire::Protocol;

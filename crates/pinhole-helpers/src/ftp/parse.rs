@@ -1,7 +1,7 @@
 //! The grammar of FTP: lines with their Telnet commands, commands, replies, announced endpoints.
 
 use super::notation;
-use crate::number::{decimal, octet, port};
+use crate::number::{decimal, port};
 use pinhole_helper::{Field, Refusal};
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -292,6 +292,14 @@ fn octet_list<const N: usize>(text: &[u8], start: usize) -> Result<([u8; N], usi
         at += length;
     }
     if text.get(at) == Some(&b',') { Err(Refusal::Malformed) } else { Ok((list, at)) }
+}
+
+/// A decimal octet of one to three digits.
+fn octet(digits: &[u8]) -> Option<u8> {
+    if digits.len() > 3 {
+        return None;
+    }
+    u8::try_from(decimal(digits)?).ok()
 }
 
 /// Position of the first digit after a reply's code.

@@ -1,5 +1,6 @@
 //! The dialogue: which side is the client, which commands await an answer, which directions are encrypted.
 
+use super::outstanding::{Command, Outstanding};
 use super::parse::{self, Announced, LINE_LIMIT, Line};
 use crate::endpoint::{admit_address, admit_port};
 use crate::opening::{TLS_RECORD_TYPES, foreign_byte, foreign_line};
@@ -8,11 +9,8 @@ use pinhole_helper::{
     Session, Span,
 };
 use pinhole_wire::{Direction, Protocol};
-use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Most commands of interest (and runs of others between them) that may be unanswered at a time.
-pub const OUTSTANDING_LIMIT: usize = 32;
 /// Client lines that are no commands, after which the session gives up.
 const ERROR_LIMIT: u8 = 32;
 /// Lines of a side that may pass unrecognised after a pick-up in mid-stream or a gap (the rest of a multi-line reply).
@@ -26,7 +24,7 @@ pub(super) struct FtpSession {
     /// Direction of the commands; `None` until a picked-up conn has shown it.
     client: Option<Direction>,
     sides: [Side; 2],
-    outstanding: VecDeque<Command>,
+    outstanding: Outstanding,
     /// Code of the multi-line reply that is under way.
     multi_line: Option<u16>,
     /// `EPSV ALL` was sent (RFC 2428 §4).
@@ -54,23 +52,6 @@ enum Mode {
     Tls { left: u16, begun: bool },
 }
 
-/// A command, or a run of commands, that awaits its final reply.
-#[derive(Clone, Copy, Debug)]
-enum Command {
-    /// So many commands of no interest.
-    Others(u32),
-    /// PORT, EPRT or LPRT.
-    Active(Handle),
-    /// PASV, EPSV or LPSV, and the code that grants it.
-    Passive(u16),
-    /// EPSV ALL.
-    ExtendedOnly,
-    /// AUTH; whether for TLS.
-    Auth { tls: bool },
-    /// ABOR, which some servers never answer on its own.
-    Abort,
-}
-
 /// What became of the next bytes.
 enum Step {
     Took(usize),
@@ -83,7 +64,7 @@ impl Default for FtpSession {
         Self {
             client: Some(Direction::Original),
             sides: Default::default(),
-            outstanding: VecDeque::new(),
+            outstanding: Outstanding::default(),
             multi_line: None,
             extended_only: false,
             errors: 0,
@@ -127,20 +108,17 @@ impl Session for FtpSession {
         }
         self.sides[from.index()] = Side { doubt: DOUBT_LIMIT, ..Side::default() };
         // Most clients wait for each answer. One that speaks has had all of them; one that is answered waits for the last.
-        let last = self.outstanding.pop_back();
-        self.outstanding.clear();
-        if self.client != Some(from) {
+        if self.client == Some(from) {
+            self.outstanding.clear();
+        } else {
             self.multi_line = None;
-            self.outstanding.extend(last.map(|last| match last {
-                Command::Others(_) => Command::Others(1),
-                last => last,
-            }));
+            self.outstanding.keep_last();
         }
         true
     }
 
     fn memory(&self) -> usize {
-        self.outstanding.capacity() * size_of::<Command>()
+        self.outstanding.memory()
     }
 }
 
@@ -279,11 +257,11 @@ impl FtpSession {
         } else {
             Command::Others(1)
         };
-        self.push(cx, command);
+        self.outstanding.push(command);
         None
     }
 
-    /// PORT, EPRT or LPRT: an expectation that waits for its reply.
+    /// PORT, EPRT or LPRT: an expectation that its reply confirms or cancels, and that waits for it if the policy says so.
     fn active(
         &mut self,
         cx: &mut Context<'_>,
@@ -293,10 +271,11 @@ impl FtpSession {
         let announced = match announced {
             _ if self.extended_only => Err(Refusal::OutOfSequence),
             _ if place.line.truncated => Err(Refusal::Malformed),
-            Ok(_) if self.is_full() => Err(Refusal::Limit),
+            Ok(_) if self.outstanding.is_full() => Err(Refusal::Limit),
             other => other,
         };
-        match announced.and_then(|announced| place.expect(cx, &announced, false)) {
+        let active = !cx.policy.wait_for_answer;
+        match announced.and_then(|announced| place.expect(cx, &announced, active)) {
             Ok(handle) => Command::Active(handle),
             Err(refusal) => {
                 cx.refuse(refusal, place.span(cx));
@@ -325,12 +304,11 @@ impl FtpSession {
             }
             _ => self.multi_line = None,
         }
-        self.drop_unanswered_abort(code);
         if code < 200 {
             return None;
         }
         let positive = code < 300;
-        match self.pop() {
+        match self.outstanding.answer(code) {
             Some(Command::Passive(granted)) if granted == code => self.granted(cx, place, code),
             Some(Command::Active(handle)) if positive => cx.activate(handle),
             Some(Command::Active(handle)) => cx.cancel(handle),
@@ -365,45 +343,6 @@ impl FtpSession {
             side.mode = Mode::Tls { left: 0, begun: false };
         }
         cx.condition(Condition::Encrypted);
-    }
-
-    fn is_full(&self) -> bool {
-        self.outstanding.len() >= OUTSTANDING_LIMIT
-    }
-
-    /// Queues a command. When too many are unanswered its interest is forgotten, but never its place in the queue.
-    fn push(&mut self, cx: &mut Context<'_>, command: Command) {
-        let command = match command {
-            Command::Active(handle) if self.is_full() => {
-                cx.cancel(handle);
-                Command::Others(1)
-            }
-            _ if self.is_full() => Command::Others(1),
-            command => command,
-        };
-        if let (Some(Command::Others(run)), Command::Others(1)) = (self.outstanding.back_mut(), command) {
-            *run = run.saturating_add(1);
-        } else {
-            self.outstanding.push_back(command);
-        }
-    }
-
-    /// Takes the oldest unanswered command.
-    fn pop(&mut self) -> Option<Command> {
-        if let Some(Command::Others(run @ 2..)) = self.outstanding.front_mut() {
-            *run -= 1;
-            return Some(Command::Others(1));
-        }
-        self.outstanding.pop_front()
-    }
-
-    /// ABOR is answered by 225, 226 or an error (RFC 959 §5.4). Any other code answers the next command: the server combined ABOR's
-    /// answer with the transfer's.
-    fn drop_unanswered_abort(&mut self, code: u16) {
-        let answers_abort = code == 225 || code == 226 || code >= 400;
-        if !answers_abort && matches!(self.outstanding.front(), Some(Command::Abort)) {
-            self.outstanding.pop_front();
-        }
     }
 }
 
