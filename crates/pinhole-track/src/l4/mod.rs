@@ -10,6 +10,8 @@ mod icmp;
 mod invalid;
 pub mod sctp;
 pub mod tcp;
+#[cfg(test)]
+mod tests;
 mod udp;
 
 pub use dccp::Dccp;

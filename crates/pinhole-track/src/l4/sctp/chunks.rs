@@ -64,7 +64,7 @@ pub(super) struct Item {
     pub(super) kind: Chunk,
     /// The T bit of ABORT and SHUTDOWN COMPLETE: the verification tag is the sender's own.
     pub(super) reflects_tag: bool,
-    /// First four bytes of the value: the initiate tag of INIT and INIT ACK.
+    /// The initiate tag of INIT and INIT ACK, if their fixed part (RFC 9260 §3.3.2) is there.
     pub(super) initiate_tag: Option<u32>,
     /// As it stands in the header.
     length: u16,
@@ -105,7 +105,7 @@ impl Iterator for Chunks<'_> {
         Some(Item {
             kind: Chunk::of(*kind),
             reflects_tag: flags & 1 != 0,
-            initiate_tag: value.first_chunk().copied().map(u32::from_be_bytes),
+            initiate_tag: value.first_chunk::<16>().map(|v| u32::from_be_bytes([v[0], v[1], v[2], v[3]])),
             length,
         })
     }

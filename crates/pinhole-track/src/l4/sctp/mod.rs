@@ -49,7 +49,8 @@ impl Sctp {
                 }
                 Chunk::Heartbeat => tags[Direction::Original.index()] = header.verification_tag,
                 // The answer will be an ABORT or SHUTDOWN COMPLETE that reflects the tag (RFC 9260 §8.4, rules 5 and 8).
-                _ => tags[Direction::Reply.index()] = header.verification_tag,
+                Chunk::ShutdownAck => tags[Direction::Reply.index()] = header.verification_tag,
+                _ => {}
             }
         }
         Ok(Self { tags, initiated: [false; 2], heartbeat_in_doubt: None, state: SctpState::None })

@@ -73,6 +73,7 @@ impl SctpState {
             (Direction::Original, _) => Some(self.original(chunk)),
             // A conn is never without a first packet in original direction.
             (Direction::Reply, Self::None) => None,
+            (Direction::Reply, Self::HeartbeatSent) => self.path_reply(chunk),
             (Direction::Reply, _) => Some(self.reply(chunk)),
         }
     }
@@ -95,6 +96,16 @@ impl SctpState {
         }
     }
 
+    /// The end that is to answer it.
+    const fn path_reply(self, chunk: Chunk) -> Option<Self> {
+        match chunk {
+            Chunk::HeartbeatAck => Some(Self::Established),
+            Chunk::Heartbeat => Some(self),
+            Chunk::Abort => Some(Self::Closed),
+            _ => None,
+        }
+    }
+
     const fn original(self, chunk: Chunk) -> Self {
         match (chunk, self) {
             (Chunk::Abort, _) => Self::Closed,
@@ -109,8 +120,6 @@ impl SctpState {
     const fn reply(self, chunk: Chunk) -> Self {
         match (chunk, self) {
             (Chunk::Abort, _) => Self::Closed,
-            (Chunk::HeartbeatAck, Self::HeartbeatSent) => Self::Established,
-            (_, Self::HeartbeatSent) => self,
             (Chunk::InitAck, Self::Closed) => Self::CookieWait,
             (Chunk::Shutdown, Self::Established) => Self::ShutdownRecd,
             // The cookie was stale (RFC 9260 §5.2.6).
