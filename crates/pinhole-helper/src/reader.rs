@@ -1,17 +1,22 @@
 //! A session with its two streams: what a host drives.
 //!
 //! *Life cycle.* A reader reads until its session goes blind or is done; from then on it holds no session and no bytes, only the
-//! reason. A call for one direction reads bytes of that direction only, so every span among its actions belongs to it.
+//! reason. When it ends because two copies of the same bytes differ, its latest expectations are cancelled; otherwise they stay.
+//!
+//! *Invariant.* A call for one direction reads bytes of that direction only, so every span among its actions belongs to it.
 
 use crate::stream::Readable;
 use crate::{
-    Action, BlindReason, Condition, Context, Helper, Master, Policy, Progress, Session, Span, Stream,
+    Action, BlindReason, Condition, Context, Handle, Helper, Master, Policy, Progress, Session, Span, Stream,
 };
 use pinhole_wire::{Direction, Tcp, TcpFlags, Time};
 use std::ops::ControlFlow;
 
 /// Most bytes quoted of one span.
 pub const MAX_QUOTE: usize = 512;
+
+/// How many of the latest expectations are cancelled when the two ends may have read different text.
+pub const DOUBTFUL_HANDLES: u32 = 32;
 
 /// What to do with a conn whose beginning was not seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -212,6 +217,11 @@ impl Reader {
         };
         let stream = &mut streams[from.index()];
         let fault = stream.feed(sequence, payload, *pickup, &mut read).err();
+        if fault == Some(BlindReason::Conflict) {
+            // What was announced may not be what the peer has read.
+            let first = next_handle.saturating_sub(DOUBTFUL_HANDLES);
+            actions.extend((first..*next_handle).map(|handle| Action::Cancel(Handle(handle))));
+        }
         if let Some(end) = stop.or(fault.map(Status::Blind)) {
             self.stop(end);
         }

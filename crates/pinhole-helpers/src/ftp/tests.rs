@@ -62,8 +62,14 @@ fn passive_transfer() {
 }
 
 #[test]
-fn active_transfer_waits_for_its_reply() {
-    let mut wire = run(&Ftp, CLIENT, SERVER, &[(S, b"220 ready\r\n"), (C, b"PORT 10,0,0,1,195,102\r\n")]);
+fn active_transfer_waits_for_its_reply_if_the_policy_says_so() {
+    let said: &[Said<'_>] = &[(S, b"220 ready\r\n"), (C, b"PORT 10,0,0,1,195,102\r\n")];
+    assert_eq!(run(&Ftp, CLIENT, SERVER, said).open_ports(), [50022]);
+
+    let policy = Policy { wait_for_answer: true, ..Policy::default() };
+    let mut wire = Wire::with(Reader::new(&Ftp, master(CLIENT, SERVER), policy, Pickup::Strict));
+    wire.handshake();
+    said.iter().for_each(|(from, bytes)| drop(wire.say(*from, bytes)));
     assert_eq!(wire.ports(), [50022]);
     assert_eq!(wire.open_ports(), []);
     assert_eq!(wire.noted[0].quote, b"PORT 10,0,0,1,195,102");
