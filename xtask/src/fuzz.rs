@@ -3,21 +3,22 @@
 //! The core is safe Rust, so a target looks for panics, hangs, broken limits and failed assertions, not for memory errors: it is built
 //! without a sanitizer, with debug assertions and overflow checks. That needs no nightly toolchain, and is several times faster.
 //!
-//! `fuzz/corpus/TARGET/` holds the seeds, which are part of the repository. What a run finds goes to the target directory; a crash goes
-//! to `fuzz/artifacts/TARGET/`.
+//! `fuzz/corpus/TARGET/` holds the seeds, `fuzz/dictionaries/TARGET.dict` words of the language that the target reads; both are part of
+//! the repository. What a run finds goes to the target directory; a crash goes to `fuzz/artifacts/TARGET/`.
 
-use crate::command::{Failure, cargo, run as run_command};
+use crate::command::{Failure, capture, cargo, run as run_command};
 use crate::repository::Repository;
 use crate::tool;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A single input that takes longer than this many seconds is a hang.
 const HANG: u32 = 10;
 /// Megabytes of memory that a target may use.
 const MEMORY: u32 = 1024;
-/// Longest input in bytes.
-const LENGTH: u32 = 64 * 1024;
+/// Longest input in bytes: long enough for the limits on messages, short enough to be quick.
+const LENGTH: u32 = 12 * 1024;
 
 /// Options of `cargo xtask fuzz`.
 #[derive(clap::Args)]
@@ -50,7 +51,7 @@ pub(crate) fn run(repository: &Repository, options: &Options) -> Result<(), Fail
         write_seeds(repository, &repository.target("fuzz/corpus"), &shared.join("captures"))?;
     }
     let chosen = if options.targets.is_empty() { &all } else { &options.targets };
-    chosen.iter().try_for_each(|target| fuzz(repository, target, options.seconds))
+    chosen.iter().try_for_each(|target| run_command(&mut command(repository, target, options.seconds)?))
 }
 
 /// Makes inputs for every target from the captures below a directory.
@@ -76,20 +77,33 @@ pub(crate) fn targets(repository: &Repository) -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-/// Builds and runs one target for so many seconds. A crash is a failure.
-pub(crate) fn fuzz(repository: &Repository, target: &str, seconds: u32) -> Result<(), Failure> {
+/// Builds and runs one target for so many seconds, and shows what it prints only if it fails. Tells how many inputs were tried.
+pub(crate) fn smoke(repository: &Repository, target: &str, seconds: u32) -> Result<u64, Failure> {
+    let mut command = command(repository, target, seconds)?;
+    let output = capture(&mut command)?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        print!("{text}");
+        return Err(Failure(format!("fuzz target {target}: {}", output.status)));
+    }
+    let executed = text.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    Ok(executed.and_then(|number| number.trim().parse().ok()).unwrap_or(0))
+}
+
+fn command(repository: &Repository, target: &str, seconds: u32) -> Result<Command, Failure> {
     let found = repository.target("fuzz/corpus").join(target);
     fs::create_dir_all(&found)?;
     let seeds = repository.path("fuzz/corpus").join(target);
+    let dictionary = repository.path("fuzz/dictionaries").join(target).with_extension("dict");
     let mut command = cargo(repository);
     command.args(["fuzz", "run", "--sanitizer", "none", "--target-dir"]).arg(repository.target("fuzz"));
-    command.arg(target).arg(found);
-    command.args(seeds.is_dir().then_some(seeds));
+    command.arg(target).arg(found).args(seeds.is_dir().then_some(seeds));
     command.args(["--", "-verbosity=0", "-print_final_stats=1"]);
+    command.args(dictionary.is_file().then(|| format!("-dict={}", dictionary.display())));
     command.arg(format!("-max_total_time={seconds}"));
     command
         .arg(format!("-timeout={HANG}"))
         .arg(format!("-rss_limit_mb={MEMORY}"))
         .arg(format!("-max_len={LENGTH}"));
-    run_command(&mut command)
+    Ok(command)
 }

@@ -1,0 +1,110 @@
+//! Writes seeds for the targets: `seed CORPUS CAPTURES` reads every capture below the directory CAPTURES and writes one file a seed below
+//! CORPUS/TARGET/. Used by `cargo xtask fuzz`.
+
+use pinhole_fuzz::{script, timed};
+use pinhole_io::capture::CaptureReader;
+use pinhole_wire::{Direction, IpVersion, LinkType, Packet, Transport, link};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// Captures larger than this make slow seeds.
+const LARGEST_CAPTURE: u64 = 64 * 1024;
+/// Frames of one capture that go into seeds.
+const FRAMES: usize = 128;
+
+/// Control conns by their client and server, with what each end sent.
+type Scripts = BTreeMap<(SocketAddr, SocketAddr), Vec<u8>>;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args_os().skip(1).map(PathBuf::from);
+    let (Some(corpus), Some(captures)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: seed CORPUS CAPTURES".into());
+    };
+    for capture in captures_below(&captures)? {
+        seed(&corpus, &capture)?;
+    }
+    Ok(())
+}
+
+fn captures_below(directory: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(captures_below(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "pcap" || extension == "pcapng")
+            && path.metadata()?.len() <= LARGEST_CAPTURE
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A capture is a seed itself; its frames, and what its control conns said, make others.
+fn seed(corpus: &Path, capture: &Path) -> Result<(), Box<dyn Error>> {
+    let name = capture.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let Ok(mut reader) = CaptureReader::open(capture) else { return Ok(()) };
+    let mut packets = Vec::new();
+    let mut engine = Vec::new();
+    let mut scripts = Scripts::new();
+    while let Ok(Some(frame)) = reader.next() {
+        if packets.len() == FRAMES {
+            break;
+        }
+        timed::append(&mut engine, frame.link, frame.bytes);
+        packets.push(one_packet(frame.link, frame.bytes));
+        overhear(&mut scripts, frame.link, frame.bytes);
+    }
+    write(corpus, "capture", &name, &fs::read(capture)?)?;
+    write(corpus, "engine", &name, &[&[0], engine.as_slice()].concat())?;
+    let distinct: BTreeMap<(usize, u8), Vec<u8>> =
+        packets.into_iter().filter_map(|p| Some(((p.len(), *p.get(48)?), p))).collect();
+    for (index, packet) in distinct.values().enumerate().take(3) {
+        write(corpus, "packet", &format!("{name}-{index}"), packet)?;
+    }
+    for (index, ((_, server), text)) in scripts.into_iter().filter(|(_, text)| text.len() > 1).enumerate() {
+        let helper = match server.port() {
+            21 | 2121 => "ftp",
+            6665..=6669 | 7000 => "irc",
+            _ => continue,
+        };
+        write(corpus, helper, &format!("{name}-{index}"), &text)?;
+    }
+    Ok(())
+}
+
+fn one_packet(link: LinkType, bytes: &[u8]) -> Vec<u8> {
+    let mut input = Vec::new();
+    timed::append(&mut input, link, bytes);
+    // The target takes the byte of the link type and the frame.
+    [input.get(1..2).unwrap_or_default(), input.get(4..).unwrap_or_default()].concat()
+}
+
+/// Adds a TCP segment's payload to its conn's script. The client is the end with the higher port.
+fn overhear(scripts: &mut Scripts, link: LinkType, bytes: &[u8]) {
+    let Ok(network) = link::strip(link, bytes) else { return };
+    let Ok(packet) = Packet::parse(bytes, network.offset) else { return };
+    let Transport::Tcp(tcp) = &packet.transport else { return };
+    let source = SocketAddr::new(packet.source.ip(packet.version), tcp.source_port);
+    let destination = SocketAddr::new(packet.destination.ip(packet.version), tcp.destination_port);
+    let from = if tcp.source_port > tcp.destination_port { Direction::Original } else { Direction::Reply };
+    let ends = if from == Direction::Original { (source, destination) } else { (destination, source) };
+    let options = u8::from(packet.version == IpVersion::V6);
+    let script = scripts.entry(ends).or_insert_with(|| vec![options]);
+    let payload = packet.payload_bytes(bytes);
+    if !payload.is_empty() {
+        script::append(script, from, payload);
+    }
+}
+
+fn write(corpus: &Path, target: &str, name: &str, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+    let directory = corpus.join(target);
+    fs::create_dir_all(&directory)?;
+    fs::write(directory.join(name), bytes)?;
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! Any FTP conversation, in any segments.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use pinhole_fuzz::conversation::converse;
+use pinhole_helpers::ftp::Ftp;
+
+fuzz_target!(|input: &[u8]| converse(&Ftp, input));
