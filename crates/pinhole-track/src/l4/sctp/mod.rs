@@ -40,12 +40,14 @@ impl Sctp {
             return Err(Invalid::SctpOpen);
         }
         let mut tags = [0; 2];
+        let mut initiated = [false; 2];
         for chunk in Chunks::of(&view) {
             match chunk.kind {
                 Chunk::Data | Chunk::Other => return Err(Invalid::SctpOpen),
                 Chunk::Init if header.verification_tag != 0 => return Err(Invalid::SctpInitTag),
                 Chunk::Init => {
                     tags[Direction::Reply.index()] = chunk.initiate_tag.ok_or(Invalid::SctpChunks)?;
+                    initiated[Direction::Original.index()] = true;
                 }
                 Chunk::Heartbeat => tags[Direction::Original.index()] = header.verification_tag,
                 // The answer will be an ABORT or SHUTDOWN COMPLETE that reflects the tag (RFC 9260 §8.4, rules 5 and 8).
@@ -53,7 +55,7 @@ impl Sctp {
                 _ => {}
             }
         }
-        Ok(Self { tags, initiated: [false; 2], heartbeat_in_doubt: None, state: SctpState::None })
+        Ok(Self { tags, initiated, heartbeat_in_doubt: None, state: SctpState::None })
     }
 
     /// Its state.
@@ -88,7 +90,7 @@ impl Sctp {
             // An INIT that is repeated for ever must not keep the entry for ever.
             ignore |=
                 chunk.kind == Chunk::Init && (old, self.state) == (SctpState::Closed, SctpState::Closed);
-            assure |= old != self.state && self.state == SctpState::Established;
+            assure |= self.state == SctpState::Established;
         }
         assure &= !status.contains(Status::ASSURED);
         if ignore && !assure {
@@ -121,7 +123,7 @@ impl Sctp {
                 return Ok(Taken::Doubtful);
             }
             Chunk::HeartbeatAck if own != 0 && tag != own => {
-                if self.heartbeat_in_doubt != Some(direction.opposite()) {
+                if seen.has(Chunk::Data) || self.heartbeat_in_doubt != Some(direction.opposite()) {
                     return Err(Invalid::SctpTag);
                 }
                 // It answers a HEARTBEAT whose tag we did not know either: the association was set up anew on another path.
@@ -146,6 +148,10 @@ impl Sctp {
     }
 
     fn learn_init(&mut self, initiate_tag: u32, direction: Direction) {
+        // Repeated, or forged by one who has seen the tag: nothing new is to be acknowledged.
+        if self.tags[direction.opposite().index()] == initiate_tag {
+            return;
+        }
         if self.initiated == [true; 2] {
             self.initiated[direction.opposite().index()] = false;
         }

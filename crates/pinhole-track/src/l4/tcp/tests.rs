@@ -1,4 +1,5 @@
 //! Rule by rule. Scenarios run two scripted ends, A (who opens) and B, through one conn.
+#![allow(clippy::needless_pass_by_value)] // Segments are written where they are sent.
 
 use super::*;
 use crate::l4::{L4, open, update};
