@@ -1,5 +1,6 @@
 //! The oracle: one packet in, what the kernel made of it out.
 
+use std::io;
 use std::time::Duration;
 
 use super::expectation::ExpectationEvents;
@@ -44,7 +45,8 @@ impl Oracle {
 
     /// Sends one IP datagram through the router. See [`super::repair`] for what a captured datagram needs first.
     ///
-    /// What comes out with its hop limit lowered by one was forwarded, anything else is an answer of the router's.
+    /// What comes out with its hop limit lowered by one was forwarded; what goes to the datagram's source otherwise is an
+    /// answer of the router's.
     ///
     /// # Errors
     /// [`OracleError::Refused`] if the kernel does not take the bytes for a packet, after which the oracle can go on;
@@ -55,22 +57,28 @@ impl Oracle {
         self.log
             .prefixes(PATIENCE, |prefix| observation.note(prefix))
             .map_err(|source| OracleError::Netlink { operation: "reading the log", source })?;
-        let forwarded_hops = hop_limit(datagram).and_then(|hops| hops.checked_sub(1));
-        loop {
-            let read = self.egress.read();
-            let packet = read.map_err(|source| OracleError::Tun { name: "egress".to_owned(), source })?;
-            let Some(packet) = packet else { break };
-            if hop_limit(packet) == forwarded_hops {
-                observation.forwarded.push(packet.to_vec());
-            } else {
-                observation.answers.push(packet.to_vec());
-            }
-        }
+        self.collect(datagram, &mut observation)
+            .map_err(|source| OracleError::Tun { name: "egress".to_owned(), source })?;
         observation.expectations = self
             .expectations
             .drain()
             .map_err(|source| OracleError::Netlink { operation: "reading expectation events", source })?;
         Ok(observation)
+    }
+
+    /// Sorts what came out by the egress device.
+    fn collect(&mut self, datagram: &[u8], observation: &mut Observation) -> io::Result<()> {
+        let forwarded_hops = hop_limit(datagram).and_then(|hops| hops.checked_sub(1));
+        let source = addresses(datagram).map(|(source, _)| source);
+        while let Some(packet) = self.egress.read()? {
+            if hop_limit(packet) == forwarded_hops {
+                observation.forwarded.push(packet.to_vec());
+            } else if addresses(packet).map(|(_, destination)| destination) == source {
+                observation.answers.push(packet.to_vec());
+            }
+            // What remains is the router's own chatter: neighbour and multicast listener discovery.
+        }
+        Ok(())
     }
 }
 
@@ -86,4 +94,13 @@ fn hop_limit(datagram: &[u8]) -> Option<u8> {
         _ => return None,
     };
     datagram.get(offset).copied()
+}
+
+/// Source and destination address as they stand in the header.
+fn addresses(datagram: &[u8]) -> Option<(&[u8], &[u8])> {
+    match datagram.first()? >> 4 {
+        4 => Some((datagram.get(12..16)?, datagram.get(16..20)?)),
+        6 => Some((datagram.get(8..24)?, datagram.get(24..40)?)),
+        _ => None,
+    }
 }

@@ -86,7 +86,7 @@ pub(super) fn configure(settings: &OracleSettings) -> Result<(), OracleError> {
     run(
         "ip",
         &["-batch", "-"],
-        &format!("link set lo up\nlink set {ingress} mtu 65535 up\nlink set {egress} mtu 65535 up\n"),
+        &format!("link set {ingress} mtu 65535 up\nlink set {egress} mtu 65535 up\n"),
     )?;
     for (name, value) in router_sysctls(ingress, egress) {
         write_sysctl(&name, value)?;

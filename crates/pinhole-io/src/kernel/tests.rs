@@ -80,7 +80,7 @@ fn follows_an_active_ftp_transfer() {
 #[test]
 fn tells_verdicts_and_answers_apart() {
     let ruleset = "table inet fw { chain f { type filter hook forward priority 0; policy accept;\n\
-                   tcp dport 22 drop\n tcp dport 23 reject with tcp reset\n meta mark != 0 drop\n } }";
+                   tcp dport 22 drop\n tcp dport 23 reject with tcp reset\n meta mark != 0 drop\n }\n }";
     let settings = OracleSettings { ruleset: Some(ruleset.to_owned()), ..OracleSettings::default() };
     with_oracle(settings, |mut oracle| {
         let mut syn = |port| oracle.packet(&segment(true, (40_000, port), (1, 0), SYN, b"")).unwrap();
