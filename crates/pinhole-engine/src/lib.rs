@@ -1,2 +1,30 @@
-//! pinhole-engine
+//! The path of a packet.
+//!
+//! ```text
+//! frame ─► link ─► parse ─► defragment ─► checksum ─► raw chains ─► track ─► chains of the hooks ─► confirm ─► helper ─► outcome
+//! ```
+//!
+//! [`Engine`] is sans-IO: frames and time come in, [`Outcome`]s and [`Event`]s come out; the same input gives the same output, to the
+//! byte. One engine is one shard, owned by one thread.
+//!
+//! * [`engine`]: the path itself, packet by packet and in batches.
+//! * [`host`]: what carries out the requests of helper sessions: admission, provenance, refusals.
+//! * `rules` and `scene`: which chains a packet meets, what a rule sees of a packet, and what it may change.
+//! * [`event`]: outcomes, reasons and events: the data that `explain` is made of.
+//! * [`defrag`]: fragments are put together before tracking.
+//! * [`topology`]: hooks and interface names from addresses, where no real interfaces are known.
 #![forbid(unsafe_code)]
+
+pub mod defrag;
+pub mod engine;
+pub mod event;
+pub mod host;
+mod rules;
+mod scene;
+pub mod settings;
+pub mod topology;
+
+pub use engine::{Engine, Frame};
+pub use event::{Event, ExpectationRecord, Outcome, Provenance, Reason, RefusalRecord, RuleRef, Verdict};
+pub use settings::{Attachment, ChecksumPolicy, Settings, SetupError};
+pub use topology::{Cidr, InterfaceId, Topology};

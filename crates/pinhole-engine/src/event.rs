@@ -1,0 +1,268 @@
+//! What the engine says: an outcome for every frame, and events about conns, expectations and helpers.
+//!
+//! This is the data that `explain` is made of. Nothing is formatted here; an outcome is plain `Copy` data, and events are made only when
+//! something changes.
+
+use crate::defrag::DefragDrop;
+use pinhole_helper::{BlindReason, Condition, Refusal, Span};
+use pinhole_ruleset::{BaseChainId, RejectWith, RuleId};
+use pinhole_track::{
+    ConnId, ConnSnapshot, DestroyCause, EndCause, Expectation, ExpectationId, Invalid, State,
+};
+use pinhole_wire::link::LinkError;
+use pinhole_wire::{Direction, ParseError, Time};
+
+/// What becomes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It passes.
+    Accept,
+    /// It is dropped without an answer.
+    Drop,
+    /// It is dropped, and its sender is told.
+    Reject(RejectWith),
+    /// A fragment: kept until its datagram is complete.
+    Held,
+    /// Not an IP datagram: outside the firewall's language.
+    NotIp,
+}
+
+impl Verdict {
+    /// Lower-case name, for output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Drop => "drop",
+            Self::Reject(_) => "reject",
+            Self::Held => "held",
+            Self::NotIp => "not-ip",
+        }
+    }
+}
+
+/// What decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RuleRef {
+    /// A rule.
+    Rule(RuleId),
+    /// The policy of a base chain that no rule of which decided.
+    Policy(BaseChainId),
+}
+
+/// Why a packet fared as it did, beyond what a rule says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The link layer cannot be read.
+    #[error("{0}")]
+    Link(LinkError),
+    /// The datagram cannot be parsed.
+    #[error("{0}")]
+    Parse(ParseError),
+    /// A fragment whose datagram is not complete yet.
+    #[error("fragment: waiting for the rest of its datagram")]
+    FragmentHeld,
+    /// A fragment whose datagram was given up.
+    #[error("fragment: {0}")]
+    Defragment(DefragDrop),
+    /// The packet is invalid.
+    #[error("{0}")]
+    Invalid(Invalid),
+    /// No room for another conn.
+    #[error("conntrack table is full")]
+    TableFull,
+    /// Another packet's conn took the tuple first.
+    #[error("another connection took the tuple first")]
+    Clash,
+}
+
+impl Reason {
+    /// A short stable name, for machine-readable output.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Link(_) => "link-layer",
+            Self::Parse(_) => "malformed",
+            Self::FragmentHeld => "fragment-held",
+            Self::Defragment(_) => "fragment-dropped",
+            Self::Invalid(why) => why.name(),
+            Self::TableFull => "table-full",
+            Self::Clash => "clash",
+        }
+    }
+}
+
+/// What became of one frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// State of the packet; `None` if it never came to tracking.
+    pub state: Option<State>,
+    /// Its conn. `None` for invalid and untracked packets, and for first packets that did not survive.
+    pub conn: Option<ConnId>,
+    /// Direction in that conn.
+    pub direction: Direction,
+    /// The rule or policy that decided; `None` if no ruleset is loaded or the packet never came to the rules.
+    pub rule: Option<RuleRef>,
+    /// Why, beyond the rule.
+    pub reason: Option<Reason>,
+}
+
+impl Outcome {
+    pub(crate) const fn early(verdict: Verdict, reason: Option<Reason>) -> Self {
+        Self { verdict, state: None, conn: None, direction: Direction::Original, rule: None, reason }
+    }
+}
+
+/// Where an expectation came from.
+#[derive(Clone, Debug)]
+pub struct Provenance {
+    /// Name of the helper.
+    pub helper: &'static str,
+    /// Number of the packet whose bytes completed the announcement, as counted by the caller.
+    pub packet: u64,
+    /// Its arrival.
+    pub time: Time,
+    /// Direction of the announcement in the master.
+    pub direction: Direction,
+    /// Where it stands in that direction's stream.
+    pub span: Span,
+    /// The announcing bytes (bounded).
+    pub bytes: Box<[u8]>,
+    /// The rule that attached the helper; `None` if an explicit setting did.
+    pub attached_by: Option<RuleId>,
+}
+
+/// An expectation and its origin.
+#[derive(Clone, Debug)]
+pub struct ExpectationRecord {
+    /// The expectation as entered.
+    pub expectation: Expectation,
+    /// Its origin.
+    pub provenance: Provenance,
+}
+
+/// An announcement that opens nothing.
+#[derive(Clone, Debug)]
+pub struct RefusalRecord {
+    /// The conn that announced it.
+    pub master: ConnId,
+    /// Why.
+    pub reason: Refusal,
+    /// Its origin.
+    pub provenance: Provenance,
+}
+
+/// Something that changed. `packet` is the number of the frame being handled, as counted by the caller.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A conn entered the table.
+    ConnNew {
+        /// By this packet.
+        packet: u64,
+        /// At this time.
+        time: Time,
+        /// The conn.
+        conn: Box<ConnSnapshot>,
+    },
+    /// A conn's status or protocol state changed.
+    ConnUpdate {
+        /// By this packet.
+        packet: u64,
+        /// At this time.
+        time: Time,
+        /// The conn.
+        conn: Box<ConnSnapshot>,
+    },
+    /// A conn ended.
+    ConnDestroy {
+        /// While this packet was handled.
+        packet: u64,
+        /// At this time.
+        time: Time,
+        /// The conn.
+        conn: Box<ConnSnapshot>,
+        /// Why.
+        cause: DestroyCause,
+    },
+    /// A helper reads a conn from now on.
+    HelperAttached {
+        /// The conn.
+        conn: ConnId,
+        /// The helper.
+        helper: &'static str,
+        /// The rule that said so; `None` if an explicit setting did.
+        rule: Option<RuleId>,
+    },
+    /// A helper stopped reading a conn.
+    HelperBlind {
+        /// With this packet.
+        packet: u64,
+        /// At this time.
+        time: Time,
+        /// The conn.
+        conn: ConnId,
+        /// The helper.
+        helper: &'static str,
+        /// Why.
+        reason: BlindReason,
+    },
+    /// A helper can, or cannot, read a conn for now.
+    HelperCondition {
+        /// With this packet.
+        packet: u64,
+        /// At this time.
+        time: Time,
+        /// The conn.
+        conn: ConnId,
+        /// The helper.
+        helper: &'static str,
+        /// What.
+        condition: Condition,
+    },
+    /// An expectation was entered.
+    ExpectationNew(Box<ExpectationRecord>),
+    /// An inactive expectation matches from now on.
+    ExpectationActive {
+        /// By this packet.
+        packet: u64,
+        /// At this time.
+        time: Time,
+        /// Which.
+        id: ExpectationId,
+    },
+    /// A conn fulfilled an expectation.
+    ExpectationHit {
+        /// By this packet.
+        packet: u64,
+        /// At this time.
+        time: Time,
+        /// Which.
+        id: ExpectationId,
+        /// The expected conn.
+        conn: ConnId,
+    },
+    /// An expectation ended.
+    ExpectationEnd {
+        /// While this packet was handled.
+        packet: u64,
+        /// At this time.
+        time: Time,
+        /// Which.
+        id: ExpectationId,
+        /// Why.
+        cause: EndCause,
+    },
+    /// An announcement was refused.
+    Refusal(Box<RefusalRecord>),
+    /// A `log` statement.
+    Log {
+        /// For this packet.
+        packet: u64,
+        /// At this time.
+        time: Time,
+        /// The rule.
+        rule: RuleId,
+    },
+}

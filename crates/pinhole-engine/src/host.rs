@@ -1,0 +1,410 @@
+//! The host of helper sessions.
+//!
+//! A session only asks; the host decides. Life cycle of a session: a rule (or an explicit setting) attaches a helper to an unconfirmed
+//! conn; when the conn is confirmed the host starts a [`Reader`]; every accepted packet of the conn is shown to it; its requests are
+//! checked here, whatever helper made them, and carried out in the tracker; when the conn ends, the session ends.
+//!
+//! Invariants: a session opens nothing that [`admissible`] does not allow; every expectation in the tracker that came from a session has a
+//! [`Provenance`] here, as long as it or a conn that it brought in lives.
+
+use crate::event::{Event, ExpectationRecord, Provenance, RefusalRecord};
+use pinhole_helper::{
+    Action, BlindReason, Class, Expect, Handle, Helper, Master, Pickup, Policy, PortMatch, Reader, Refusal,
+    Registry,
+};
+use pinhole_ruleset::RuleId;
+use pinhole_track::{ConnId, EndCause, ExpectationId, Request, Tracker, Tuple};
+use pinhole_wire::{Direction, Packet, Time, Transport};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+/// Most of a session's own names for expectations that are remembered; older ones can no longer be activated or cancelled.
+const HANDLES: usize = 64;
+
+/// Widest range of destination ports that one expectation may open.
+const WIDEST_RANGE: u16 = 64;
+
+/// Where in time and input a call happens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) packet: u64,
+    pub(crate) time: Time,
+}
+
+/// All sessions of one engine.
+pub struct Host {
+    helpers: Vec<&'static dyn Helper>,
+    pickup: Pickup,
+    policy: Policy,
+    memory_limit: usize,
+    memory: usize,
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    origins: HashMap<ExpectationId, Origin>,
+    actions: Vec<Action>,
+}
+
+struct Slot {
+    reader: Reader,
+    helper: u16,
+    rule: Option<RuleId>,
+    conn: ConnId,
+    master: Master,
+    handles: Vec<(Handle, ExpectationId)>,
+    memory: usize,
+    told_blind: bool,
+}
+
+/// A provenance, and how many things still point to it: the expectation itself and the conns that it brought in.
+struct Origin {
+    provenance: Provenance,
+    uses: u32,
+}
+
+impl Host {
+    pub(crate) fn new(registry: &Registry, pickup: Pickup, policy: Policy, memory_limit: usize) -> Self {
+        Self {
+            helpers: registry.iter().collect(),
+            pickup,
+            policy,
+            memory_limit,
+            memory: 0,
+            slots: Vec::new(),
+            free: Vec::new(),
+            origins: HashMap::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    /// The number under which a helper is known to the tracker.
+    pub fn number(&self, name: &str) -> Option<u16> {
+        let index = self.helpers.iter().position(|h| {
+            let spec = h.spec();
+            spec.name.eq_ignore_ascii_case(name) || spec.aliases.iter().any(|a| a.eq_ignore_ascii_case(name))
+        })?;
+        u16::try_from(index).ok()
+    }
+
+    /// The helper of a number.
+    pub fn helper(&self, number: u16) -> Option<&'static dyn Helper> {
+        self.helpers.get(usize::from(number)).copied()
+    }
+
+    /// Where an expectation came from, as long as it or a conn that it brought in lives.
+    pub fn provenance(&self, id: ExpectationId) -> Option<&Provenance> {
+        self.origins.get(&id).map(|o| &o.provenance)
+    }
+
+    /// Bytes held by all sessions.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// Sessions that are reading or blind.
+    pub fn sessions(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Starts a session for a conn that was just confirmed.
+    pub(crate) fn attach(
+        &mut self,
+        tracker: &mut Tracker,
+        conn: ConnId,
+        number: u16,
+        rule: Option<RuleId>,
+    ) -> Option<Event> {
+        let helper = self.helper(number)?;
+        let (original, reply) = (tracker.original(conn)?, tracker.reply(conn)?);
+        let master = Master {
+            version: original.version,
+            protocol: original.protocol,
+            original: ends(&original),
+            reply: ends(&reply),
+        };
+        let reader = Reader::new(helper, master, self.policy, self.pickup);
+        let slot = Slot {
+            reader,
+            helper: number,
+            rule,
+            conn,
+            master,
+            handles: Vec::new(),
+            memory: 0,
+            told_blind: false,
+        };
+        let index = match self.free.pop() {
+            Some(index) => {
+                if let Some(place) = self.slots.get_mut(index as usize) {
+                    *place = Some(slot);
+                }
+                index
+            }
+            None => {
+                let index = u32::try_from(self.slots.len()).ok()?;
+                self.slots.push(Some(slot));
+                index
+            }
+        };
+        tracker.set_session(conn, Some(index));
+        Some(Event::HelperAttached { conn, helper: helper.spec().name, rule })
+    }
+
+    /// Ends the session of a conn that is gone.
+    pub(crate) fn detach(&mut self, session: u32) {
+        if let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::take) {
+            self.memory -= slot.memory;
+            self.free.push(session);
+        }
+    }
+
+    /// Shows an accepted packet to the session of its conn.
+    pub(crate) fn read(
+        &mut self,
+        at: Moment,
+        tracker: &mut Tracker,
+        session: u32,
+        from: Direction,
+        packet: &Packet,
+        bytes: &[u8],
+        events: &mut impl FnMut(Event),
+    ) {
+        let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
+        if slot.told_blind {
+            return;
+        }
+        let payload = packet.payload_bytes(bytes);
+        let mut actions = std::mem::take(&mut self.actions);
+        match &packet.transport {
+            Transport::Tcp(tcp) => {
+                let missing =
+                    tcp.payload_length.saturating_sub(u32::try_from(payload.len()).unwrap_or(u32::MAX));
+                slot.reader.segment(at.time, from, tcp, payload, missing, &mut actions);
+            }
+            _ => slot.reader.datagram(at.time, from, payload, &mut actions),
+        }
+        let held = slot.reader.memory();
+        self.memory = self.memory - slot.memory + held;
+        slot.memory = held;
+        self.carry_out(at, tracker, session, from, &actions, events);
+        actions.clear();
+        self.actions = actions;
+        self.settle(at, session, events);
+    }
+
+    /// After a read: tells of a session that went blind, and stops one when all sessions together hold too much.
+    fn settle(&mut self, at: Moment, session: u32, events: &mut impl FnMut(Event)) {
+        let over = self.memory > self.memory_limit;
+        let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
+        if over && slot.memory > 0 {
+            slot.reader.disarm(BlindReason::BufferFull);
+        }
+        let Some(reason) = slot.reader.blind() else { return };
+        slot.told_blind = true;
+        let held = slot.reader.memory();
+        self.memory = self.memory - slot.memory + held;
+        slot.memory = held;
+        let (conn, number) = (slot.conn, slot.helper);
+        let helper = self.helpers.get(usize::from(number)).map_or("", |h| h.spec().name);
+        events(Event::HelperBlind { packet: at.packet, time: at.time, conn, helper, reason });
+    }
+
+    fn carry_out(
+        &mut self,
+        at: Moment,
+        tracker: &mut Tracker,
+        session: u32,
+        from: Direction,
+        actions: &[Action],
+        events: &mut impl FnMut(Event),
+    ) {
+        let mut rest = actions;
+        while let Some((first, others)) = rest.split_first() {
+            rest = others;
+            let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
+            match first {
+                Action::Expect(_, expect) => {
+                    let members = match expect.group {
+                        None => 1,
+                        Some((group, _)) => actions_of_group(first, others, group),
+                    };
+                    let taken = actions.len() - others.len() - 1;
+                    let all = actions.get(taken..taken + members).unwrap_or_default();
+                    rest = others.get(members - 1..).unwrap_or_default();
+                    self.expect(at, tracker, session, from, all, events);
+                }
+                Action::Activate(handle) => {
+                    if let Some(id) = slot.known(*handle)
+                        && tracker.activate(id)
+                    {
+                        events(Event::ExpectationActive { packet: at.packet, time: at.time, id });
+                    }
+                }
+                Action::Cancel(handle) => {
+                    if let Some(id) = slot.known(*handle) {
+                        tracker.cancel(id);
+                    }
+                }
+                Action::Refuse(reason, span) => {
+                    let bytes = slot.reader.quote(from, *span).into();
+                    let provenance = slot.provenance(&self.helpers, at, from, *span, bytes);
+                    let record = RefusalRecord { master: slot.conn, reason: *reason, provenance };
+                    events(Event::Refusal(Box::new(record)));
+                }
+                Action::Condition(condition) => {
+                    let helper = self.helpers.get(usize::from(slot.helper)).map_or("", |h| h.spec().name);
+                    let (conn, condition) = (slot.conn, *condition);
+                    events(Event::HelperCondition {
+                        packet: at.packet,
+                        time: at.time,
+                        conn,
+                        helper,
+                        condition,
+                    });
+                }
+                // Located spans are for the NAT half; without NAT they mean nothing.
+                _ => {}
+            }
+        }
+    }
+
+    /// Enters one expectation, or a group of them together.
+    fn expect(
+        &mut self,
+        at: Moment,
+        tracker: &mut Tracker,
+        session: u32,
+        from: Direction,
+        members: &[Action],
+        events: &mut impl FnMut(Event),
+    ) {
+        let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
+        let classes = self.helpers.get(usize::from(slot.helper)).map_or(&[][..], |h| h.spec().classes);
+        let asked: Vec<(Handle, &Expect)> = members
+            .iter()
+            .filter_map(
+                |a| if let Action::Expect(handle, expect) = a { Some((*handle, expect)) } else { None },
+            )
+            .collect();
+        let requests: Result<Vec<Request>, Refusal> = asked
+            .iter()
+            .map(|(_, expect)| {
+                admissible(&slot.master, from, expect, &self.policy)?;
+                let class: Class = *classes.get(usize::from(expect.class)).ok_or(Refusal::Policy)?;
+                Ok(Request { expect: (*expect).clone(), class, helper: slot.helper })
+            })
+            .collect();
+        let entered = requests.and_then(|requests| tracker.expect(at.time, slot.conn, &requests));
+        match entered {
+            Ok(ids) => {
+                for ((handle, expect), id) in asked.iter().zip(ids) {
+                    let bytes = slot.reader.quote(from, expect.span).into();
+                    let provenance = slot.provenance(&self.helpers, at, from, expect.span, bytes);
+                    slot.remember(*handle, id);
+                    self.origins.insert(id, Origin { provenance: provenance.clone(), uses: 1 });
+                    if let Some(expectation) = tracker.expectation(id).cloned() {
+                        events(Event::ExpectationNew(Box::new(ExpectationRecord {
+                            expectation,
+                            provenance,
+                        })));
+                    }
+                }
+            }
+            Err(reason) => {
+                for (_, expect) in &asked {
+                    let bytes = slot.reader.quote(from, expect.span).into();
+                    let provenance = slot.provenance(&self.helpers, at, from, expect.span, bytes);
+                    let record = RefusalRecord { master: slot.conn, reason, provenance };
+                    events(Event::Refusal(Box::new(record)));
+                }
+            }
+        }
+    }
+
+    /// A conn was brought in by an expectation: its origin must outlive it.
+    pub(crate) fn origin_used(&mut self, id: ExpectationId) {
+        if let Some(origin) = self.origins.get_mut(&id) {
+            origin.uses += 1;
+        }
+    }
+
+    /// An expectation, or a conn that it brought in, is gone.
+    pub(crate) fn origin_released(&mut self, id: ExpectationId) {
+        if let Some(origin) = self.origins.get_mut(&id) {
+            origin.uses = origin.uses.saturating_sub(1);
+            if origin.uses == 0 {
+                self.origins.remove(&id);
+            }
+        }
+    }
+
+    /// An expectation ended.
+    pub(crate) fn expectation_ended(&mut self, id: ExpectationId, _cause: EndCause) {
+        self.origin_released(id);
+    }
+}
+
+impl Slot {
+    fn known(&self, handle: Handle) -> Option<ExpectationId> {
+        self.handles.iter().rev().find(|(h, _)| *h == handle).map(|&(_, id)| id)
+    }
+
+    fn remember(&mut self, handle: Handle, id: ExpectationId) {
+        if self.handles.len() >= HANDLES {
+            self.handles.remove(0);
+        }
+        self.handles.push((handle, id));
+    }
+
+    fn provenance(
+        &self,
+        helpers: &[&'static dyn Helper],
+        at: Moment,
+        direction: Direction,
+        span: pinhole_helper::Span,
+        bytes: Box<[u8]>,
+    ) -> Provenance {
+        Provenance {
+            helper: helpers.get(usize::from(self.helper)).map_or("", |h| h.spec().name),
+            packet: at.packet,
+            time: at.time,
+            direction,
+            span,
+            bytes,
+            attached_by: self.rule,
+        }
+    }
+}
+
+/// How many of the actions, from `first` on, belong to its group without interruption.
+fn actions_of_group(first: &Action, others: &[Action], group: u32) -> usize {
+    debug_assert!(matches!(first, Action::Expect(..)));
+    1 + others
+        .iter()
+        .take_while(|a| matches!(a, Action::Expect(_, e) if e.group.is_some_and(|(g, _)| g == group)))
+        .count()
+}
+
+/// The security rules that hold for every helper, whatever it asks: the announced address is the announcer's own unless the policy allows
+/// third parties, and no port lies below the policy's lowest.
+fn admissible(master: &Master, from: Direction, expect: &Expect, policy: &Policy) -> Result<(), Refusal> {
+    let own = [master.sender(from).ip(), master.sender_seen_by_peer(from).ip()];
+    if !own.contains(&expect.destination) && !policy.third_party {
+        return Err(Refusal::ForeignAddress);
+    }
+    let has_ports = !matches!(expect.protocol, pinhole_wire::Protocol::GRE);
+    match expect.destination_port {
+        PortMatch::Any if has_ports => Err(Refusal::Policy),
+        PortMatch::Exact(0) if has_ports => Err(Refusal::PortZero),
+        PortMatch::Exact(port) if has_ports && port < policy.lowest_port => Err(Refusal::PrivilegedPort),
+        PortMatch::Range(low, high) if low > high || high - low >= WIDEST_RANGE => Err(Refusal::Policy),
+        PortMatch::Range(low, _) if low < policy.lowest_port => Err(Refusal::PrivilegedPort),
+        _ => Ok(()),
+    }
+}
+
+fn ends(tuple: &Tuple) -> (SocketAddr, SocketAddr) {
+    (
+        SocketAddr::new(tuple.source.ip(tuple.version), tuple.source_port),
+        SocketAddr::new(tuple.destination.ip(tuple.version), tuple.destination_port),
+    )
+}

@@ -1,0 +1,313 @@
+//! The ruleset in force: which chains a packet meets on its way, in which order, and what its objects mean here.
+//!
+//! Chains are sorted once, at the start, into a list for each path and IP version, so that a packet only walks lists. Chains of a priority below
+//! conntrack's own (-200) run before tracking, as in netfilter.
+
+use crate::event::{RuleRef, Verdict};
+use crate::host::Host;
+use crate::scene::{AfterTracking, BeforeTracking, Wishes};
+use crate::settings::SetupError;
+use pinhole_helper::{AddressMatch, Class, Expect, Lifetime, PortMatch, Span};
+use pinhole_ruleset::{
+    BaseChainId, ChainKind, Decision as ChainDecision, Effects, Family, HelperObject, Hook, LogStatement,
+    NatAction, ObjectId, RuleId, Ruleset, RulesetState, Subject, TimeoutObject,
+};
+use pinhole_track::{ConnId, Request, Timeouts, Tracker};
+use pinhole_wire::{IpVersion, Packet, Protocol, Time};
+
+/// Priority of conntrack in prerouting and output (`NF_IP_PRI_CONNTRACK`).
+const CONNTRACK_PRIORITY: i32 = -200;
+
+/// Number under which expectations from `ct expectation` objects stand in the tracker: no helper announced them.
+const NO_HELPER: u16 = u16::MAX;
+
+/// The way of a packet through the hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// From another host to another host.
+    Forward,
+    /// To the firewall itself.
+    Input,
+    /// From the firewall itself.
+    Output,
+    /// From the firewall to itself.
+    Loopback,
+}
+
+impl Path {
+    const ALL: [Self; 4] = [Self::Forward, Self::Input, Self::Output, Self::Loopback];
+
+    const fn hooks(self) -> &'static [Hook] {
+        match self {
+            Self::Forward => &[Hook::Prerouting, Hook::Forward, Hook::Postrouting],
+            Self::Input => &[Hook::Prerouting, Hook::Input],
+            Self::Output => &[Hook::Output, Hook::Postrouting],
+            Self::Loopback => &[Hook::Output, Hook::Postrouting, Hook::Prerouting, Hook::Input],
+        }
+    }
+}
+
+/// What the chains of a path came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decision {
+    pub(crate) verdict: Verdict,
+    pub(crate) rule: Option<RuleRef>,
+}
+
+impl Decision {
+    pub(crate) const ACCEPT: Self = Self { verdict: Verdict::Accept, rule: None };
+}
+
+/// Chains of one path and IP version.
+#[derive(Default)]
+struct Plan {
+    /// Before tracking.
+    raw: Vec<BaseChainId>,
+    /// After tracking; chains of type `nat` see only the packet that creates a conn.
+    main: Vec<(BaseChainId, ChainKind)>,
+}
+
+/// A ruleset with its counters, plans and objects.
+pub(crate) struct Rules {
+    ruleset: Ruleset,
+    state: RulesetState,
+    plans: [[Plan; 2]; 4],
+    /// Object, the protocol it is for, number of the helper.
+    helpers: Vec<(ObjectId, Protocol, u16)>,
+    /// Object, number of the policy in the tracker.
+    timeouts: Vec<(ObjectId, u16)>,
+}
+
+impl Rules {
+    /// Makes the plans, and gives the ruleset's objects their meaning.
+    pub(crate) fn new(ruleset: Ruleset, host: &Host, tracker: &mut Tracker) -> Result<Self, Vec<SetupError>> {
+        let plans =
+            Path::ALL.map(|path| [plan(&ruleset, path, Family::Ip), plan(&ruleset, path, Family::Ip6)]);
+        let mut errors = Vec::new();
+        let mut helpers = Vec::new();
+        for object in ruleset.helpers() {
+            match helper_number(object, host) {
+                Ok(number) => helpers.push((object.id, Protocol(object.l4_protocol), number)),
+                Err(error) => errors.push(error),
+            }
+        }
+        let mut timeouts = Vec::new();
+        for object in ruleset.timeouts() {
+            match timeout_policy(object) {
+                Ok(policy) => timeouts.push((object.id, tracker.add_timeout_policy(policy))),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let state = RulesetState::new(&ruleset);
+        Ok(Self { ruleset, state, plans, helpers, timeouts })
+    }
+}
+
+impl Rules {
+    pub(crate) fn ruleset(&self) -> &Ruleset {
+        &self.ruleset
+    }
+
+    pub(crate) fn state(&self) -> &RulesetState {
+        &self.state
+    }
+
+    pub(crate) fn has_raw(&self, path: Path, version: IpVersion) -> bool {
+        !self.plan(path, version).raw.is_empty()
+    }
+
+    fn plan(&self, path: Path, version: IpVersion) -> &Plan {
+        &self.plans[path as usize][usize::from(version == IpVersion::V6)]
+    }
+
+    /// Runs the chains that come before tracking.
+    pub(crate) fn run_raw(
+        &mut self,
+        path: Path,
+        version: IpVersion,
+        now: Time,
+        subject: &BeforeTracking<'_>,
+        log: &mut dyn FnMut(RuleId),
+    ) -> Decision {
+        let plan = &self.plans[path as usize][usize::from(version == IpVersion::V6)];
+        let effects = Wishing { wishes: subject.0.wishes(), log };
+        let chains = plan.raw.iter().copied();
+        walk(&self.ruleset, &mut self.state, chains, subject, effects, now)
+    }
+
+    /// Runs the chains that come after tracking.
+    pub(crate) fn run(
+        &mut self,
+        path: Path,
+        version: IpVersion,
+        now: Time,
+        subject: &AfterTracking<'_>,
+        log: &mut dyn FnMut(RuleId),
+    ) -> Decision {
+        let plan = &self.plans[path as usize][usize::from(version == IpVersion::V6)];
+        let effects = Wishing { wishes: subject.scene.wishes(), log };
+        let first = subject.tracked.created;
+        let chains =
+            plan.main.iter().filter(|(_, kind)| first || *kind != ChainKind::Nat).map(|&(chain, _)| chain);
+        walk(&self.ruleset, &mut self.state, chains, subject, effects, now)
+    }
+
+    /// The helper that an object attaches to the conn of this packet, if it reads that protocol.
+    pub(crate) fn helper(&self, object: ObjectId, packet: &Packet) -> Option<u16> {
+        let same =
+            |&&(id, protocol, _): &&(ObjectId, Protocol, u16)| id == object && protocol == packet.protocol;
+        self.helpers.iter().find(same).map(|&(_, _, number)| number)
+    }
+
+    /// The tracker's number of a timeout object.
+    pub(crate) fn timeout_policy(&self, object: ObjectId) -> Option<u16> {
+        self.timeouts.iter().find(|(id, _)| *id == object).map(|&(_, policy)| policy)
+    }
+
+    /// Enters the expectation that a `ct expectation` object describes: from the conn's responder to its initiator, to a fixed port.
+    pub(crate) fn enter_expectation(&self, object: ObjectId, tracker: &mut Tracker, conn: ConnId, now: Time) {
+        let Some(object) = self.ruleset.expectations().iter().find(|o| o.id == object) else { return };
+        let Some(reply) = tracker.reply(conn) else { return };
+        let expect = Expect {
+            class: 0,
+            protocol: Protocol(object.l4_protocol),
+            source: AddressMatch::Exact(reply.source.ip(reply.version)),
+            source_port: PortMatch::Any,
+            destination: reply.destination.ip(reply.version),
+            destination_port: PortMatch::Exact(object.port),
+            lifetime: Lifetime::OneShot,
+            active: true,
+            group: None,
+            timeout: None,
+            helper: None,
+            span: Span::default(),
+        };
+        let class = Class {
+            name: "ct expectation",
+            max: object.size,
+            timeout: object.timeout_milliseconds.div_ceil(1000),
+        };
+        // A refusal is counted by the tracker; the rule has no packet to hold responsible.
+        let _ = tracker.expect(now, conn, &[Request { expect, class, helper: NO_HELPER }]);
+    }
+}
+
+/// Carries what rules set into the packet's wishes.
+struct Wishing<'a, 'b> {
+    wishes: &'a Wishes,
+    log: &'b mut dyn FnMut(RuleId),
+}
+
+impl Effects for Wishing<'_, '_> {
+    fn set_ct_mark(&mut self, mark: u32) {
+        self.wishes.conn_mark.set(Some(mark));
+    }
+
+    fn set_packet_mark(&mut self, mark: u32) {
+        self.wishes.packet_mark.set(mark);
+    }
+
+    fn set_helper(&mut self, object: ObjectId, rule: RuleId) {
+        self.wishes.helper.set(Some((object, rule)));
+    }
+
+    fn set_timeout_policy(&mut self, object: ObjectId, _rule: RuleId) {
+        self.wishes.timeout.set(Some(object));
+    }
+
+    fn set_expectation(&mut self, object: ObjectId, _rule: RuleId) {
+        self.wishes.expectation.set(Some(object));
+    }
+
+    fn notrack(&mut self) {
+        self.wishes.notrack.set(true);
+    }
+
+    fn set_zone(&mut self, zone: u16) {
+        self.wishes.zone.set(Some(zone));
+    }
+
+    fn set_label(&mut self, bits: u128) {
+        self.wishes.labels.set(self.wishes.labels.get() | bits);
+    }
+
+    fn nat(&mut self, _action: &NatAction, _rule: RuleId) {
+        self.wishes.nat.set(true);
+    }
+
+    fn log(&mut self, _statement: &LogStatement, rule: RuleId) {
+        (self.log)(rule);
+    }
+}
+
+/// Runs chains in order until one drops. An accept ends its own chain only, so the last chain that accepted by a rule is named.
+fn walk(
+    ruleset: &Ruleset,
+    state: &mut RulesetState,
+    chains: impl Iterator<Item = BaseChainId>,
+    subject: &impl Subject,
+    mut effects: Wishing<'_, '_>,
+    now: Time,
+) -> Decision {
+    let mut decision = Decision::ACCEPT;
+    for chain in chains {
+        let verdict = ruleset.evaluate(chain, subject, &mut effects, state, now.0);
+        let rule = verdict.rule.map_or(RuleRef::Policy(chain), RuleRef::Rule);
+        match verdict.decision {
+            ChainDecision::Accept => {
+                let by_rule = matches!(rule, RuleRef::Rule(_));
+                let named = matches!(decision.rule, Some(RuleRef::Rule(_)));
+                if by_rule || !named {
+                    decision.rule = Some(rule);
+                }
+            }
+            ChainDecision::Drop => return Decision { verdict: Verdict::Drop, rule: Some(rule) },
+            ChainDecision::Reject(with) => {
+                return Decision { verdict: Verdict::Reject(with), rule: Some(rule) };
+            }
+        }
+    }
+    decision
+}
+
+fn plan(ruleset: &Ruleset, path: Path, family: Family) -> Plan {
+    let mut plan = Plan::default();
+    for &hook in path.hooks() {
+        let tracks_here = matches!(hook, Hook::Prerouting | Hook::Output);
+        for chain in ruleset.base_chains(hook, family) {
+            if tracks_here && chain.priority < CONNTRACK_PRIORITY {
+                plan.raw.push(chain.id);
+            } else {
+                plan.main.push((chain.id, chain.kind));
+            }
+        }
+    }
+    plan
+}
+
+fn helper_number(object: &HelperObject, host: &Host) -> Result<u16, SetupError> {
+    let (name, location) = (object.helper.clone(), Some(object.location.clone()));
+    let Some((number, helper)) = host.number(&name).and_then(|n| Some((n, host.helper(n)?))) else {
+        return Err(SetupError::UnknownHelper { name, location });
+    };
+    let protocol = Protocol(object.l4_protocol);
+    if !helper.spec().protocols.contains(&protocol) {
+        return Err(SetupError::HelperProtocol { name, protocol, location });
+    }
+    Ok(number)
+}
+
+fn timeout_policy(object: &TimeoutObject) -> Result<Timeouts, SetupError> {
+    let mut timeouts = Timeouts::default();
+    let protocol = Protocol(object.l4_protocol).to_string();
+    for (key, seconds) in &object.policy {
+        timeouts.set(&protocol, key, *seconds).map_err(|error| SetupError::Timeout {
+            message: error.to_string(),
+            location: Some(object.location.clone()),
+        })?;
+    }
+    Ok(timeouts)
+}

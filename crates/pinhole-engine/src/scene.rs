@@ -1,0 +1,224 @@
+//! What a rule sees of a packet, and what it may change.
+//!
+//! A [`Scene`] lives as long as its packet is on its way. The same scene is seen twice: [`BeforeTracking`] by raw chains, for which there is no
+//! conn yet, and [`AfterTracking`] by all others. What rules set is kept in cells, so that later rules see it, and is carried
+//! out by the engine when the packet's fate is known.
+
+mod header;
+
+use crate::host::Host;
+use crate::topology::{InterfaceId, Topology};
+use pinhole_ruleset::{Field, NameField, ObjectId, RuleId, Subject};
+use pinhole_track::{Counters, Tracked, Tracker, Tuple};
+use pinhole_wire::{IpVersion, LinkType, Packet, Time};
+use std::cell::Cell;
+
+/// A packet on its way through the rules.
+pub(crate) struct Scene<'a> {
+    packet: &'a Packet,
+    bytes: &'a [u8],
+    link: LinkType,
+    topology: &'a Topology,
+    ingress: Option<InterfaceId>,
+    egress: Option<InterfaceId>,
+    wishes: Wishes,
+}
+
+/// What rules set so far.
+#[derive(Default)]
+pub(crate) struct Wishes {
+    /// Mark of the packet.
+    pub(crate) packet_mark: Cell<u32>,
+    /// New mark of the conn.
+    pub(crate) conn_mark: Cell<Option<u32>>,
+    /// Helper object, and the rule that set it.
+    pub(crate) helper: Cell<Option<(ObjectId, RuleId)>>,
+    /// Timeout policy object.
+    pub(crate) timeout: Cell<Option<ObjectId>>,
+    /// Expectation object.
+    pub(crate) expectation: Cell<Option<ObjectId>>,
+    /// Zone to track the packet in.
+    pub(crate) zone: Cell<Option<u16>>,
+    /// Labels to add to the conn's.
+    pub(crate) labels: Cell<u128>,
+    /// A NAT statement was met.
+    pub(crate) nat: Cell<bool>,
+    /// The packet is not to be tracked.
+    pub(crate) notrack: Cell<bool>,
+}
+
+impl<'a> Scene<'a> {
+    pub(crate) fn new(
+        packet: &'a Packet,
+        bytes: &'a [u8],
+        link: LinkType,
+        topology: &'a Topology,
+        ingress: Option<InterfaceId>,
+        egress: Option<InterfaceId>,
+    ) -> Self {
+        Self { packet, bytes, link, topology, ingress, egress, wishes: Wishes::default() }
+    }
+
+    /// What the rules set so far.
+    pub(crate) fn wishes(&self) -> &Wishes {
+        &self.wishes
+    }
+
+    /// What the rules set, when they are done.
+    pub(crate) fn into_wishes(self) -> Wishes {
+        self.wishes
+    }
+
+    fn load(&self, field: Field) -> Option<u128> {
+        match field {
+            Field::Mark => Some(self.wishes.packet_mark.get().into()),
+            // Indexes count from 1; 0 means none.
+            Field::InterfaceIn => self.ingress.map(|i| u128::from(i.0) + 1),
+            Field::InterfaceOut => self.egress.map(|i| u128::from(i.0) + 1),
+            _ => header::load(field, self.packet, self.bytes, self.link),
+        }
+    }
+
+    fn name(&self, field: NameField) -> Option<&str> {
+        match field {
+            NameField::InterfaceIn => self.topology.name(self.ingress?),
+            NameField::InterfaceOut => self.topology.name(self.egress?),
+            NameField::CtHelper => None,
+        }
+    }
+}
+
+/// The scene as raw chains see it: there is no conn, and `ct state` reads as `invalid`.
+pub(crate) struct BeforeTracking<'a>(pub(crate) &'a Scene<'a>);
+
+impl Subject for BeforeTracking<'_> {
+    fn load(&self, field: Field) -> Option<u128> {
+        match field {
+            Field::CtState => Some(pinhole_track::State::Invalid.nft_bit().into()),
+            _ => self.0.load(field),
+        }
+    }
+
+    fn name(&self, field: NameField) -> Option<&str> {
+        self.0.name(field)
+    }
+}
+
+/// The scene as all other chains see it.
+pub(crate) struct AfterTracking<'a> {
+    pub(crate) scene: &'a Scene<'a>,
+    pub(crate) tracker: &'a Tracker,
+    pub(crate) host: &'a Host,
+    pub(crate) tracked: &'a Tracked,
+    pub(crate) now: Time,
+}
+
+impl Subject for AfterTracking<'_> {
+    fn load(&self, field: Field) -> Option<u128> {
+        match field {
+            Field::CtState => Some(self.tracked.state.nft_bit().into()),
+            Field::CtDirection => self.tracked.conn.map(|_| self.tracked.direction.index() as u128),
+            _ if is_conntrack(field) => self.conn(field),
+            _ => self.scene.load(field),
+        }
+    }
+
+    fn name(&self, field: NameField) -> Option<&str> {
+        match field {
+            NameField::CtHelper => self.helper_name(),
+            _ => self.scene.name(field),
+        }
+    }
+}
+
+impl AfterTracking<'_> {
+    /// Netfilter matches the helper of the *master*: a conn is asked which helper brought it in.
+    fn helper_name(&self) -> Option<&'static str> {
+        let master = self.tracker.master(self.tracked.conn?)?;
+        Some(self.host.helper(self.tracker.helper(master)?)?.spec().name)
+    }
+
+    fn conn(&self, field: Field) -> Option<u128> {
+        let conn = self.tracked.conn?;
+        let tracker = self.tracker;
+        match field {
+            Field::CtStatus => Some(tracker.status(conn)?.bits().into()),
+            Field::CtMark => {
+                let mark = self.scene.wishes.conn_mark.get().or_else(|| tracker.mark(conn))?;
+                Some(mark.into())
+            }
+            Field::CtExpiration => Some(u128::from(tracker.timeout_left(conn, self.now)?) * 1000),
+            Field::CtId => Some(conn.index.into()),
+            Field::CtLabel => Some(u128::from_le_bytes(tracker.labels(conn)?)),
+            _ => self
+                .tuple_field(field, &tracker.original(conn)?, &tracker.reply(conn)?)
+                .or_else(|| counted(field, &tracker.counters(conn)?)),
+        }
+    }
+
+    fn tuple_field(&self, field: Field, original: &Tuple, reply: &Tuple) -> Option<u128> {
+        let v4 = |tuple: &Tuple, address: pinhole_wire::Address| {
+            (tuple.version == IpVersion::V4).then(|| u32::from_be_bytes(address.v4_octets()).into())
+        };
+        let v6 = |tuple: &Tuple, address: pinhole_wire::Address| {
+            (tuple.version == IpVersion::V6).then(|| u128::from_be_bytes(address.0))
+        };
+        match field {
+            Field::CtZone => Some(original.zone.into()),
+            Field::CtL3Protocol => Some(match original.version {
+                IpVersion::V4 => 2,
+                IpVersion::V6 => 10,
+            }),
+            Field::CtProtocol => Some(original.protocol.0.into()),
+            Field::CtOriginalIp4Source => v4(original, original.source),
+            Field::CtOriginalIp4Destination => v4(original, original.destination),
+            Field::CtOriginalIp6Source => v6(original, original.source),
+            Field::CtOriginalIp6Destination => v6(original, original.destination),
+            Field::CtOriginalSourcePort => Some(original.source_port.into()),
+            Field::CtOriginalDestinationPort => Some(original.destination_port.into()),
+            Field::CtReplyIp4Source => v4(reply, reply.source),
+            Field::CtReplyIp4Destination => v4(reply, reply.destination),
+            Field::CtReplyIp6Source => v6(reply, reply.source),
+            Field::CtReplyIp6Destination => v6(reply, reply.destination),
+            Field::CtReplySourcePort => Some(reply.source_port.into()),
+            Field::CtReplyDestinationPort => Some(reply.destination_port.into()),
+            _ => None,
+        }
+    }
+}
+
+/// Fields made of a conn's counters.
+fn counted(field: Field, counters: &[Counters; 2]) -> Option<u128> {
+    let [original, reply] = counters;
+    let both = Counters { packets: original.packets + reply.packets, bytes: original.bytes + reply.bytes };
+    let average = |c: &Counters| c.bytes.checked_div(c.packets).unwrap_or(0);
+    Some(u128::from(match field {
+        Field::CtPackets => both.packets,
+        Field::CtOriginalPackets => original.packets,
+        Field::CtReplyPackets => reply.packets,
+        Field::CtBytes => both.bytes,
+        Field::CtOriginalBytes => original.bytes,
+        Field::CtReplyBytes => reply.bytes,
+        Field::CtAveragePacket => average(&both),
+        Field::CtOriginalAveragePacket => average(original),
+        Field::CtReplyAveragePacket => average(reply),
+        _ => return None,
+    }))
+}
+
+/// Whether a field is asked of the conn. They stand first in the enum.
+const fn is_conntrack(field: Field) -> bool {
+    field as u16 <= Field::CtReplyAveragePacket as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conntrack_fields_are_those_that_nft_spells_with_ct() {
+        for &field in Field::ALL {
+            assert_eq!(is_conntrack(field), field.text().starts_with("ct "), "{field}");
+        }
+    }
+}

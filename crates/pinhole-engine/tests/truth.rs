@@ -1,0 +1,123 @@
+//! Expectations of FTP and IRC equal the ground truth of captures by others.
+//!
+//! Truth rows name the frame of the announcement, the expected tuple and the first data packet. Rows marked `foreign` (address not the
+//! sender's) or not `valid` must be refused in that frame.
+
+mod support;
+
+use pinhole_engine::{Event, ExpectationRecord};
+use pinhole_helper::{AddressMatch, Pickup, PortMatch};
+use pinhole_track::State;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const HELPERS: &[(&str, &[u16])] =
+    &[("ftp", &[21]), ("irc", &[6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 7000])];
+
+/// (frame, source or `*`, destination, port)
+type Announced = (u64, String, String, u16);
+
+fn announced(record: &ExpectationRecord) -> Announced {
+    let expect = &record.expectation.expect;
+    let source = match expect.source {
+        AddressMatch::Exact(ip) => ip.to_string(),
+        _ => "*".to_owned(),
+    };
+    let port = match expect.destination_port {
+        PortMatch::Exact(port) => port,
+        other => panic!("{other:?}"),
+    };
+    (record.provenance.packet, source, expect.destination.to_string(), port)
+}
+
+fn truth(path: &Path) -> Vec<Value> {
+    let name = format!("{}.truth.jsonl", path.display());
+    let text = std::fs::read_to_string(name).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Everything in which a capture differs from its truth.
+fn differences(path: &Path, liberal: bool) -> Vec<String> {
+    let frames = support::frames(path);
+    let mut settings = support::settings(Pickup::Lenient, HELPERS);
+    settings.track.l4.tcp_be_liberal = liberal;
+    let (outcomes, events) = support::run(settings, &frames, true);
+    let mut expected: Vec<Announced> = Vec::new();
+    let mut refusals: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut found = Vec::new();
+    for event in &events {
+        match event {
+            Event::ExpectationNew(record) => expected.push(announced(record)),
+            Event::Refusal(record) => *refusals.entry(record.provenance.packet).or_default() += 1,
+            _ => {}
+        }
+    }
+    for row in truth(path) {
+        if !matches!(row["helper"].as_str(), Some("ftp" | "irc")) {
+            continue;
+        }
+        let frame = row["control_frame"].as_u64().unwrap();
+        let refused = row["foreign"] == true || row["valid"] == false;
+        if refused {
+            match refusals.get_mut(&frame) {
+                Some(n) if *n > 0 => *n -= 1,
+                _ => found.push(format!("frame {frame}: not refused: {row}; refused: {refusals:?}")),
+            }
+            continue;
+        }
+        let port = u16::try_from(row["expect"]["dport"].as_u64().unwrap()).unwrap();
+        let source = row["expect"]["src"].as_str().unwrap_or("*").to_owned();
+        let wanted: Announced = (frame, source, row["expect"]["dst"].as_str().unwrap().to_owned(), port);
+        match expected.iter().position(|e| *e == wanted) {
+            Some(index) => drop(expected.swap_remove(index)),
+            None => found.push(format!("missing: {wanted:?}")),
+        }
+        if let Some(data) = row["data_frame"].as_u64() {
+            let index = frames.iter().position(|f| f.number == data).unwrap();
+            if outcomes[index].state != Some(State::Related) {
+                found.push(format!("frame {data}: {:?} instead of RELATED", outcomes[index].state));
+            }
+        }
+    }
+    found.extend(expected.iter().map(|e| format!("not in the truth: {e:?}")));
+    found
+}
+
+#[test]
+fn expectations_equal_the_truth_of_public_captures() {
+    let Some(shared) = support::shared("truth") else { return };
+    let mut bad = String::new();
+    let mut compared = 0;
+    for protocol in ["ftp", "irc"] {
+        for path in support::captures(&shared.join("captures").join(protocol)) {
+            compared += 1;
+            // This capture lost packets: with strict windows most of it is invalid, in the kernel too.
+            let liberal = path.to_string_lossy().contains("cwd-navigation");
+            for difference in differences(&path, liberal) {
+                bad.push_str(&format!("{}: {difference}\n", path.file_name().unwrap().to_string_lossy()));
+            }
+        }
+    }
+    assert!(compared > 20, "only {compared} captures");
+    assert!(bad.is_empty(), "\n{bad}");
+}
+
+#[test]
+fn expectations_equal_the_truth_of_live_recordings() {
+    let Some(shared) = support::shared("truth of live recordings") else { return };
+    let mut bad = String::new();
+    let mut compared = 0;
+    for path in support::captures(&shared.join("captures-live")) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !(name.starts_with("ftp.") || name.starts_with("irc.")) {
+            continue;
+        }
+        compared += 1;
+        for difference in differences(&path, false) {
+            bad.push_str(&format!("{name}: {difference}\n"));
+        }
+    }
+    assert!(compared > 10, "only {compared} captures");
+    assert!(bad.is_empty(), "\n{bad}");
+}
