@@ -13,10 +13,16 @@ const HEADER: usize = 24;
 
 /// Reads the records of a classic pcap file.
 pub(super) struct Pcap {
-    order: ByteOrder,
-    link: LinkType,
-    nanos_per_fraction: u64,
+    variant: Variant,
     lengths: Lengths,
+    link: LinkType,
+}
+
+/// What a file's magic tells.
+#[derive(Clone, Copy)]
+pub(super) struct Variant {
+    order: ByteOrder,
+    nanos_per_fraction: u64,
     /// Bytes between the usual record header and the data: eight in the "modified" format of Alexey Kuznetsov's libpcap
     /// patches, which stores an interface index, a protocol and a packet type there.
     extra: usize,
@@ -33,8 +39,8 @@ enum Lengths {
     LesserIsCaptured,
 }
 
-impl Pcap {
-    /// Recognises a file by its magic; none if it is not classic pcap.
+impl Variant {
+    /// The variant with this magic; none if it is not classic pcap.
     pub(super) fn recognise(magic: [u8; 4]) -> Option<Self> {
         let (order, nanos_per_fraction, extra) = match magic {
             [0xd4, 0xc3, 0xb2, 0xa1] => (ByteOrder::Little, 1_000, 0),
@@ -45,20 +51,22 @@ impl Pcap {
             [0xa1, 0xb2, 0xcd, 0x34] => (ByteOrder::Big, 1_000, 8),
             _ => return None,
         };
-        Some(Self { order, link: LinkType(0), nanos_per_fraction, lengths: Lengths::CapturedFirst, extra })
+        Some(Self { order, nanos_per_fraction, extra })
     }
+}
 
+impl Pcap {
     /// Reads the file header (draft-ietf-opsawg-pcap §4).
-    pub(super) fn open(&mut self, window: &mut Window) -> Result<Interface, Problem> {
-        let header: [u32; HEADER / 4] =
-            self.order.words(window.peek_array::<HEADER>("the pcap file header")?);
+    pub(super) fn open(variant: Variant, window: &mut Window) -> Result<(Self, Interface), Problem> {
+        let order = variant.order;
+        let header: [u32; HEADER / 4] = order.words(window.peek_array::<HEADER>("the pcap file header")?);
         let [_magic, version, _zone, _accuracy, _snaplen, link] = header;
         // The version is two 16-bit fields; as a word their places depend on the byte order.
-        let (major, minor) = match self.order {
+        let (major, minor) = match order {
             ByteOrder::Little => (version & 0xffff, version >> 16),
             ByteOrder::Big => (version >> 16, version & 0xffff),
         };
-        self.lengths = match (major, minor) {
+        let lengths = match (major, minor) {
             (2, 4..) => Lengths::CapturedFirst,
             (2, 3) => Lengths::LesserIsCaptured,
             (2, _) => Lengths::OriginalFirst,
@@ -66,20 +74,21 @@ impl Pcap {
         };
         // The upper six bits tell about a frame check sequence, which the datagram's own length cuts off.
         let number = link & 0x03ff_ffff;
-        self.link = LinkType(u16::try_from(number).map_err(|_| Problem::LinkType(number))?);
+        let link = LinkType(u16::try_from(number).map_err(|_| Problem::LinkType(number))?);
         window.take(HEADER);
-        Ok(Interface { link: self.link, name: None })
+        Ok((Self { variant, lengths, link }, Interface { link, name: None }))
     }
 
     /// Reads one record (draft-ietf-opsawg-pcap §5); none at the end of the file.
     #[inline]
     pub(super) fn advance(&self, window: &mut Window) -> Result<Option<Located>, Problem> {
+        let Variant { order, nanos_per_fraction, extra } = self.variant;
         window.set_mark();
         if window.is_at_end()? {
             return Ok(None);
         }
         let [seconds, fraction, first, second] =
-            self.order.words(window.peek_array::<16>("a pcap record header")?);
+            order.words(window.peek_array::<16>("a pcap record header")?);
         let (captured, original) = match self.lengths {
             Lengths::CapturedFirst => (first, second),
             Lengths::OriginalFirst => (second, first),
@@ -88,12 +97,11 @@ impl Pcap {
         if captured > CAPTURED_LIMIT {
             return Err(Problem::CapturedLength { length: captured, limit: CAPTURED_LIMIT });
         }
-        let header = 16 + self.extra;
+        let header = 16 + extra;
         window.require(header + captured as usize, "a pcap record")?;
         window.take(header);
         Ok(Some(Located {
-            time: Time::from_seconds(u64::from(seconds))
-                .plus_nanos(u64::from(fraction) * self.nanos_per_fraction),
+            time: Time::from_seconds(u64::from(seconds)).plus_nanos(u64::from(fraction) * nanos_per_fraction),
             link: self.link,
             data: window.take(captured as usize),
             original_length: original.max(captured),

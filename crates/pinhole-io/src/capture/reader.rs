@@ -8,7 +8,7 @@ use std::path::Path;
 use pinhole_wire::{LinkType, Time};
 
 use super::error::{CaptureError, Problem};
-use super::pcap::Pcap;
+use super::pcap::{Pcap, Variant};
 use super::pcapng::{self, Pcapng};
 use super::snoop::{self, Snoop};
 use super::source::Source;
@@ -235,10 +235,11 @@ impl Decoder {
         if magic == pcapng::MAGIC {
             return Ok(Self::Pcapng(Pcapng::open(window)?));
         }
-        let Some(mut pcap) = Pcap::recognise(magic) else {
+        let Some(variant) = Variant::recognise(magic) else {
             return Err(Problem::UnknownFormat { magic: magic.to_vec() });
         };
-        interfaces.push(pcap.open(window)?);
+        let (pcap, interface) = Pcap::open(variant, window)?;
+        interfaces.push(interface);
         Ok(Self::Pcap(pcap))
     }
 }

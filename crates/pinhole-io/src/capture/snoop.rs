@@ -53,7 +53,6 @@ impl Snoop {
             return Err(Problem::CapturedLength { length: captured, limit: CAPTURED_LIMIT });
         }
         let room = record.saturating_sub(RECORD);
-        // The last record of a file may lack its padding.
         if captured > room {
             return Err(Problem::Room { length: captured, room });
         }
