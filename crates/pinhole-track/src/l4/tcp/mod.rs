@@ -1,6 +1,6 @@
 //! TCP as seen from between its two ends.
 //!
-//! [`states`] says which packet leads where by its flags; [`window`] whether its numbers fit; this module holds the rest: what opens
+//! `states` says which packet leads where by its flags; `window` whether its numbers fit; this module holds the rest: what opens
 //! a conn, RSTs, SYNs in the middle of a conn and the answers to them, and timeouts.
 //!
 //! A tracker can fall out of step with the ends (an end restarts, the tracker starts late). So a SYN in the middle of a conn is
@@ -301,6 +301,7 @@ impl Tcp {
             scale: self.syn_scale,
             flags,
         };
+        // All but this is learned from the SYN-ACK.
         let liberal = self.ends[direction.index()].flags & EndFlags::LIBERAL;
         self.ends[direction.index()] = End { flags: liberal, ..End::default() };
     }
