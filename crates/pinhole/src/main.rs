@@ -1,3 +1,8 @@
-//! pinhole
+//! The `pinhole` command; everything is in the library, so that tests can drive it.
 #![forbid(unsafe_code)]
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pinhole::main()
+}

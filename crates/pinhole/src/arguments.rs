@@ -1,0 +1,106 @@
+//! What can be asked on the command line.
+
+mod replay;
+mod target;
+
+pub use replay::{Checksums, Clock, FailOn, Format, HelperPorts, Interface, PickupChoice, ReplayArguments};
+pub use target::{Endpoint, Flow, Target, TargetError};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pinhole",
+    version,
+    about = "A stateful firewall engine with protocol helpers: replay captures, see every decision and why",
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    after_help = "Start with `pinhole demo`: no root, no network, no files."
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// When to colour the output
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_possible_values = true)]
+    pub color: Color,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On terminals, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Send captures through a firewall, and show what it decides and why
+    Replay(Box<ReplayArguments>),
+    /// Check rulesets
+    Check(CheckArguments),
+    /// List what each protocol helper reads, opens, limits and refuses
+    Helpers(HelpersArguments),
+    /// Show an active and a passive FTP transfer and an IRC DCC transfer, without and with their helper
+    Demo,
+    /// Print shell completions
+    Completions(CompletionsArguments),
+    /// Print the manual page, or write all manual pages to a folder
+    Man(ManArguments),
+}
+
+/// A format for people, or one for programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Plainness {
+    /// For reading.
+    #[default]
+    Text,
+    /// JSON, one object a line.
+    Json,
+}
+
+/// `pinhole check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// Rulesets in the nftables language; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How diagnostics are written
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Plainness,
+}
+
+/// `pinhole helpers`.
+#[derive(Debug, Args)]
+pub struct HelpersArguments {
+    /// Show this helper only
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// How helpers are described
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Plainness,
+}
+
+/// `pinhole completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArguments {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `pinhole man`.
+#[derive(Debug, Args)]
+pub struct ManArguments {
+    /// Folder for one page a command; without it the main page goes to standard output
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+}

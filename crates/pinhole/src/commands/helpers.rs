@@ -1,0 +1,131 @@
+//! `pinhole helpers`: the helpers' own descriptions.
+
+use super::{Failure, Terminal};
+use crate::arguments::{HelpersArguments, Plainness};
+use crate::exit;
+use crate::render::Palette;
+use pinhole_helper::Spec;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+
+/// Lists all helpers, or describes one.
+///
+/// # Errors
+/// No helper has the name asked for, or writing failed.
+pub fn run(arguments: &HelpersArguments, terminal: &mut Terminal) -> Result<u8, Failure> {
+    let registry = pinhole_helpers::registry();
+    let specs: Vec<&Spec> = match &arguments.name {
+        None => registry.iter().map(|helper| helper.spec()).collect(),
+        Some(name) => match registry.find(name) {
+            Some(helper) => vec![helper.spec()],
+            None => {
+                let known: Vec<&str> = registry.iter().map(|helper| helper.spec().name).collect();
+                let known = known.join(", ");
+                return Err(Failure::Usage(format!("no helper is called `{name}`; there are: {known}")));
+            }
+        },
+    };
+    let (out, palette) = (&mut terminal.out, &terminal.palette);
+    match (arguments.format, &arguments.name) {
+        (Plainness::Json, _) => {
+            for spec in specs {
+                writeln!(out, "{}", describe_json(spec))?;
+            }
+        }
+        (Plainness::Text, None) => list(out, palette, &specs)?,
+        (Plainness::Text, Some(_)) => {
+            for spec in specs {
+                describe(out, palette, spec)?;
+            }
+        }
+    }
+    out.flush()?;
+    Ok(exit::OK)
+}
+
+fn list(out: &mut dyn Write, p: &Palette, specs: &[&Spec]) -> io::Result<()> {
+    let width = specs.iter().map(|spec| spec.name.len()).max().unwrap_or(0);
+    let conventional: Vec<String> = specs.iter().map(|spec| endpoints(spec)).collect();
+    let ports_width = conventional.iter().map(String::len).max().unwrap_or(0);
+    for (spec, ports) in specs.iter().zip(&conventional) {
+        let (bold, end) = (p.strong, p.strong.end());
+        writeln!(out, "{bold}{:width$}{end}  {ports:ports_width$}  {}", spec.name, spec.summary)?;
+    }
+    writeln!(
+        out,
+        "\nNo helper reads anything unless a rule (`ct helper set`) or --helpers attaches it; the ports are conventions.\n\
+         `pinhole helpers NAME` tells what one reads, opens, refuses and how it is bounded."
+    )
+}
+
+fn describe(out: &mut dyn Write, p: &Palette, spec: &Spec) -> io::Result<()> {
+    writeln!(out, "{}{}{} · {}", p.strong, spec.name, p.strong.end(), spec.summary)?;
+    if !spec.aliases.is_empty() {
+        writeln!(out, "also called {}", spec.aliases.join(", "))?;
+    }
+    writeln!(out, "control connection: {}", endpoints(spec))?;
+    let classes: Vec<String> = spec
+        .classes
+        .iter()
+        .map(|class| format!("{}: at most {} at a time, {} s each", class.name, class.max, class.timeout))
+        .collect();
+    let borrowed: Vec<&str> = classes.iter().map(String::as_str).collect();
+    for (title, items) in [
+        ("reads", spec.reads),
+        ("opens", spec.creates),
+        ("expectations", borrowed.as_slice()),
+        ("refuses", spec.refuses),
+        ("limits", spec.limits),
+        ("IPv6", &[spec.ipv6]),
+        ("NAT", &[spec.nat]),
+        ("specifications", spec.references),
+    ] {
+        writeln!(out, "\n{}{title}{}", p.heading, p.heading.end())?;
+        for item in items {
+            writeln!(out, "  {item}")?;
+        }
+    }
+    Ok(())
+}
+
+/// `tcp 21`
+fn endpoints(spec: &Spec) -> String {
+    let protocols: Vec<String> = spec.protocols.iter().map(ToString::to_string).collect();
+    format!("{} {}", protocols.join("/"), ranges(spec.ports))
+}
+
+/// `6660-6669,7000`
+fn ranges(ports: &[u16]) -> String {
+    let mut runs: Vec<(u16, u16)> = Vec::new();
+    for &port in ports {
+        match runs.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(port) => *last = port,
+            _ => runs.push((port, port)),
+        }
+    }
+    let texts: Vec<String> = runs
+        .into_iter()
+        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
+        .collect();
+    texts.join(",")
+}
+
+fn describe_json(spec: &Spec) -> Value {
+    json!({
+        "name": spec.name,
+        "aliases": spec.aliases,
+        "protocols": spec.protocols.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "ports": spec.ports,
+        "classes": spec.classes.iter().map(|class| json!({
+            "name": class.name, "max": class.max, "timeout": class.timeout,
+        })).collect::<Vec<_>>(),
+        "summary": spec.summary,
+        "reads": spec.reads,
+        "creates": spec.creates,
+        "refuses": spec.refuses,
+        "limits": spec.limits,
+        "nat": spec.nat,
+        "ipv6": spec.ipv6,
+        "references": spec.references,
+    })
+}

@@ -1,0 +1,148 @@
+//! Rulesets from the file system.
+
+use pinhole_engine::{Engine, Settings};
+use pinhole_ruleset::{ChainKind, Diagnostic, Family, Hook, LoadError, Loader, Ruleset};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Reads and compiles a ruleset; `-` is standard input.
+///
+/// # Errors
+/// What is wrong with it, or that it cannot be read.
+pub fn load(path: &Path) -> Result<Ruleset, Vec<Diagnostic>> {
+    pinhole_ruleset::load(&path.display().to_string(), &Files)
+}
+
+/// The file system, as rulesets include from it: a name that is not absolute is looked for beside the including file, then in the working
+/// directory. `*` and `?` in the last part of a name match what files there are, in the order of their names.
+#[derive(Clone, Copy, Debug)]
+pub struct Files;
+
+impl Loader for Files {
+    fn resolve(&self, from: &str, pattern: &str) -> Result<Vec<String>, LoadError> {
+        let beside = Path::new(from).parent().unwrap_or(Path::new("")).join(pattern);
+        let candidates = [beside, PathBuf::from(pattern)];
+        if !pattern.contains(['*', '?']) {
+            let found = candidates.iter().find(|path| path.exists());
+            let found = found.ok_or_else(|| LoadError(format!("there is no file `{pattern}`")))?;
+            return Ok(vec![found.display().to_string()]);
+        }
+        for candidate in candidates {
+            let names = matching(&candidate).map_err(|error| LoadError(format!("`{pattern}`: {error}")))?;
+            if !names.is_empty() {
+                return Ok(names);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn read(&self, name: &str, limit: usize) -> Result<String, LoadError> {
+        let source: io::Result<Box<dyn Read>> = match name {
+            "-" => Ok(Box::new(io::stdin())),
+            name => File::open(name).map(|file| Box::new(file) as Box<dyn Read>),
+        };
+        let mut bytes = Vec::new();
+        source
+            .and_then(|source| source.take(limit as u64 + 1).read_to_end(&mut bytes))
+            .map_err(|error| LoadError(format!("cannot read: {error}")))?;
+        if bytes.len() > limit {
+            return Err(LoadError(format!("longer than {limit} bytes")));
+        }
+        String::from_utf8(bytes).map_err(|_| LoadError("not UTF-8 text".to_owned()))
+    }
+}
+
+/// The files whose name matches the last part of a path.
+fn matching(path: &Path) -> io::Result<Vec<String>> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let pattern = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        // As in a shell, hidden files are asked for by name only.
+        if wildcard(pattern.as_bytes(), name.as_bytes()) && !name.starts_with('.') {
+            names.push(folder.join(name).display().to_string());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Whether a name matches a pattern of `*` and `?`.
+fn wildcard(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    // Where the latest `*` stands, and how much of the name it has swallowed.
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(&c) if c == b'?' || Some(&c) == name.get(n) => {
+                p += 1;
+                n += 1;
+            }
+            _ => match star {
+                Some((at, swallowed)) => {
+                    star = Some((at, swallowed + 1));
+                    p = at + 1;
+                    n = swallowed + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.get(p..).is_some_and(|rest| rest.iter().all(|&c| c == b'*'))
+}
+
+/// What is wrong with a ruleset that compiles: helpers and timeouts that do not exist here.
+pub fn setup_problems(ruleset: Ruleset) -> Vec<String> {
+    match Engine::new(Settings::default(), &pinhole_helpers::registry(), Some(ruleset)) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// What a ruleset asks for that a replay does not do: address translation.
+pub fn not_carried_out(ruleset: &Ruleset) -> Vec<String> {
+    let mut notes = Vec::new();
+    for hook in Hook::ALL {
+        for base in [Family::Ip, Family::Ip6].into_iter().flat_map(|family| ruleset.base_chains(hook, family))
+        {
+            if base.kind != ChainKind::Nat {
+                continue;
+            }
+            let place = ruleset.chain_location(base.chain).map(|place| place.to_string()).unwrap_or_default();
+            let name = ruleset.chain_name(base.chain);
+            let note = format!(
+                "{place}: addresses are not translated yet: NAT statements of chain {name} have no effect"
+            );
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wildcard;
+
+    #[test]
+    fn wildcards_match_as_in_a_shell() {
+        for (pattern, name) in
+            [("*.nft", "a.nft"), ("a?c*", "abcdef"), ("*", ""), ("*a*b", "xaxbxab"), ("a", "a")]
+        {
+            assert!(wildcard(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
+        }
+        for (pattern, name) in [("*.nft", "a.nftx"), ("?", ""), ("a", "ab"), ("*ab", "aba")] {
+            assert!(!wildcard(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
+        }
+    }
+}

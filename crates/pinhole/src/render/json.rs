@@ -1,0 +1,237 @@
+//! JSON Lines, as `docs/json.md` describes them.
+//!
+//! Packet lines are written by hand into one buffer that is reused, because there are millions of them; all others by serde.
+
+mod lines;
+
+use super::Text;
+use crate::replay::report::{STATES, VERDICTS};
+use crate::replay::{Change, Place, Report, Seen, Sink};
+use lines::{conn_line, event_lines, expectation_line};
+use pinhole_engine::RuleRef;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+/// Version of the schema. Goes up when a field changes its meaning or goes away; new fields and new types of lines do not count.
+pub const SCHEMA: u32 = 1;
+
+/// Writes JSON Lines.
+pub struct Json<W> {
+    out: W,
+    line: Vec<u8>,
+    /// Capture names and rule locations as JSON strings.
+    captures: Vec<Vec<u8>>,
+    rules: HashMap<RuleRef, Vec<u8>>,
+    ruleset: Option<String>,
+    arguments: Value,
+    started: bool,
+}
+
+impl<W: Write> Json<W> {
+    /// JSON Lines; `settings` goes into the header.
+    pub fn new(out: W, ruleset: Option<String>, settings: Value) -> Self {
+        Self {
+            out,
+            line: Vec::with_capacity(512),
+            captures: Vec::new(),
+            rules: HashMap::new(),
+            ruleset,
+            arguments: settings,
+            started: false,
+        }
+    }
+
+    fn start(&mut self, report: &Report) -> io::Result<()> {
+        if self.started {
+            return Ok(());
+        }
+        self.started = true;
+        self.captures = report.captures.iter().map(|c| quoted(&c.name)).collect();
+        let captures: Vec<&str> = report.captures.iter().map(|c| c.name.as_str()).collect();
+        self.value(&json!({
+            "type": "header",
+            "schema": SCHEMA,
+            "pinhole": env!("CARGO_PKG_VERSION"),
+            "captures": captures,
+            "rules": self.ruleset,
+            "settings": self.arguments,
+        }))
+    }
+
+    fn value(&mut self, value: &Value) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, value)?;
+        self.out.write_all(b"\n")
+    }
+}
+
+fn quoted(text: &str) -> Vec<u8> {
+    serde_json::to_vec(text).unwrap_or_default()
+}
+
+impl<W: Write> Sink for Json<W> {
+    fn wants_packets(&self) -> bool {
+        true
+    }
+
+    fn packet(&mut self, report: &Report, seen: &Seen<'_>) -> io::Result<()> {
+        self.start(report)?;
+        let (outcome, headers) = (seen.outcome, seen.headers());
+        let rule = outcome.rule.map(|rule| {
+            &*self
+                .rules
+                .entry(rule)
+                .or_insert_with(|| quoted(report.rule(rule).map_or("", |r| r.location.as_str())))
+        });
+        let mut line =
+            Line::start(&mut self.line, b"packet", self.captures.get(seen.place.capture()), seen.place);
+        line.number("conn", seen.conn.map(u64::from));
+        line.name("state", outcome.state.map(pinhole_track::State::name));
+        let direction = match outcome.direction {
+            pinhole_wire::Direction::Original => "original",
+            pinhole_wire::Direction::Reply => "reply",
+        };
+        line.name("direction", seen.conn.map(|_| direction));
+        line.name("verdict", Some(outcome.verdict.name()));
+        line.raw("rule", rule.map(Vec::as_slice));
+        line.name("reason", outcome.reason.as_ref().map(pinhole_engine::Reason::name));
+        match &outcome.reason {
+            None => line.raw("message", None),
+            Some(reason) => line.raw("message", Some(&quoted(&reason.to_string()))),
+        }
+        line.display("proto", headers.map(|h| h.protocol));
+        line.display("src", headers.map(|h| h.source));
+        line.number("sport", headers.and_then(|h| h.source_port).map(u64::from));
+        line.display("dst", headers.map(|h| h.destination));
+        line.number("dport", headers.and_then(|h| h.destination_port).map(u64::from));
+        line.number("length", Some(u64::from(seen.original_length)));
+        line.display("time", Some(Seconds(seen.time.0)));
+        self.out.write_all(line.end())
+    }
+
+    fn change(&mut self, report: &Report, change: Change) -> io::Result<()> {
+        self.start(report)?;
+        match change {
+            Change::ConnEnd(number, _) => match report.conns.get(&number) {
+                Some(conn) => self.value(&conn_line(report, conn)),
+                None => Ok(()),
+            },
+            other => match event_lines(report, other) {
+                Some(value) => self.value(&value),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn finish(&mut self, report: &Report) -> io::Result<()> {
+        self.start(report)?;
+        for expectation in &report.expectations {
+            self.value(&expectation_line(report, expectation))?;
+        }
+        for conn in report.conns.values() {
+            self.value(&conn_line(report, conn))?;
+        }
+        for warning in &report.warnings {
+            self.value(&json!({"type": "warning", "message": warning}))?;
+        }
+        self.value(&summary(report))?;
+        self.out.flush()
+    }
+}
+
+fn summary(report: &Report) -> Value {
+    let states: serde_json::Map<String, Value> = STATES
+        .iter()
+        .enumerate()
+        .map(|(row, state)| {
+            let cells: serde_json::Map<String, Value> = VERDICTS
+                .iter()
+                .enumerate()
+                .map(|(column, verdict)| ((*verdict).to_owned(), report.totals.cell(row, column).into()))
+                .filter(|(_, count)| count != &Value::from(0))
+                .collect();
+            (state.map_or("none", pinhole_track::State::name).to_owned(), Value::Object(cells))
+        })
+        .filter(|(_, cells)| cells.as_object().is_some_and(|c| !c.is_empty()))
+        .collect();
+    json!({
+        "type": "summary",
+        "packets": report.totals.packets,
+        "conns": report.conns_seen(),
+        "expectations": report.expectations.len(),
+        "fulfilled": report.expectations.iter().filter(|e| !e.fulfilled.is_empty()).count(),
+        "refusals": report.refusals.len(),
+        "states": states,
+        "complete": !report.incomplete,
+    })
+}
+
+/// The name, as `bytes` fields hold it.
+fn lossy(bytes: &[u8]) -> String {
+    Text(bytes).to_string()
+}
+
+/// Nanoseconds as seconds with nine digits.
+struct Seconds(u64);
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:09}", self.0 / 1_000_000_000, self.0 % 1_000_000_000)
+    }
+}
+
+/// One line being written by hand. Names and numbers need no escapes; anything else comes in as JSON.
+struct Line<'a>(&'a mut Vec<u8>);
+
+impl<'a> Line<'a> {
+    fn start(buffer: &'a mut Vec<u8>, kind: &[u8], capture: Option<&Vec<u8>>, place: Place) -> Self {
+        buffer.clear();
+        let mut line = Self(buffer);
+        line.0.extend_from_slice(b"{\"type\":\"");
+        line.0.extend_from_slice(kind);
+        line.0.push(b'"');
+        line.raw("capture", capture.map(Vec::as_slice));
+        line.number("frame", Some(place.frame()));
+        line
+    }
+
+    fn key(&mut self, key: &str) {
+        self.0.extend_from_slice(b",\"");
+        self.0.extend_from_slice(key.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    fn raw(&mut self, key: &str, json: Option<&[u8]>) {
+        self.key(key);
+        self.0.extend_from_slice(json.unwrap_or(b"null"));
+    }
+
+    fn number(&mut self, key: &str, number: Option<u64>) {
+        match number {
+            Some(number) => self.raw(key, Some(itoa::Buffer::new().format(number).as_bytes())),
+            None => self.raw(key, None),
+        }
+    }
+
+    fn name(&mut self, key: &str, name: Option<&'static str>) {
+        match name {
+            Some(name) => self.display(key, Some(name)),
+            None => self.raw(key, None),
+        }
+    }
+
+    /// A value whose text needs no escapes.
+    fn display(&mut self, key: &str, value: Option<impl std::fmt::Display>) {
+        let Some(value) = value else { return self.raw(key, None) };
+        self.key(key);
+        self.0.push(b'"');
+        // Writing to memory cannot fail.
+        let _ = write!(self.0, "{value}");
+        self.0.push(b'"');
+    }
+
+    fn end(self) -> &'a [u8] {
+        self.0.extend_from_slice(b"}\n");
+        self.0
+    }
+}

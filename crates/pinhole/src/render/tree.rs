@@ -1,0 +1,446 @@
+//! The tree: control conns, what they announced and what came of it; then totals, drops and warnings.
+
+use super::explain::why::{circumstances, describe_drop};
+use super::text::grouped;
+use super::{Count, Palette, Text, bytes, seconds};
+use crate::replay::record::{Conn, Dropped, Expectation, Refused, Sight, Unread};
+use crate::replay::report::{STATES, VERDICTS};
+use crate::replay::{Change, End, Report, Sink};
+use pinhole_engine::RuleRef;
+use pinhole_helper::{AddressMatch, Condition, PortMatch};
+use pinhole_track::{EndCause, State, Status, Tuple};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// Writes the tree when the captures are at their end.
+pub struct Tree<W> {
+    out: W,
+    palette: Palette,
+    limit: usize,
+    ruleset: Option<String>,
+}
+
+impl<W: Write> Tree<W> {
+    /// A tree that shows at most `limit` of the conns that are not notable, and of the drops.
+    pub fn new(out: W, palette: Palette, limit: usize, ruleset: Option<String>) -> Self {
+        Self { out, palette, limit, ruleset }
+    }
+}
+
+impl<W: Write> Sink for Tree<W> {
+    fn change(&mut self, _report: &Report, _change: Change) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self, report: &Report) -> io::Result<()> {
+        let out = &mut self.out;
+        let p = &self.palette;
+        heading(out, p, report, self.ruleset.as_deref())?;
+        let branches = Branches::of(report);
+        let roots: Vec<&Conn> = report.conns.values().filter(|conn| is_root(report, conn)).collect();
+        for conn in &roots {
+            writeln!(out)?;
+            root(out, p, report, &branches, conn)?;
+        }
+        others(out, p, report, self.limit)?;
+        totals(out, p, report)?;
+        drops(out, p, report, self.limit)?;
+        out.flush()
+    }
+}
+
+fn heading(out: &mut dyn Write, p: &Palette, report: &Report, ruleset: Option<&str>) -> io::Result<()> {
+    let names: Vec<&str> = report.captures.iter().map(|capture| capture.name.as_str()).collect();
+    let span = report.totals.span.map_or(0, |(first, last)| last.since(first));
+    writeln!(
+        out,
+        "{}{}{} · {} · {} · {} · {}",
+        p.strong,
+        names.join(" + "),
+        p.strong.end(),
+        Count(report.totals.packets, "packet"),
+        Count(report.conns_seen().into(), "connection"),
+        seconds(span),
+        ruleset
+            .map_or_else(|| "no ruleset: everything accepted".to_owned(), |name| format!("ruleset {name}")),
+    )
+}
+
+/// What hangs on each conn.
+struct Branches<'a> {
+    expectations: BTreeMap<u32, Vec<&'a Expectation>>,
+    refusals: BTreeMap<u32, Vec<&'a Refused>>,
+    unread: BTreeMap<u32, Vec<&'a Unread>>,
+    orphans: BTreeMap<u32, Vec<u32>>,
+}
+
+impl<'a> Branches<'a> {
+    fn of(report: &'a Report) -> Self {
+        let mut branches = Self {
+            expectations: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            orphans: BTreeMap::new(),
+        };
+        for expectation in &report.expectations {
+            branches.expectations.entry(expectation.master).or_default().push(expectation);
+        }
+        for refused in &report.refusals {
+            branches.refusals.entry(refused.master).or_default().push(refused);
+        }
+        for unread in &report.unread {
+            branches.unread.entry(unread.conn).or_default().push(unread);
+        }
+        // Conns expected by a `ct expectation` object: no announcement to hang them on.
+        for conn in report.conns.values() {
+            let announced = conn.expectation.is_some_and(|id| report.expectation(id).is_some());
+            if let Some(master) = conn.master
+                && !announced
+            {
+                branches.orphans.entry(master).or_default().push(conn.number);
+            }
+        }
+        branches
+    }
+}
+
+fn is_root(report: &Report, conn: &Conn) -> bool {
+    conn.notable && conn.master.is_none_or(|master| !report.conns.contains_key(&master))
+}
+
+fn root(
+    out: &mut dyn Write,
+    p: &Palette,
+    report: &Report,
+    branches: &Branches<'_>,
+    conn: &Conn,
+) -> io::Result<()> {
+    writeln!(out, "{}", conn_line(p, report, conn))?;
+    below(out, p, report, branches, conn, "", 0)
+}
+
+/// Deeper chains of conns that expect conns are cut: no protocol has them, and a hostile capture could.
+const DEEPEST: usize = 8;
+
+fn below(
+    out: &mut dyn Write,
+    p: &Palette,
+    report: &Report,
+    branches: &Branches<'_>,
+    conn: &Conn,
+    indent: &str,
+    depth: usize,
+) -> io::Result<()> {
+    if depth > DEEPEST {
+        return Ok(());
+    }
+    let none = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let expectations = branches.expectations.get(&conn.number).unwrap_or(&none.0);
+    let refusals = branches.refusals.get(&conn.number).unwrap_or(&none.1);
+    let unread = branches.unread.get(&conn.number).unwrap_or(&none.2);
+    let orphans = branches.orphans.get(&conn.number).unwrap_or(&none.3);
+    let mut twigs: Vec<Twig<'_>> = Vec::new();
+    twigs.extend(expectations.iter().map(|e| Twig::Expectation(e)));
+    twigs.extend(refusals.iter().map(|r| Twig::Refusal(r)));
+    twigs.extend(unread.iter().map(|u| Twig::Unread(u)));
+    twigs.extend(orphans.iter().filter_map(|n| report.conns.get(n)).map(Twig::Conn));
+    twigs.sort_by_key(Twig::place);
+    let last = twigs.len().saturating_sub(1);
+    for (index, twig) in twigs.iter().enumerate() {
+        let (branch, trunk) = if index == last { ("└─", "  ") } else { ("├─", "│ ") };
+        write!(out, "{}{indent}{branch}{} ", p.dim, p.dim.end())?;
+        let deeper = format!("{indent}{trunk} ");
+        match twig {
+            Twig::Expectation(expectation) => {
+                expectation_line(out, p, report, expectation)?;
+                let conns: Vec<&Conn> =
+                    expectation.fulfilled.iter().filter_map(|(_, n)| report.conns.get(n)).collect();
+                let end = conns.len().saturating_sub(1);
+                for (index, related) in conns.into_iter().enumerate() {
+                    let (branch, trunk) = if index == end { ("└─", "  ") } else { ("├─", "│ ") };
+                    write!(out, "{}{deeper}{branch}{} ", p.dim, p.dim.end())?;
+                    writeln!(out, "{}", related_line(p, report, related))?;
+                    below(out, p, report, branches, related, &format!("{deeper}{trunk} "), depth + 1)?;
+                }
+            }
+            Twig::Refusal(refused) => refusal_line(out, p, report, refused)?,
+            Twig::Unread(unread) => unread_line(out, p, report, unread)?,
+            Twig::Conn(related) => {
+                writeln!(out, "{}", related_line(p, report, related))?;
+                below(out, p, report, branches, related, &deeper, depth + 1)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+enum Twig<'a> {
+    Expectation(&'a Expectation),
+    Refusal(&'a Refused),
+    Unread(&'a Unread),
+    Conn(&'a Conn),
+}
+
+impl Twig<'_> {
+    fn place(&self) -> (u64, u64) {
+        match self {
+            Self::Expectation(e) => (e.quote.place.number(), e.quote.span.start),
+            Self::Refusal(r) => (r.quote.place.number(), r.quote.span.start),
+            Self::Unread(u) => (u.place.number(), u64::MAX),
+            Self::Conn(c) => (c.first.number(), 0),
+        }
+    }
+}
+
+/// `tcp 10.0.0.1:1234 > 10.0.0.2:21`
+pub(crate) fn tuple(tuple: &Tuple) -> String {
+    use pinhole_wire::Protocol;
+    let icmp = matches!(tuple.protocol, Protocol::ICMP | Protocol::ICMPV6);
+    let ports = !icmp && (tuple.source_port != 0 || tuple.destination_port != 0);
+    let source = End(tuple.source.ip(tuple.version), ports.then_some(tuple.source_port));
+    let destination = End(tuple.destination.ip(tuple.version), ports.then_some(tuple.destination_port));
+    if icmp {
+        let (kind, code) = (tuple.destination_port >> 8, tuple.destination_port & 0xff);
+        return format!(
+            "{} {source} > {destination} type {kind} code {code} id {}",
+            tuple.protocol, tuple.source_port
+        );
+    }
+    format!("{} {source} > {destination}", tuple.protocol)
+}
+
+/// `ESTABLISHED`, or for protocols without states whether there was an answer.
+pub(crate) fn conn_state(conn: &Conn) -> &'static str {
+    conn.protocol_state.unwrap_or(if conn.status.contains(Status::SEEN_REPLY) {
+        "replied"
+    } else {
+        "unreplied"
+    })
+}
+
+fn conn_line(p: &Palette, report: &Report, conn: &Conn) -> String {
+    let mut line = format!(
+        "{}conn {}{} {} · {}",
+        p.strong,
+        conn.number,
+        p.strong.end(),
+        tuple(&conn.original),
+        conn_state(conn)
+    );
+    if let Some(helper) = &conn.helper {
+        let by = helper
+            .rule
+            .and_then(|rule| report.rule(RuleRef::Rule(rule)))
+            .map_or_else(|| "--helpers".to_owned(), |rule| rule.location.clone());
+        line.push_str(&format!(" · helper {}{}{} ({by})", p.strong, helper.name, p.strong.end()));
+    }
+    line.push_str(&format!(" · {}, {}", Count(conn.packets(), "packet"), bytes(conn.bytes())));
+    line
+}
+
+fn related_line(p: &Palette, report: &Report, conn: &Conn) -> String {
+    format!(
+        "{} {}RELATED{} {}",
+        report.frame(conn.first),
+        p.related,
+        p.related.end(),
+        conn_line(p, report, conn)
+    )
+}
+
+fn expectation_line(out: &mut dyn Write, p: &Palette, report: &Report, e: &Expectation) -> io::Result<()> {
+    let quote = &e.quote;
+    let fate = fate(report, e);
+    writeln!(
+        out,
+        "{} {}\"{}\"{} expects {}{}",
+        report.frame(quote.place),
+        p.quote,
+        Text(&quote.bytes),
+        p.quote.end(),
+        expected(e),
+        if fate.is_empty() { String::new() } else { format!("{} · {fate}{}", p.dim, p.dim.end()) },
+    )
+}
+
+/// `tcp 10.0.0.1 > 10.0.0.2:50021`
+pub(crate) fn expected(e: &Expectation) -> String {
+    let source = match e.expect.source {
+        AddressMatch::Exact(ip) => ip.to_string(),
+        AddressMatch::Prefix(ip, length) => format!("{ip}/{length}"),
+        AddressMatch::Any => "any".to_owned(),
+    };
+    let source_port = match e.expect.source_port {
+        PortMatch::Exact(port) => format!(":{port}"),
+        PortMatch::Range(low, high) => format!(":{low}-{high}"),
+        PortMatch::Any => String::new(),
+    };
+    let destination = match e.expect.destination_port {
+        PortMatch::Exact(port) => End(e.expect.destination, Some(port)).to_string(),
+        PortMatch::Range(low, high) => format!("{} ports {low}-{high}", e.expect.destination),
+        PortMatch::Any => e.expect.destination.to_string(),
+    };
+    format!("{} {source}{source_port} > {destination}", e.expect.protocol)
+}
+
+/// What is remarkable about an expectation's life; nothing if a conn came as expected.
+pub(crate) fn fate(report: &Report, e: &Expectation) -> String {
+    let mut parts = Vec::new();
+    match e.active {
+        None => parts.push("never confirmed by the other end, so it matched nothing".to_owned()),
+        Some(place) if place != e.quote.place => parts.push(format!("armed by {}", report.frame(place))),
+        Some(_) => {}
+    }
+    if e.fulfilled.is_empty() {
+        parts.push(match e.end {
+            None => "nothing came".to_owned(),
+            Some((place, cause)) => format!("nothing came; {}", ended(report, place, cause)),
+        });
+    }
+    parts.join("; ")
+}
+
+/// `timed out at frame 30`
+pub(crate) fn ended(report: &Report, place: crate::replay::Place, cause: EndCause) -> String {
+    let what = match cause {
+        EndCause::Fulfilled => "fulfilled",
+        EndCause::SiblingHit => "cancelled because the other one of its group was hit",
+        EndCause::Timeout => "timed out",
+        EndCause::Cancelled => "cancelled by the protocol",
+        EndCause::Evicted => "made room for a newer one",
+        EndCause::Replaced => "announced anew",
+        EndCause::MasterGone => "its control connection ended",
+        EndCause::Request => "removed",
+    };
+    if place.frame() == 0 { what.to_owned() } else { format!("{what} at {}", report.frame(place)) }
+}
+
+fn refusal_line(out: &mut dyn Write, p: &Palette, report: &Report, refused: &Refused) -> io::Result<()> {
+    writeln!(
+        out,
+        "{} {}\"{}\"{} {}refused{}: {} ({})",
+        report.frame(refused.quote.place),
+        p.quote,
+        Text(&refused.quote.bytes),
+        p.quote.end(),
+        p.bad,
+        p.bad.end(),
+        refused.reason,
+        refused.reason.name(),
+    )
+}
+
+fn unread_line(out: &mut dyn Write, p: &Palette, report: &Report, unread: &Unread) -> io::Result<()> {
+    let text = sight(unread);
+    writeln!(out, "{} {}{text}{}", report.frame(unread.place), p.warn, p.warn.end())
+}
+
+/// What a helper saw, or did not.
+pub(crate) fn sight(unread: &Unread) -> String {
+    match unread.what {
+        Sight::Blind(reason) => format!("helper {} is blind from here on: {reason}", unread.helper),
+        Sight::Changed(Condition::Encrypted) => {
+            format!("helper {} cannot read for now: the connection is encrypted", unread.helper)
+        }
+        Sight::Changed(Condition::Reading) => format!("helper {} reads again", unread.helper),
+    }
+}
+
+fn others(out: &mut dyn Write, p: &Palette, report: &Report, limit: usize) -> io::Result<()> {
+    let mut plain: Vec<&Conn> = report.conns.values().filter(|conn| !conn.notable).collect();
+    let count = plain.len() as u64 + report.folded.conns.values().sum::<u64>();
+    if count == 0 {
+        return Ok(());
+    }
+    let packets = plain.iter().map(|conn| conn.packets()).sum::<u64>() + report.folded.packets;
+    let size = plain.iter().map(|conn| conn.bytes()).sum::<u64>() + report.folded.bytes;
+    writeln!(
+        out,
+        "\n{}other connections{}  {} · {}, {}",
+        p.heading,
+        p.heading.end(),
+        grouped(count),
+        Count(packets, "packet"),
+        bytes(size)
+    )?;
+    plain.sort_by_key(|conn| (std::cmp::Reverse(conn.bytes()), conn.number));
+    let shown = limit.min(plain.len());
+    for conn in plain.iter().take(shown) {
+        writeln!(out, "  {}", conn_line(p, report, conn))?;
+    }
+    let rest = count - shown as u64;
+    if rest > 0 {
+        writeln!(out, "  {}and {} more (--all){}", p.dim, grouped(rest), p.dim.end())?;
+    }
+    Ok(())
+}
+
+fn totals(out: &mut dyn Write, p: &Palette, report: &Report) -> io::Result<()> {
+    let totals = &report.totals;
+    let columns: Vec<usize> = (0..VERDICTS.len()).filter(|&v| v < 2 || totals.verdict(v) > 0).collect();
+    write!(out, "\n{}packets{}     ", p.heading, p.heading.end())?;
+    for &column in &columns {
+        write!(out, "{:>12}", VERDICTS.get(column).copied().unwrap_or_default())?;
+    }
+    writeln!(out)?;
+    for (row, state) in STATES.iter().enumerate() {
+        if columns.iter().all(|&column| totals.cell(row, column) == 0) {
+            continue;
+        }
+        write!(out, "  {:<10}", state.map_or("not tracked", State::name))?;
+        for &column in &columns {
+            match totals.cell(row, column) {
+                0 => write!(out, "{:>12}", "·")?,
+                count if column == 0 || column > 2 => write!(out, "{:>12}", grouped(count))?,
+                count => write!(out, "{}{:>12}{}", p.bad, grouped(count), p.bad.end())?,
+            }
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn drops(out: &mut dyn Write, p: &Palette, report: &Report, limit: usize) -> io::Result<()> {
+    let mut groups: Vec<((&'static str, Option<RuleRef>), Vec<&Dropped>)> = Vec::new();
+    for dropped in &report.drops {
+        let key = (dropped.key.verdict.name(), dropped.key.rule);
+        match groups.iter_mut().find(|(k, _)| *k == key) {
+            Some((_, members)) => members.push(dropped),
+            None => groups.push((key, vec![dropped])),
+        }
+    }
+    if groups.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}dropped{}", p.heading, p.heading.end())?;
+    for ((verdict, rule), mut members) in groups {
+        let packets = members.iter().map(|d| d.packets).sum();
+        let (location, text) = match rule.and_then(|rule| report.rule(rule)) {
+            Some(line) => (line.location.as_str(), line.text.as_str()),
+            None => ("before the rules", ""),
+        };
+        let count = Count(packets, "packet");
+        writeln!(
+            out,
+            "  {}{verdict}{} by {}{location}{}  {}{text}{}  {count}",
+            p.bad,
+            p.bad.end(),
+            p.strong,
+            p.strong.end(),
+            p.dim,
+            p.dim.end(),
+        )?;
+        members.sort_by_key(|d| (std::cmp::Reverse(d.packets), d.first));
+        for dropped in members.iter().take(limit) {
+            writeln!(out, "    {}", describe_drop(report, dropped))?;
+            for circumstance in circumstances(report, dropped) {
+                writeln!(out, "      {}→ {circumstance}{}", p.warn, p.warn.end())?;
+            }
+        }
+        if members.len() > limit {
+            let rest = (members.len() - limit) as u64;
+            writeln!(out, "    {}and {} more kinds (--all){}", p.dim, grouped(rest), p.dim.end())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,497 @@
+//! What is known of a replay at any moment: the model that every format shows.
+//!
+//! The engine's events name conns by table slots; here they get numbers, in the order in which they appear. Plain conns that have ended
+//! are folded into totals unless [`Keep`] says otherwise, so that a flood of them costs no memory.
+
+use super::announced::announced;
+use super::record::{Attached, Conn, DropKey, Dropped, Ends, Expectation, Quote, Refused, Sight, Unread};
+use super::{Headers, Place, RuleBook};
+use pinhole_engine::{Event, Outcome, Reason, RuleRef, Verdict};
+use pinhole_ruleset::RuleId;
+use pinhole_track::{ConnId, ConnSnapshot, ExpectationId, State};
+use pinhole_wire::{Protocol, Time};
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+/// Which ended conns stay in the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// All of them.
+    All,
+    /// Those with a helper or a master, and masters.
+    Notable,
+    /// None: the format shows each as it ends.
+    None,
+}
+
+/// Most kinds of drops told apart; more are counted without their addresses.
+const DROP_KINDS: usize = 20_000;
+
+/// Most pairs of hosts remembered for having a conn that a helper could have read.
+const HELPABLE: usize = 20_000;
+
+/// A change, as its format sees it: what it concerns is in the report under this number or index.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    /// A conn entered the table.
+    ConnNew(u32, Place),
+    /// A conn changed.
+    ConnUpdate(u32, Place),
+    /// A conn ended. It leaves the report after this, if it is not kept.
+    ConnEnd(u32, Place),
+    /// A helper reads a conn.
+    Attached(u32),
+    /// An entry of [`Report::unread`].
+    Unread(usize),
+    /// An entry of [`Report::expectations`] was announced.
+    Announced(usize),
+    /// It matches from now on.
+    Activated(usize, Place),
+    /// It brought in a conn.
+    Fulfilled(usize, Place),
+    /// It ended.
+    Ended(usize, Place),
+    /// An entry of [`Report::refusals`].
+    Refused(usize),
+    /// A `log` statement.
+    Log(Place, RuleId),
+}
+
+/// One capture, as far as it was read.
+#[derive(Clone, Debug, Default)]
+pub struct CaptureSummary {
+    /// The path as it was given.
+    pub name: String,
+    /// Packets read.
+    pub packets: u64,
+}
+
+/// Packets by state and verdict.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    cells: [[u64; VERDICTS.len()]; STATES.len()],
+    /// Packets.
+    pub packets: u64,
+    /// Time of the first packet and the latest one.
+    pub span: Option<(Time, Time)>,
+}
+
+/// Rows of [`Totals`]; `None` are packets that never came to tracking.
+pub const STATES: [Option<State>; 6] = [
+    Some(State::New),
+    Some(State::Established),
+    Some(State::Related),
+    Some(State::Invalid),
+    Some(State::Untracked),
+    None,
+];
+
+/// Columns of [`Totals`], by name.
+pub const VERDICTS: [&str; 5] = ["accept", "drop", "reject", "held", "not-ip"];
+
+impl Totals {
+    #[inline]
+    fn count(&mut self, outcome: &Outcome) {
+        let row = match outcome.state {
+            Some(State::New) => 0,
+            Some(State::Established) => 1,
+            Some(State::Related) => 2,
+            Some(State::Invalid) => 3,
+            Some(State::Untracked) => 4,
+            None => 5,
+        };
+        let column = match outcome.verdict {
+            Verdict::Accept => 0,
+            Verdict::Drop => 1,
+            Verdict::Reject(_) => 2,
+            Verdict::Held => 3,
+            Verdict::NotIp => 4,
+        };
+        self.cells[row][column] += 1;
+        self.packets += 1;
+    }
+
+    /// Packets of the state with this index in [`STATES`] and the verdict with this index in [`VERDICTS`].
+    pub fn cell(&self, state: usize, verdict: usize) -> u64 {
+        self.cells.get(state).and_then(|row| row.get(verdict)).copied().unwrap_or(0)
+    }
+
+    /// Packets with the verdict with this index in [`VERDICTS`].
+    pub fn verdict(&self, verdict: usize) -> u64 {
+        (0..STATES.len()).map(|state| self.cell(state, verdict)).sum()
+    }
+}
+
+/// A conn without a helper, to the conventional port of one.
+#[derive(Clone, Copy, Debug)]
+pub struct Helpable {
+    /// The conn's number.
+    pub conn: u32,
+    /// The helper that reads such conns.
+    pub helper: &'static str,
+    /// The port.
+    pub port: u16,
+}
+
+/// Conns that left the report when they ended.
+#[derive(Clone, Debug, Default)]
+pub struct Folded {
+    /// How many, by protocol.
+    pub conns: BTreeMap<Protocol, u64>,
+    /// Their packets.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Everything that is known.
+#[derive(Debug)]
+pub struct Report {
+    /// The captures.
+    pub captures: Vec<CaptureSummary>,
+    /// Conns by number.
+    pub conns: BTreeMap<u32, Conn>,
+    /// Expectations, in the order they were announced.
+    pub expectations: Vec<Expectation>,
+    /// Refused announcements.
+    pub refusals: Vec<Refused>,
+    /// Helpers that could not read their conns.
+    pub unread: Vec<Unread>,
+    /// Packets that did not survive.
+    pub drops: Vec<Dropped>,
+    /// Packets by state and verdict.
+    pub totals: Totals,
+    /// Conns that are not kept.
+    pub folded: Folded,
+    /// Rules that were met.
+    pub rules: RuleBook,
+    /// What went wrong with captures, and what the ruleset asks for and does not get.
+    pub warnings: Vec<String>,
+    /// Whether any capture could not be read to its end.
+    pub incomplete: bool,
+    keep: Keep,
+    numbers: Vec<(u32, u32)>,
+    next_number: u32,
+    attached: HashMap<u32, Attached>,
+    by_id: HashMap<ExpectationId, usize>,
+    drop_index: HashMap<DropKey, usize>,
+    refused_ports: HashMap<u16, Vec<usize>>,
+    expected_ends: HashMap<IpAddr, Vec<usize>>,
+    conventional: Vec<(Protocol, u16, &'static str)>,
+    helpable: HashMap<(IpAddr, IpAddr), Helpable>,
+}
+
+impl Report {
+    /// An empty report about captures with these names.
+    pub fn new(captures: impl IntoIterator<Item = String>, keep: Keep) -> Self {
+        let conventional = pinhole_helpers::registry()
+            .iter()
+            .map(|helper| helper.spec())
+            .flat_map(|s| {
+                s.protocols.iter().flat_map(move |&p| s.ports.iter().map(move |&port| (p, port, s.name)))
+            })
+            .collect();
+        Self {
+            captures: captures.into_iter().map(|name| CaptureSummary { name, packets: 0 }).collect(),
+            conns: BTreeMap::new(),
+            expectations: Vec::new(),
+            refusals: Vec::new(),
+            unread: Vec::new(),
+            drops: Vec::new(),
+            totals: Totals::default(),
+            folded: Folded::default(),
+            rules: RuleBook::default(),
+            warnings: Vec::new(),
+            incomplete: false,
+            keep,
+            numbers: Vec::new(),
+            next_number: 1,
+            attached: HashMap::new(),
+            by_id: HashMap::new(),
+            drop_index: HashMap::new(),
+            refused_ports: HashMap::new(),
+            expected_ends: HashMap::new(),
+            conventional,
+            helpable: HashMap::new(),
+        }
+    }
+
+    /// The number of a conn; a new one for a conn that was never seen.
+    fn number(&mut self, id: ConnId) -> u32 {
+        let slot = id.index as usize;
+        if self.numbers.len() <= slot {
+            self.numbers.resize(slot + 1, (0, 0));
+        }
+        let next = self.next_number;
+        match self.numbers.get_mut(slot) {
+            Some((generation, number)) if *number != 0 && *generation == id.generation => *number,
+            Some(place) => {
+                *place = (id.generation, next);
+                self.next_number += 1;
+                next
+            }
+            None => 0,
+        }
+    }
+
+    /// The number of a conn that is known.
+    pub fn number_of(&self, id: ConnId) -> Option<u32> {
+        let &(generation, number) = self.numbers.get(id.index as usize)?;
+        (number != 0 && generation == id.generation).then_some(number)
+    }
+
+    /// The index of an expectation in [`Self::expectations`].
+    pub fn expectation(&self, id: ExpectationId) -> Option<&Expectation> {
+        self.expectations.get(*self.by_id.get(&id)?)
+    }
+
+    /// How many conns entered the table.
+    pub fn conns_seen(&self) -> u32 {
+        self.next_number - 1
+    }
+
+    /// `frame 12`, with its capture's name if there are several.
+    pub fn frame(&self, place: Place) -> String {
+        match self.captures.get(place.capture()) {
+            Some(capture) if self.captures.len() > 1 => {
+                format!("frame {} of {}", place.frame(), capture.name)
+            }
+            _ => format!("frame {}", place.frame()),
+        }
+    }
+
+    /// Takes a packet's outcome in. `headers` is asked only about packets that do not survive.
+    #[inline]
+    pub(super) fn packet(
+        &mut self,
+        place: Place,
+        time: Time,
+        outcome: &Outcome,
+        headers: impl FnOnce() -> Option<Headers>,
+    ) {
+        self.totals.count(outcome);
+        self.totals.span = Some(self.totals.span.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
+        if let Some(capture) = self.captures.get_mut(place.capture()) {
+            capture.packets += 1;
+        }
+        if matches!(outcome.verdict, Verdict::Drop | Verdict::Reject(_)) {
+            self.dropped(place, time, outcome, headers());
+        }
+    }
+
+    #[cold]
+    fn dropped(&mut self, place: Place, time: Time, outcome: &Outcome, headers: Option<Headers>) {
+        let ends = headers.map(|h| Ends {
+            protocol: h.protocol,
+            source: h.source,
+            destination: h.destination,
+            destination_port: h.destination_port,
+        });
+        let mut key = DropKey {
+            verdict: outcome.verdict,
+            rule: outcome.rule,
+            state: outcome.state,
+            reason: outcome.reason.as_ref().map(Reason::name),
+            ends,
+        };
+        if self.drop_index.len() >= DROP_KINDS && !self.drop_index.contains_key(&key) {
+            key.ends = None;
+        }
+        let drops = &mut self.drops;
+        let index = *self.drop_index.entry(key).or_insert_with(|| {
+            drops.push(Dropped {
+                key,
+                packets: 0,
+                first: place,
+                time,
+                source_port: headers.and_then(|h| h.source_port),
+                last: place,
+                message: outcome.reason.map(|r| r.to_string().into()),
+            });
+            drops.len() - 1
+        });
+        if let Some(entry) = self.drops.get_mut(index) {
+            entry.packets += 1;
+            entry.last = place;
+        }
+    }
+
+    /// Takes an event in; returns how the formats see it.
+    pub(super) fn event(&mut self, event: Event) -> Option<Change> {
+        let at = Place::from_number;
+        Some(match event {
+            Event::ConnNew { packet, conn, .. } => {
+                Change::ConnNew(self.conn_new(at(packet), &conn), at(packet))
+            }
+            Event::ConnUpdate { packet, conn, .. } => {
+                let number = self.number_of(conn.id)?;
+                self.conns.get_mut(&number)?.update(&conn);
+                Change::ConnUpdate(number, at(packet))
+            }
+            Event::ConnDestroy { packet, conn, cause, .. } => {
+                let number = self.number_of(conn.id)?;
+                let entry = self.conns.get_mut(&number)?;
+                entry.update(&conn);
+                entry.end = Some((at(packet), cause));
+                Change::ConnEnd(number, at(packet))
+            }
+            Event::HelperAttached { conn, helper, rule } => {
+                let number = self.number(conn);
+                self.attached.insert(number, Attached { name: helper, rule });
+                Change::Attached(number)
+            }
+            Event::HelperBlind { packet, time, conn, helper, reason } => self.unread(
+                conn,
+                Unread { place: at(packet), time, conn: 0, helper, what: Sight::Blind(reason) },
+            ),
+            Event::HelperCondition { packet, time, conn, helper, condition } => self.unread(
+                conn,
+                Unread { place: at(packet), time, conn: 0, helper, what: Sight::Changed(condition) },
+            ),
+            Event::ExpectationNew(record) => {
+                let (entered, quote) = (record.expectation, Quote::from(record.provenance));
+                let master = self.number(entered.master);
+                let index = self.expectations.len();
+                self.by_id.insert(entered.id, index);
+                self.expected_ends.entry(entered.expect.destination).or_default().push(index);
+                self.expectations.push(Expectation {
+                    id: index as u64 + 1,
+                    master,
+                    active: entered.active.then_some(quote.place),
+                    deadline: entered.deadline,
+                    expect: entered.expect,
+                    quote,
+                    fulfilled: Vec::new(),
+                    end: None,
+                });
+                Change::Announced(index)
+            }
+            Event::ExpectationActive { packet, id, .. } => {
+                let index = *self.by_id.get(&id)?;
+                self.expectations.get_mut(index)?.active = Some(at(packet));
+                Change::Activated(index, at(packet))
+            }
+            Event::ExpectationHit { packet, id, conn, .. } => {
+                let index = *self.by_id.get(&id)?;
+                let number = self.number(conn);
+                self.expectations.get_mut(index)?.fulfilled.push((at(packet), number));
+                Change::Fulfilled(index, at(packet))
+            }
+            Event::ExpectationEnd { packet, id, cause, .. } => {
+                let index = *self.by_id.get(&id)?;
+                self.expectations.get_mut(index)?.end = Some((at(packet), cause));
+                Change::Ended(index, at(packet))
+            }
+            Event::Refusal(record) => {
+                let master = self.number(record.master);
+                let index = self.refusals.len();
+                if let Some(end) = announced(&record.provenance.bytes) {
+                    self.refused_ports.entry(end.port).or_default().push(index);
+                }
+                self.refusals.push(Refused {
+                    master,
+                    reason: record.reason,
+                    quote: record.provenance.into(),
+                });
+                Change::Refused(index)
+            }
+            Event::Log { packet, rule, .. } => Change::Log(at(packet), rule),
+            _ => return None,
+        })
+    }
+
+    fn conn_new(&mut self, place: Place, snapshot: &ConnSnapshot) -> u32 {
+        let number = self.number(snapshot.id);
+        let mut conn = Conn::new(number, snapshot, place);
+        conn.helper = self.attached.remove(&number);
+        conn.master = snapshot.master.and_then(|id| self.number_of(id));
+        if let Some(master) = conn.master.and_then(|number| self.conns.get_mut(&number)) {
+            master.notable = true;
+        }
+        if conn.helper.is_none() {
+            self.note_helpable(&conn);
+        }
+        self.conns.insert(number, conn);
+        number
+    }
+
+    /// Remembers a conn without a helper that goes to a helper's conventional port.
+    fn note_helpable(&mut self, conn: &Conn) {
+        let tuple = &conn.original;
+        let conventional = self
+            .conventional
+            .iter()
+            .find(|(protocol, port, _)| *protocol == tuple.protocol && *port == tuple.destination_port);
+        if let Some(&(_, _, helper)) = conventional
+            && self.helpable.len() < HELPABLE
+        {
+            let ends = pair(tuple.source.ip(tuple.version), tuple.destination.ip(tuple.version));
+            let port = tuple.destination_port;
+            self.helpable.entry(ends).or_insert(Helpable { conn: conn.number, helper, port });
+        }
+    }
+
+    fn unread(&mut self, conn: ConnId, mut entry: Unread) -> Change {
+        entry.conn = self.number(conn);
+        self.unread.push(entry);
+        Change::Unread(self.unread.len() - 1)
+    }
+
+    /// After the formats have seen a change: an ended conn that is not kept leaves.
+    pub(super) fn settle(&mut self, change: Change) {
+        let Change::ConnEnd(number, _) = change else { return };
+        let keep = match self.keep {
+            Keep::All => true,
+            Keep::Notable => self.conns.get(&number).is_some_and(|c| c.notable),
+            Keep::None => false,
+        };
+        if !keep && let Some(conn) = self.conns.remove(&number) {
+            *self.folded.conns.entry(conn.original.protocol).or_default() += 1;
+            self.folded.packets += conn.packets();
+            self.folded.bytes += conn.bytes();
+        }
+    }
+
+    /// Brings a living conn up to date.
+    pub(super) fn refresh(&mut self, snapshot: &ConnSnapshot) {
+        if let Some(number) = self.number_of(snapshot.id)
+            && let Some(conn) = self.conns.get_mut(&number)
+            && conn.end.is_none()
+        {
+            conn.update(snapshot);
+        }
+    }
+
+    /// Refused announcements that may have been about this end.
+    pub fn refusals_about(&self, address: IpAddr, port: u16) -> impl Iterator<Item = &Refused> {
+        self.refused_ports
+            .get(&port)
+            .into_iter()
+            .flatten()
+            .filter_map(|&index| self.refusals.get(index))
+            .filter(move |r| announced(&r.quote.bytes).is_some_and(|a| a.covers(address, port)))
+    }
+
+    /// Expectations of conns to this address.
+    pub fn expectations_about(&self, address: IpAddr) -> impl Iterator<Item = &Expectation> {
+        self.expected_ends
+            .get(&address)
+            .into_iter()
+            .flatten()
+            .filter_map(|&index| self.expectations.get(index))
+    }
+
+    /// A conn between two hosts that has no helper but goes to the conventional port of one.
+    pub fn helpable(&self, one: IpAddr, other: IpAddr) -> Option<Helpable> {
+        self.helpable.get(&pair(one, other)).copied()
+    }
+
+    /// The location and text of a rule that was met.
+    pub fn rule(&self, rule: RuleRef) -> Option<&super::RuleLine> {
+        self.rules.line(rule)
+    }
+}
+
+fn pair(one: IpAddr, other: IpAddr) -> (IpAddr, IpAddr) {
+    if one <= other { (one, other) } else { (other, one) }
+}
