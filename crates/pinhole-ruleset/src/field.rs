@@ -235,7 +235,8 @@ pub enum NameField {
     InterfaceIn,
     /// Name of the interface it goes out by.
     InterfaceOut,
-    /// Name of the helper attached to the conn (of its master, if the conn was expected and has none itself).
+    /// Name of the helper of the conn's *master*; `None` if the conn was not expected. A control conn does not match
+    /// its own helper, as in the kernel.
     CtHelper,
 }
 

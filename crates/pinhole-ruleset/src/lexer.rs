@@ -277,3 +277,6 @@ pub(crate) fn mac(text: &str) -> Option<u128> {
     }
     (groups == 6).then_some(value)
 }
+
+#[cfg(test)]
+mod tests;

@@ -198,3 +198,6 @@ impl Hasher for Mixer {
         self.mix((value >> 64) as u64);
     }
 }
+
+#[cfg(test)]
+mod tests;

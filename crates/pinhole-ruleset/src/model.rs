@@ -124,7 +124,7 @@ impl Model {
             Command::Table { table, create } => self.add_table(&table, create)?,
             Command::Chain { table, chain, create } => self.table(&table)?.add_chain(chain, create)?,
             Command::Rule { table, chain, rule, first } => {
-                self.table(&table)?.add_rule(&chain, rule, first)?
+                self.table(&table)?.add_rule(&chain, rule, first)?;
             }
             Command::Set { table, set, create } => self.table(&table)?.add_set(set, create)?,
             Command::Elements { table, set, elements } => self.table(&table)?.add_elements(&set, elements)?,

@@ -180,7 +180,8 @@ pub struct Ruleset {
 }
 
 impl Ruleset {
-    /// The base chains that a packet of this family meets at a hook, in the order in which they run.
+    /// The base chains that a packet of this family meets at a hook, in the order in which they run: by priority, and
+    /// of equals the one declared last first (as the kernel does).
     pub fn base_chains(&self, hook: Hook, family: Family) -> impl Iterator<Item = BaseChain> + '_ {
         self.order.get(hook as usize).and_then(|f| f.get(family as usize)).into_iter().flatten().copied()
     }

@@ -54,7 +54,8 @@ impl Compiler {
                 let chains =
                     self.ruleset.order.get_mut(base.hook as usize).and_then(|f| f.get_mut(family as usize));
                 if let (true, Some(chains)) = (wanted, chains) {
-                    let at = chains.partition_point(|c| c.priority <= base.priority);
+                    // Of equals the one declared last runs first, as in the kernel.
+                    let at = chains.partition_point(|c| c.priority < base.priority);
                     chains.insert(at, *base);
                 }
             }

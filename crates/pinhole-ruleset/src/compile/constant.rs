@@ -36,11 +36,14 @@ impl Compiler {
     fn prefix(&self, base: &Expr, length: u32, datatype: DataType, span: Span) -> Checked<Interval> {
         let bits = u32::from(datatype.bits());
         if !datatype.has_prefixes() {
-            return Err(problem(span, format!("a {} has no prefix length", datatype.text())));
+            return Err(problem(span, format!("a value of type {} has no prefix length", datatype.text())));
         }
         let value = self.single(base, datatype)?;
         if length > bits {
-            return Err(problem(span, format!("a prefix of a {} has at most {bits} bits", datatype.text())));
+            return Err(problem(
+                span,
+                format!("a prefix of type {} has at most {bits} bits", datatype.text()),
+            ));
         }
         let host = if length == 0 { datatype.max() } else { datatype.max() >> length };
         Ok((value & !host, value | host))
@@ -63,8 +66,10 @@ impl Compiler {
             ExprKind::List(parts) if datatype.is_bitmask() => {
                 parts.iter().try_fold(0, |bits, part| Ok(bits | self.single(part, datatype)?))
             }
-            ExprKind::List(_) => Err(problem(expr.span, format!("a {} is no set of flags", datatype.text()))
-                .hint("to match several values, put them in braces: { a, b }")),
+            ExprKind::List(_) => {
+                Err(problem(expr.span, format!("a value of type {} is no set of flags", datatype.text()))
+                    .hint("to match several values, put them in braces: { a, b }"))
+            }
             ExprKind::Binary(operator, left, right) => {
                 let left = self.single(left, datatype)?;
                 let shift = matches!(operator, Operator::ShiftLeft | Operator::ShiftRight);
@@ -95,11 +100,11 @@ impl Compiler {
         match error {
             ValueError::TooLong => too_long(span),
             ValueError::TooLarge { max } => {
-                problem(span, format!("`{text}` is too large for a {}", datatype.text()))
+                problem(span, format!("`{text}` is too large for type {}", datatype.text()))
                     .hint(format!("at most {max}"))
             }
             ValueError::Unknown { suggestion } => {
-                let unknown = problem(span, format!("`{text}` is no {}", datatype.text()));
+                let unknown = problem(span, format!("`{text}` is no value of type {}", datatype.text()));
                 let statement = nearest(text, ["accept", "drop", "return", "counter"].into_iter());
                 match (suggestion, statement) {
                     (Some(near), _) => unknown.hint(format!("did you mean `{near}`?")),

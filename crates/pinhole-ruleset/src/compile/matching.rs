@@ -26,7 +26,8 @@ impl Compiler {
         }
         match parts.as_slice() {
             [single] => self.single_match(single, left, comparison, right),
-            _ => self.tuple_match(&parts, comparison, right),
+            _ => Err(problem(right.span, "a concatenation can be compared with a set only")
+                .hint("put the value in braces: { a . b }")),
         }
     }
 
@@ -64,8 +65,11 @@ impl Compiler {
             Comparison::Implicit | Comparison::Equal => (low, high, false),
             Comparison::NotEqual => (low, high, true),
             Comparison::None => {
-                return Err(problem(right.span, format!("a {} is no set of flags", part.datatype.text()))
-                    .hint("write != instead of !"));
+                return Err(problem(
+                    right.span,
+                    format!("a value of type {} is no set of flags", part.datatype.text()),
+                )
+                .hint("write != instead of !"));
             }
             _ if !ordered => return Err(problem(right.span, "this has no order; use == or !=")),
             Comparison::Less if low == 0 => return Err(problem(right.span, "nothing is less than zero")),
@@ -122,8 +126,11 @@ impl Compiler {
             return Err(problem(mask.span, "a concatenation has no mask"));
         };
         if !part.datatype.is_bitmask() {
-            return Err(problem(mask.span, format!("a {} is no set of flags", part.datatype.text()))
-                .hint("use `&` to mask numbers"));
+            return Err(problem(
+                mask.span,
+                format!("a value of type {} is no set of flags", part.datatype.text()),
+            )
+            .hint("use `&` to mask numbers"));
         }
         let negate = match comparison {
             Comparison::Implicit | Comparison::Equal => false,
@@ -133,21 +140,6 @@ impl Compiler {
         let value = self.single(right, part.datatype)?;
         let mask = self.single(mask, part.datatype)?;
         self.emit(Instruction::Masked { operand: part.operand, mask, value, negate });
-        Ok(())
-    }
-
-    /// `ip saddr . tcp dport 192.0.2.1 . 22`.
-    fn tuple_match(&mut self, parts: &[Typed], comparison: Comparison, right: &Expr) -> Checked<()> {
-        let negate = match comparison {
-            Comparison::Implicit | Comparison::Equal => false,
-            Comparison::NotEqual => true,
-            _ => return Err(problem(right.span, "a concatenation can be compared with == and != only")),
-        };
-        let types: Vec<DataType> = parts.iter().map(|p| p.datatype).collect();
-        let tuple = self.tuple(right, &types)?;
-        let set = self.tuple_set(types.len(), &[tuple], right.span)?;
-        let key = self.key(parts);
-        self.emit(Instruction::Contains { key, set, negate });
         Ok(())
     }
 }

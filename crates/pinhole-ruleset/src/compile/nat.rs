@@ -74,8 +74,7 @@ impl Compiler {
         if words.address.is_none() {
             return Ok(written);
         }
-        let family =
-            written.or(self.rule.family).or_else(|| words.address.as_deref().and_then(literal_family));
+        let family = written.or(self.rule.family);
         family.map(Some).ok_or_else(|| {
             problem(span, "which protocol's addresses are these?")
                 .hint("in an inet table write `dnat ip to` or `dnat ip6 to`")
@@ -115,15 +114,5 @@ impl Compiler {
         }
         let (low, high) = self.interval(expr, datatype)?;
         Ok(RangeSource::Constant(low, high))
-    }
-}
-
-/// The family that an address is of by its looks.
-fn literal_family(expr: &Expr) -> Option<Family> {
-    match &expr.kind {
-        ExprKind::Word(text) if text.contains(':') => Some(Family::Ip6),
-        ExprKind::Word(text) if text.parse::<std::net::Ipv4Addr>().is_ok() => Some(Family::Ip),
-        ExprKind::Range(low, _) | ExprKind::Prefix(low, _) => literal_family(low),
-        _ => None,
     }
 }

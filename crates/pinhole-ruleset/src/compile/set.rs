@@ -144,14 +144,6 @@ impl Compiler {
         self.set_of(&[expr], &shape)
     }
 
-    /// A set with one element, for a concatenation compared without braces.
-    pub(super) fn tuple_set(&mut self, width: usize, tuples: &[Tuple], span: Span) -> Checked<SetId> {
-        self.count_elements(tuples.len(), span)?;
-        let keys: Vec<(Tuple, u32)> = tuples.iter().map(|t| (t.clone(), 0)).collect();
-        let lookup = Lookup::of_tuples(width, &keys);
-        Ok(self.store(SetTable { lookup, payloads: vec![Payload::Nothing], otherwise: None, counters: None }))
-    }
-
     fn store(&mut self, table: SetTable) -> SetId {
         let sets = &mut self.ruleset.program.sets;
         sets.push(table);
@@ -205,7 +197,7 @@ impl Compiler {
     }
 
     /// The intervals that a key stands for, one for each part.
-    pub(super) fn tuple(&self, expr: &Expr, types: &[DataType]) -> Checked<Tuple> {
+    fn tuple(&self, expr: &Expr, types: &[DataType]) -> Checked<Tuple> {
         match (&expr.kind, types) {
             (ExprKind::Concat(parts), _) if parts.len() == types.len() => {
                 parts.iter().zip(types).map(|(part, datatype)| self.interval(part, *datatype)).collect()

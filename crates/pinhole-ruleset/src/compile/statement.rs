@@ -113,7 +113,10 @@ impl Compiler {
     fn jump_target(&self, name: &Name) -> Checked<ChainId> {
         let Some(chain) = self.scope.chains.get(&name.text).copied() else {
             let unknown = problem(name.span, format!("there is no chain `{}` in this table", name.text));
-            return Err(match nearest(&name.text, self.scope.chains.keys().map(String::as_str)) {
+            let is_base = |id: &ChainId| self.ruleset.bases.iter().any(|b| b.chain == *id);
+            let regular =
+                self.scope.chains.iter().filter(|(_, id)| !is_base(id)).map(|(name, _)| name.as_str());
+            return Err(match nearest(&name.text, regular) {
                 Some(near) => unknown.hint(format!("did you mean `{near}`?")),
                 None => unknown.hint(format!("declare it: chain {} {{ … }}", name.text)),
             });
@@ -276,11 +279,14 @@ impl Compiler {
             _ if is_constant(value) => Ok(ValueSource::Constant(self.single(value, datatype)?)),
             _ => {
                 let Typed { operand, datatype: have } = self.operand(value)?;
-                if have.bits() > datatype.bits() || have.is_name() || (have != datatype && have.is_bitmask())
-                {
+                if !datatype.accepts(have) {
                     return Err(problem(
                         value.span,
-                        format!("a {} cannot be set to a {}", datatype.text(), have.text()),
+                        format!(
+                            "a value of type {} cannot be set to one of type {}",
+                            datatype.text(),
+                            have.text()
+                        ),
                     ));
                 }
                 Ok(ValueSource::Operand(operand))

@@ -19,21 +19,23 @@ pub(crate) fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>)
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein distance.
+/// How many letters to add, drop, change or swap with their neighbour.
 fn distance(a: &[u8], b: &[u8]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, y) in row.iter_mut().skip(1).zip(b) {
-            let here = (diagonal + usize::from(x != y)).min(*cell + 1).min(left + 1);
-            diagonal = *cell;
-            *cell = here;
-            left = here;
+        let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX - 1);
+        let mut next = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let change = at(&row, j) + usize::from(x != y);
+            let mut here = change.min(at(&row, j + 1) + 1).min(at(&next, j) + 1);
+            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x);
+            if swapped {
+                here = here.min(at(&before, j - 1) + 1);
+            }
+            next.push(here);
         }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
+        before = std::mem::replace(&mut row, next);
     }
     row.last().copied().unwrap_or(0)
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 impl Parser<'_> {
     /// A chain after its name, in braces. Its declaration and its rules become commands.
-    pub(super) fn chain_block(&mut self, table: &TableName, name: Name, create: bool) -> Checked<()> {
+    pub(super) fn chain_block(&mut self, table: &TableName, name: &Name, create: bool) -> Checked<()> {
         let at = self.commands.len();
         let mut chain = Chain { name: name.clone(), base: None, policy: None };
         self.scopes.push(HashMap::new());

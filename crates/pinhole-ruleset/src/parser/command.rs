@@ -15,7 +15,7 @@ enum Verb {
 impl Parser<'_> {
     pub(super) fn command(&mut self) -> Checked<()> {
         if let Some(result) = self.shared_statement() {
-            return result;
+            return result.and_then(|()| self.end_of_statement());
         }
         let word = self.name("a command, such as `table`")?;
         match word.text.as_str() {
@@ -125,7 +125,7 @@ impl Parser<'_> {
         let table = self.table_name()?;
         let name = self.item_name()?;
         if self.kind() == Kind::LeftBrace {
-            return self.chain_block(&table, name, create);
+            return self.chain_block(&table, &name, create);
         }
         self.commands.push(Command::Chain { table, chain: Chain { name, base: None, policy: None }, create });
         Ok(())

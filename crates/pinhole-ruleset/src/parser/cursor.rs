@@ -41,10 +41,8 @@ impl Parser<'_> {
             Kind::RightBrace => self.braces = self.braces.saturating_sub(1),
             _ => {}
         }
-        if let Some(frame) = self.frames.last_mut() {
-            if token.kind != Kind::End {
-                frame.at += 1;
-            }
+        if let Some(frame) = self.frames.last_mut().filter(|_| token.kind != Kind::End) {
+            frame.at += 1;
         }
         self.leave_finished_files();
         token

@@ -149,10 +149,9 @@ impl Parser<'_> {
             }
             Kind::Quoted | Kind::Number | Kind::Address | Kind::Time | Kind::Wildcard => Ok(self.word()),
             Kind::Name | Kind::At => {
-                if mode != Mode::Right {
-                    if let Some(selector) = self.selector()? {
-                        return Ok(selector);
-                    }
+                let selector = if mode == Mode::Right { None } else { self.selector()? };
+                if let Some(selector) = selector {
+                    return Ok(selector);
                 }
                 if mode == Mode::Left || token.kind == Kind::At {
                     return Err(self.expected("a match or a statement"));

@@ -12,9 +12,6 @@ mod statement;
 mod table;
 mod variable;
 
-#[cfg(test)]
-mod tests;
-
 use crate::ast::{Command, Expr};
 use crate::diagnostic::{Problems, problem};
 use crate::lexer::{self, Kind, Token};
@@ -113,9 +110,11 @@ impl Parser<'_> {
                 vec![Token { kind: Kind::End, span: Span { file, start: 0, end: 0 } }]
             }
         };
-        if let Some(end) = tokens.last().copied() {
-            // A file always ends its last line, so that the next file starts on a new one.
+        if let (Some(first), Some(end)) = (tokens.first().copied(), tokens.last().copied()) {
+            // A file begins and ends its own lines, whatever stands around the `include`.
             tokens.insert(tokens.len() - 1, Token { kind: Kind::Newline, span: end.span });
+            tokens
+                .insert(0, Token { kind: Kind::Newline, span: Span { end: first.span.start, ..first.span } });
         }
         self.frames.push(Frame { tokens, at: 0, include_depth });
     }

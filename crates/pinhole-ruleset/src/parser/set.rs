@@ -85,15 +85,15 @@ impl Parser<'_> {
             set.data = Some(SetData::Verdict);
             return Ok(());
         }
-        if !of_expression || matches!(self.object_type_word(), Some(k) if k != ObjectKind::Helper) {
-            if let Some(kind) = self.object_type_word() {
-                self.bump();
-                if kind == ObjectKind::Helper {
-                    self.expect_word("helper")?;
-                }
-                set.data = Some(SetData::Objects(kind));
-                return Ok(());
+        // After `typeof` the words `ct helper` select a field; after `type` they name a kind of object.
+        let kind = self.object_type_word().filter(|k| !of_expression || *k != ObjectKind::Helper);
+        if let Some(kind) = kind {
+            self.bump();
+            if kind == ObjectKind::Helper {
+                self.expect_word("helper")?;
             }
+            set.data = Some(SetData::Objects(kind));
+            return Ok(());
         }
         // Values may be ranges whether it is said or not.
         self.take_word("interval");

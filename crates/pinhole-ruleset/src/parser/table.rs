@@ -63,7 +63,7 @@ impl Parser<'_> {
         match word.text.as_str() {
             "chain" => {
                 let name = self.item_name()?;
-                self.chain_block(table, name, false)
+                self.chain_block(table, &name, false)
             }
             "set" | "map" => {
                 let name = self.item_name()?;

@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::ast::{LogWords, StatementKind};
-use crate::diagnostic::{Checked, problem};
+use crate::diagnostic::{Checked, problem, unsupported};
 use crate::lexer::Kind;
 
 const FLAGS: &[&str] = &["all", "ether", "skuid"];
@@ -15,18 +15,26 @@ impl Parser<'_> {
         loop {
             match () {
                 () if self.take_word("prefix") => {
-                    log.prefix = Some(self.constant_word("a quoted prefix")?.text)
+                    log.prefix = Some(self.log_prefix()?);
                 }
                 () if self.take_word("level") => log.level = Some(self.name("a log level")?),
                 () if self.take_word("flags") => self.log_flags(&mut log)?,
                 () if self.take_word("group") => log.group = Some(self.number("a log group (0 to 65535)")?),
                 () if self.take_word("snaplen") => log.snaplen = Some(self.number("a length in bytes")?),
                 () if self.take_word("queue-threshold") => {
-                    log.queue_threshold = Some(self.number("a threshold")?)
+                    log.queue_threshold = Some(self.number("a threshold")?);
                 }
                 () => return Ok(StatementKind::Log(log)),
             }
         }
+    }
+
+    fn log_prefix(&mut self) -> Checked<String> {
+        let prefix = self.constant_word("a quoted prefix")?;
+        if prefix.text.contains('$') {
+            return Err(unsupported(prefix.span, "a variable inside a log prefix", "write the text out"));
+        }
+        Ok(prefix.text)
     }
 
     fn log_flags(&mut self, log: &mut LogWords) -> Checked<()> {
