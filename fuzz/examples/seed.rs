@@ -1,9 +1,9 @@
 //! Writes seeds for the targets: `seed CORPUS CAPTURES` reads every capture below the directory CAPTURES and writes one file a seed below
 //! CORPUS/TARGET/. Used by `cargo xtask fuzz`.
 
-use pinhole_fuzz::{script, timed};
+use pinhole_fuzz::{script, timed, traffic};
 use pinhole_io::capture::CaptureReader;
-use pinhole_wire::{Direction, IpVersion, LinkType, Packet, Transport, link};
+use pinhole_wire::{Direction, IpVersion, LinkType, Packet, TcpFlags, Transport, link};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::SocketAddr;
@@ -23,10 +23,52 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(corpus), Some(captures)) = (arguments.next(), arguments.next()) else {
         return Err("usage: seed CORPUS CAPTURES".into());
     };
+    dialogues(&corpus)?;
     for capture in captures_below(&captures)? {
         seed(&corpus, &capture)?;
     }
     Ok(())
+}
+
+/// Whole conns for the targets that read [`traffic`]: a control conn, an announcement, the conn that it announces.
+fn dialogues(corpus: &Path) -> Result<(), Box<dyn Error>> {
+    use Direction::{Original, Reply};
+    let cases: [(&str, u8, u8, Direction, &[(Direction, &str)]); 4] = [
+        (
+            "ftp-active",
+            0,
+            6,
+            Reply,
+            &[(Reply, "220 hi\r\n"), (Original, "PORT 10,0,0,1,195,80\r\n"), (Reply, "200 ok\r\n")],
+        ),
+        ("ftp-passive", 0, 4, Original, &[(Original, "PASV\r\n"), (Reply, "227 ok (10,0,0,2,195,80)\r\n")]),
+        ("ftp-extended", 1, 5, Original, &[(Original, "EPSV\r\n"), (Reply, "229 ok (|||50000|)\r\n")]),
+        (
+            "irc-chat",
+            2,
+            4,
+            Original,
+            &[(Original, "NICK a\r\n"), (Reply, ":b PRIVMSG a :\u{1}DCC CHAT chat 167772162 50000\u{1}\r\n")],
+        ),
+    ];
+    for (name, control, data, opener, lines) in cases {
+        let mut input = Vec::new();
+        open(&mut input, control, Original);
+        for (from, line) in lines {
+            traffic::append(&mut input, control, *from, TcpFlags::PSH | TcpFlags::ACK, line.as_bytes());
+        }
+        open(&mut input, data, opener);
+        write(corpus, "engine", &format!("dialogue-{name}"), &[&[1], input.as_slice()].concat())?;
+        let choices: Vec<u8> = (0..64).map(|index: u8| index.wrapping_mul(38)).collect();
+        write(corpus, "tracker", name, &[choices, input].concat())?;
+    }
+    Ok(())
+}
+
+fn open(input: &mut Vec<u8>, flow: u8, from: Direction) {
+    traffic::append(input, flow, from, TcpFlags::SYN, &[]);
+    traffic::append(input, flow, from.opposite(), TcpFlags::SYN | TcpFlags::ACK, &[]);
+    traffic::append(input, flow, from, TcpFlags::ACK, &[]);
 }
 
 fn captures_below(directory: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {

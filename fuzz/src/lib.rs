@@ -6,7 +6,7 @@
 //! * [`reader`]: bytes of an input, taken one field at a time.
 //! * [`timed`]: frames with times, as they come off a wire.
 //! * [`script`]: what two ends of a control conn send, in which segments; [`conversation`] shows it to a helper.
-//! * [`datagrams`]: well-formed datagrams from a few bytes, for what lies behind the parser.
+//! * [`traffic`]: conns of a few hosts, for what lies behind the parser; made of [`datagrams`].
 #![forbid(unsafe_code)]
 
 pub mod conversation;
@@ -14,3 +14,4 @@ pub mod datagrams;
 pub mod reader;
 pub mod script;
 pub mod timed;
+pub mod traffic;
