@@ -85,6 +85,9 @@ fn pass(tracker: &mut Tracker, packets: &[(Packet, Box<[u8]>)]) {
             *prepared = Some(tracker.prepare(packet, bytes, 0));
         }
         for prepared in prepared.iter().flatten() {
+            tracker.touch_slot(prepared);
+        }
+        for prepared in prepared.iter().flatten() {
             tracker.touch(prepared);
         }
         for (prepared, (packet, bytes)) in prepared.iter().flatten().zip(batch) {

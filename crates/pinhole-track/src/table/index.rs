@@ -54,10 +54,16 @@ impl Index {
         }
     }
 
-    /// Loads the home slot; the conn that is likely to be found.
+    /// What the home slot holds.
+    #[inline]
+    pub(crate) fn home(&self, tag: u32) -> u64 {
+        self.slots[tag as usize & self.mask()]
+    }
+
+    /// The conn that is likely to be found: that of the home slot.
     #[inline]
     pub(crate) fn peek(&self, tag: u32) -> Option<u32> {
-        let slot = self.slots[tag as usize & self.mask()];
+        let slot = self.home(tag);
         (tag_of(slot) == tag && slot != EMPTY).then_some(index_of(slot))
     }
 

@@ -113,15 +113,21 @@ impl Tracker {
         (self.secret.hash(&oriented.key.0) >> 32) as u32
     }
 
-    /// Loads early what [`Self::track`] will need; call for a whole batch first.
+    /// First step of loading early what [`Self::track`] will need: the slot of the index. Call it for a whole batch, then
+    /// [`touch`](Self::touch) for the whole batch.
     ///
-    /// The packets' loads do not depend on each other, so that the processor waits for many of them at a time.
+    /// One packet's loads do not depend on another's, so that the processor waits for many of them at a time.
+    #[inline]
+    pub fn touch_slot(&self, prepared: &Prepared) {
+        black_box(self.index.home(prepared.tag));
+    }
+
+    /// Second step: the conn that the slot names, all of its cache lines.
     #[inline]
     pub fn touch(&self, prepared: &Prepared) {
-        let Some(entry) = self.index.peek(prepared.tag).and_then(|index| self.conns.get(index)) else {
-            return;
-        };
-        black_box(entry.counters[0].packets ^ u64::from(entry.link.next));
+        if let Some(index) = self.index.peek(prepared.tag) {
+            black_box(self.conns[index].touch());
+        }
     }
 
     /// Finds or creates the packet's conn and judges the packet.
