@@ -6,7 +6,7 @@ use super::Kept;
 use crate::replay::record::{Conn, Expectation};
 use crate::replay::{Place, Report};
 use pinhole_track::State;
-use pinhole_wire::{TcpFlags, Time};
+use pinhole_wire::TcpFlags;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -104,7 +104,6 @@ pub(super) fn compose(report: &Report, master: &Conn, packets: &[Kept]) -> Pictu
         lanes: vec![(client, "client"), (server, "server")],
         rows: Vec::new(),
         skipped: Skipped::default(),
-        start: report.totals.span.map_or(Time(0), |(first, _)| first),
     };
     let own: Vec<&Kept> = packets.iter().filter(|packet| composer.concerns(packet)).collect();
     let shown = composer.choose(&own);
@@ -130,7 +129,6 @@ struct Composer<'a> {
     lanes: Vec<(IpAddr, &'static str)>,
     rows: Vec<Row>,
     skipped: Skipped,
-    start: Time,
 }
 
 impl Composer<'_> {
@@ -252,7 +250,9 @@ impl Composer<'_> {
             }
         }
         for refused in report.refusals.iter().filter(|r| r.master == self.master && r.quote.place == place) {
-            let lines = vec![format!("refused: {}", refused.reason.name()), refused.reason.to_string()];
+            let quote = format!("“{}”", Text(&refused.quote.bytes));
+            let lines =
+                vec![format!("refused: {}", refused.reason.name()), quote, refused.reason.to_string()];
             notes.push(Row::Note { index: usize::MAX, lines, tone: Tone::Bad });
         }
         for unread in report.unread.iter().filter(|u| u.conn == self.master && u.place == place) {
@@ -267,7 +267,8 @@ impl Composer<'_> {
 
     fn flush(&mut self) {
         let skipped = std::mem::take(&mut self.skipped);
-        if skipped.packets == 0 {
+        // An acknowledgement or two, with nothing in them, are no gap.
+        if skipped.payload == 0 && skipped.packets <= 2 {
             return;
         }
         let packets = super::super::Count(skipped.packets, "packet");
@@ -283,7 +284,6 @@ impl Composer<'_> {
     fn finish(self, master: &Conn) -> Picture {
         let helper = master.helper.map_or_else(|| "no helper".to_owned(), |h| format!("helper {}", h.name));
         let expectations = self.report.expectations.iter().filter(|e| e.master == self.master).count() as u64;
-        let seconds = super::super::seconds(master.start.since(self.start));
         let mut lanes: Vec<Lane> = self
             .lanes
             .into_iter()
@@ -293,7 +293,7 @@ impl Composer<'_> {
         Picture {
             title: super::super::tree::tuple(&master.original),
             subtitle: format!(
-                "conn {} · {helper} · {} · {} · starts at {seconds}",
+                "conn {} · {helper} · {} · {}",
                 master.number,
                 super::super::Count(expectations, "expectation"),
                 super::super::Count(self.related.len() as u64, "related connection"),

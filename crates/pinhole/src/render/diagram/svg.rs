@@ -15,34 +15,79 @@ const NOTE_WIDTH: u32 = 310;
 /// Width of a character of a 12-pixel monospaced font, in tenths of a pixel.
 const CHARACTER: u32 = 73;
 
-const STYLE: &str = "
-  svg { --ink: #1f2328; --soft: #656d76; --faint: #d0d7de; --paper: #ffffff; --new: #9a6700; --established: #0969da;
-        --related: #1a7f37; --bad: #cf222e; --note: #f6f8fa; }
-  @media (prefers-color-scheme: dark) {
-    svg { --ink: #e6edf3; --soft: #8d96a0; --faint: #3d444d; --paper: #0d1117; --new: #d29922; --established: #4493f8;
-          --related: #3fb950; --bad: #f85149; --note: #161b22; }
-  }
-  text { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fill: var(--ink); }
+/// What does not depend on the page being light or dark.
+const SHAPE: &str = "
+  text { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
   .title { font: 600 17px system-ui, sans-serif; }
-  .subtitle, .role { font: 13px system-ui, sans-serif; fill: var(--soft); }
+  .subtitle, .role { font: 13px system-ui, sans-serif; }
   .lane { font: 600 13px system-ui, sans-serif; }
-  .frame, .gap { fill: var(--soft); font-size: 11px; }
-  .paper { fill: var(--paper); }
-  .life { stroke: var(--faint); stroke-width: 1.5; }
+  .frame, .gap { font-size: 11px; }
+  .life { stroke-width: 1.5; }
   .arrow { stroke-width: 1.6; fill: none; }
-  .badge rect, .note rect { stroke-width: 1.2; rx: 5; }
-  .badge rect { fill: var(--paper); }
+  .badge rect, .note rect { stroke-width: 1.2; }
   .badge text { font: 600 11px system-ui, sans-serif; text-anchor: middle; }
-  .note rect { fill: var(--note); }
   .note text { text-anchor: middle; }
   .note .head { font: 600 12px system-ui, sans-serif; }
-  .link { stroke: var(--related); stroke-width: 4; opacity: .45; }
-  .new { --c: var(--new); } .established { --c: var(--established); } .related { --c: var(--related); }
-  .bad { --c: var(--bad); } .quiet { --c: var(--soft); }
-  .arrow, .badge rect, .note rect, .head-shape { stroke: var(--c); }
-  .head-shape { fill: var(--c); }
-  .badge text, .note .head { fill: var(--c); }
+  .link { stroke-width: 4; opacity: .45; }
 ";
+
+/// Colours of one kind of page.
+struct Theme {
+    ink: &'static str,
+    soft: &'static str,
+    faint: &'static str,
+    paper: &'static str,
+    note: &'static str,
+    /// In the order of [`TONES`].
+    tones: [&'static str; 5],
+}
+
+const TONES: [Tone; 5] = [Tone::New, Tone::Established, Tone::Related, Tone::Bad, Tone::Quiet];
+
+const LIGHT: Theme = Theme {
+    ink: "#1f2328",
+    soft: "#656d76",
+    faint: "#d0d7de",
+    paper: "#ffffff",
+    note: "#f6f8fa",
+    tones: ["#9a6700", "#0969da", "#1a7f37", "#cf222e", "#656d76"],
+};
+
+const DARK: Theme = Theme {
+    ink: "#e6edf3",
+    soft: "#8d96a0",
+    faint: "#3d444d",
+    paper: "#0d1117",
+    note: "#161b22",
+    tones: ["#d29922", "#4493f8", "#3fb950", "#f85149", "#8d96a0"],
+};
+
+impl Theme {
+    fn rules(&self) -> String {
+        let Self { ink, soft, faint, paper, note, tones } = self;
+        let mut rules = format!(
+            "  text {{ fill: {ink}; }}\n  .subtitle, .role, .frame, .gap {{ fill: {soft}; }}\n  .life {{ stroke: {faint}; }}\n\
+             \x20 .paper, .badge rect {{ fill: {paper}; }}\n  .note rect {{ fill: {note}; }}\n"
+        );
+        for (tone, color) in TONES.into_iter().zip(tones) {
+            let class = class(tone);
+            let _ = writeln!(
+                rules,
+                "  .{class} .arrow, .{class} .badge rect, .{class} rect, .{class} .tip {{ stroke: {color}; }}\n\
+                 \x20 .{class} .tip, .{class} .badge text, .{class} .head {{ fill: {color}; }}"
+            );
+            if tone == Tone::Related {
+                let _ = writeln!(rules, "  .link {{ stroke: {color}; }}");
+            }
+        }
+        rules
+    }
+}
+
+fn style() -> String {
+    let (light, dark) = (LIGHT.rules(), DARK.rules());
+    format!("{SHAPE}{light}  @media (prefers-color-scheme: dark) {{\n{dark}  }}\n")
+}
 
 /// The picture as a document of its own. The same picture gives the same bytes.
 pub fn render(picture: &Picture) -> String {
@@ -55,10 +100,11 @@ pub fn render(picture: &Picture) -> String {
     let _ = write!(
         s,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">\n\
-         <title>{title}</title>\n<style>{STYLE}</style>\n<rect class=\"paper\" width=\"{width}\" height=\"{height}\"/>\n\
+         <title>{title}</title>\n<style>{style}</style>\n<rect class=\"paper\" width=\"{width}\" height=\"{height}\"/>\n\
          <text class=\"title\" x=\"24\" y=\"34\">{title}</text>\n<text class=\"subtitle\" x=\"24\" y=\"56\">{}</text>\n",
         escape(&picture.subtitle),
         title = escape(&picture.title),
+        style = style(),
     );
     for (index, lane) in picture.lanes.iter().enumerate() {
         let x = lane_x(index);
@@ -142,7 +188,7 @@ fn arrow(s: &mut String, arrow: &Arrow, top: u32) {
     let _ = write!(s, "<g class=\"{tone}\">");
     let _ = write!(s, "<path class=\"arrow\" d=\"M{from} {y}H{wing}\"/>");
     if arrow.passes {
-        let _ = write!(s, "<path class=\"head-shape\" d=\"M{tip} {y}L{wing} {}V{}Z\"/>", y - 4, y + 4);
+        let _ = write!(s, "<path class=\"tip\" d=\"M{tip} {y}L{wing} {}V{}Z\"/>", y - 4, y + 4);
     } else {
         let _ = write!(s, "<path class=\"arrow\" d=\"M{0} {1}l8 8m0 -8l-8 8\"/>", wing.min(tip), y - 4);
     }
@@ -157,7 +203,7 @@ fn arrow(s: &mut String, arrow: &Arrow, top: u32) {
     let half = 8 + u32::try_from(badge.chars().count()).unwrap_or(0) * 4;
     let _ = writeln!(
         s,
-        "<g class=\"badge\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"18\"/><text x=\"{firewall}\" y=\"{}\">{badge}</text></g></g>\
+        "<g class=\"badge\"><rect rx=\"5\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"18\"/><text x=\"{firewall}\" y=\"{}\">{badge}</text></g></g>\
          <text class=\"frame\" x=\"24\" y=\"{}\">frame {}</text>",
         firewall - half,
         y - 9,
@@ -174,7 +220,7 @@ fn note(s: &mut String, lines: &[String], tone: Tone, top: u32) {
     let height = note_height(lines) - 14;
     let _ = write!(
         s,
-        "<g class=\"note {}\"><rect x=\"{}\" y=\"{}\" width=\"{widest}\" height=\"{height}\"/>",
+        "<g class=\"note {}\"><rect rx=\"5\" x=\"{}\" y=\"{}\" width=\"{widest}\" height=\"{height}\"/>",
         class(tone),
         x.saturating_sub(widest / 2),
         top + 8
