@@ -117,6 +117,7 @@ impl Ruleset {
     /// `now_nanos` is the time that limits go by; it must not go backwards (if it does, no tokens are added).
     /// Accept ends this chain only: the caller goes on with [`base_chains`](Self::base_chains) of the same hook and
     /// then of later hooks. Drop and reject are final.
+    #[inline]
     pub fn evaluate(
         &self,
         chain: BaseChainId,
@@ -125,12 +126,19 @@ impl Ruleset {
         state: &mut RulesetState,
         now_nanos: u64,
     ) -> Verdict {
+        let start = self.base_start(chain);
+        if let Some((field, mask)) = start.shortcut {
+            let accepted = subject.load(field).is_some_and(|flags| flags as u64 & mask != 0);
+            if accepted {
+                // The rule before the one at which the others begin.
+                return Verdict { decision: Decision::Accept, rule: Some(RuleId(start.next - 1)), chain };
+            }
+        }
         let mut run = Run { program: &self.program, subject, effects, state, now_nanos };
-        let (start, policy) = self.base_start(chain);
-        match run.chain(start.start, start.end) {
+        match run.chain(start.next, start.end) {
             Some((decision, rule)) => Verdict { decision, rule: Some(rule), chain },
             None => {
-                let decision = match policy {
+                let decision = match start.policy {
                     ChainPolicy::Accept => Decision::Accept,
                     ChainPolicy::Drop => Decision::Drop,
                 };
@@ -150,11 +158,29 @@ struct Run<'a, S, E> {
 
 impl<'a, S: Subject, E: Effects> Run<'a, S, E> {
     /// The decision and the rule that made it; `None` if the chain came to its end.
-    #[inline]
-    fn chain(&mut self, next: u32, end: u32) -> Option<(Decision, RuleId)> {
+    #[inline(never)]
+    fn chain(&mut self, mut next: u32, end: u32) -> Option<(Decision, RuleId)> {
+        // Most packets are decided before the first jump, and need no stack.
+        while next < end {
+            let rule = RuleId(next);
+            next += 1;
+            match self.rule(rule) {
+                Flow::Next | Flow::Break => {}
+                Flow::Decided(decision) => return Some((decision, rule)),
+                Flow::Return => return None,
+                Flow::Goto(position) => return self.nested(position, Position::default()),
+                Flow::Jump(position) => return self.nested(position, Position { next, end }),
+            }
+        }
+        None
+    }
+
+    /// Runs the rules at `at`, and then those at `after`, where the jump came from.
+    #[inline(never)]
+    fn nested(&mut self, mut at: Position, after: Position) -> Option<(Decision, RuleId)> {
         let mut stack = [Position::default(); MAX_JUMPS];
-        let mut depth = 0;
-        let mut at = Position { next, end };
+        stack[0] = after;
+        let mut depth = 1;
         loop {
             if at.next >= at.end {
                 depth = usize::checked_sub(depth, 1)?;
@@ -195,6 +221,12 @@ impl<'a, S: Subject, E: Effects> Run<'a, S, E> {
     #[inline]
     fn step(&mut self, instruction: &Instruction, rule: RuleId) -> Flow {
         match instruction {
+            Instruction::AnyFlag { field, mask } => match self.subject.load(*field) {
+                Some(x) if x as u64 & mask != 0 => Flow::Next,
+                _ => Flow::Break,
+            },
+            Instruction::Verdict(VerdictCode::Accept) => Flow::Decided(Decision::Accept),
+            Instruction::Verdict(VerdictCode::Drop) => Flow::Decided(Decision::Drop),
             Instruction::Masked { operand, mask, value, negate } => match self.load(operand) {
                 Some(x) if (x & mask == *value) != *negate => Flow::Next,
                 _ => Flow::Break,
@@ -203,11 +235,11 @@ impl<'a, S: Subject, E: Effects> Run<'a, S, E> {
                 Some(x) if (*low <= x && x <= *high) != *negate => Flow::Next,
                 _ => Flow::Break,
             },
-            Instruction::Verdict(code) => self.verdict(*code),
             other => self.rare_step(other, rule),
         }
     }
 
+    #[inline(never)]
     fn rare_step(&mut self, instruction: &Instruction, rule: RuleId) -> Flow {
         match instruction {
             Instruction::Contains { key, set, negate } => match self.find(*key, *set) {
@@ -241,8 +273,11 @@ impl<'a, S: Subject, E: Effects> Run<'a, S, E> {
             Instruction::SetZone(source) => self.assign(source, |e, v| e.set_zone(v as u16)),
             Instruction::SetLabel(source) => self.assign(source, Effects::set_label),
             Instruction::Nat(index) => self.nat(*index, rule),
+            Instruction::Verdict(code) => self.verdict(*code),
             // Those of `step`.
-            Instruction::Masked { .. } | Instruction::Compare { .. } | Instruction::Verdict(_) => Flow::Break,
+            Instruction::AnyFlag { .. } | Instruction::Masked { .. } | Instruction::Compare { .. } => {
+                Flow::Break
+            }
         }
     }
 

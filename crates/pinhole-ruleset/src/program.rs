@@ -3,12 +3,17 @@
 use crate::field::{Field, Origin};
 use crate::lookup::Lookup;
 use crate::object::ObjectId;
-use crate::ruleset::ChainId;
+use crate::ruleset::{ChainId, ChainPolicy};
 use std::ops::Range;
 
 /// One step of a rule. A match that fails ends the rule.
 #[derive(Clone, Debug)]
 pub(crate) enum Instruction {
+    /// `x & mask != 0` for one of the first 64 flags: what most packets meet first (`ct state established`).
+    AnyFlag {
+        field: Field,
+        mask: u64,
+    },
     /// `low <= x <= high`, or its opposite.
     Compare {
         operand: Operand,
@@ -291,6 +296,8 @@ pub(crate) enum RangeSource {
 /// Everything that evaluation reads.
 #[derive(Debug, Default)]
 pub(crate) struct Program {
+    /// Where each base chain begins.
+    pub(crate) bases: Vec<BaseStart>,
     /// The rules of each chain.
     pub(crate) chains: Vec<Range<u32>>,
     /// The instructions of each rule.
@@ -309,6 +316,17 @@ pub(crate) struct Program {
     pub(crate) quota_used: Vec<u64>,
     /// What a named object's state is: index by object.
     pub(crate) object_state: Vec<ObjectState>,
+}
+
+/// The rules and the policy of a base chain.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BaseStart {
+    /// Set if the first rule is `ct state established accept` or its like, which decides most packets: any of these
+    /// flags, and they are accepted. Rules are then run from the second.
+    pub(crate) shortcut: Option<(Field, u64)>,
+    pub(crate) next: u32,
+    pub(crate) end: u32,
+    pub(crate) policy: ChainPolicy,
 }
 
 /// What using an object does.

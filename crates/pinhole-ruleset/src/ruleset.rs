@@ -2,11 +2,10 @@
 
 use crate::ast::ObjectKind;
 use crate::object::{ExpectationObject, HelperObject, ObjectId, TimeoutObject};
-use crate::program::Program;
+use crate::program::{BaseStart, Program};
 use crate::source::{Sources, Span};
 use crate::state::{Count, RulesetState};
 use std::fmt;
-use std::ops::Range;
 
 /// Family of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -191,9 +190,10 @@ impl Ruleset {
         self.bases.get(id.0 as usize)
     }
 
-    pub(crate) fn base_start(&self, id: BaseChainId) -> (Range<u32>, ChainPolicy) {
-        let Some(base) = self.base_chain(id) else { return (0..0, ChainPolicy::Accept) };
-        (self.program.chains.get(base.chain.0 as usize).cloned().unwrap_or(0..0), base.policy)
+    #[inline]
+    pub(crate) fn base_start(&self, id: BaseChainId) -> BaseStart {
+        let none = BaseStart { shortcut: None, next: 0, end: 0, policy: ChainPolicy::Accept };
+        self.program.bases.get(id.0 as usize).copied().unwrap_or(none)
     }
 
     /// How many rules there are; their ids are `0..rule_count`.

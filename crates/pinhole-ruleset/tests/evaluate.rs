@@ -1,4 +1,5 @@
 //! What compiled rules do to packets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

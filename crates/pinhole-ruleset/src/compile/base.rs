@@ -3,8 +3,11 @@
 use super::{Compiler, index};
 use crate::ast::{Base, Policy, Priority, TableFamily};
 use crate::diagnostic::{Checked, problem, unsupported};
+use crate::field::Field;
 use crate::model::ChainModel;
+use crate::program::{BaseStart, Instruction, VerdictCode};
 use crate::ruleset::{BaseChain, BaseChainId, ChainId, ChainKind, ChainPolicy, Family, Hook};
+use std::ops::Range;
 
 /// NAT chains must run after tracking, as the kernel demands.
 const TRACKING: i32 = -200;
@@ -45,8 +48,26 @@ impl Compiler {
         Ok(())
     }
 
+    /// The flags that the first rule accepts, if that is all it does.
+    fn shortcut(&self, mut rules: Range<u32>) -> Option<(Field, u64)> {
+        let program = &self.ruleset.program;
+        let code = program.rules.get(rules.next()? as usize)?;
+        match program.code.get(code.start as usize..code.end as usize)? {
+            [Instruction::AnyFlag { field, mask }, Instruction::Verdict(VerdictCode::Accept)] => {
+                Some((*field, *mask))
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn order_base_chains(&mut self) {
+        let mut starts = Vec::new();
         for base in &self.ruleset.bases {
+            let rules = self.ruleset.program.chains.get(base.chain.0 as usize).cloned().unwrap_or(0..0);
+            let shortcut = self.shortcut(rules.clone());
+            let next = if shortcut.is_some() { rules.start + 1 } else { rules.start };
+            let start = BaseStart { shortcut, next, end: rules.end, policy: base.policy };
+            starts.push(start);
             let table = self.ruleset.table_of(base.chain).0;
             let wanted = [(Family::Ip, TableFamily::Ip), (Family::Ip6, TableFamily::Ip6)]
                 .map(|(family, only)| (family, table == only.text() || table == TableFamily::Inet.text()));
@@ -60,6 +81,7 @@ impl Compiler {
                 }
             }
         }
+        self.ruleset.program.bases = starts;
     }
 }
 

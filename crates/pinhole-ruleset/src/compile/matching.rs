@@ -111,7 +111,12 @@ impl Compiler {
         let operand = part.operand;
         let value = self.single(right, part.datatype)?;
         self.emit(match comparison {
-            Comparison::Implicit => Instruction::Masked { operand, mask: value, value: 0, negate: true },
+            Comparison::Implicit => any_flag(part, value).unwrap_or(Instruction::Masked {
+                operand,
+                mask: value,
+                value: 0,
+                negate: true,
+            }),
             Comparison::None => Instruction::Masked { operand, mask: value, value: 0, negate: false },
             Comparison::Equal => Instruction::Compare { operand, low: value, high: value, negate: false },
             Comparison::NotEqual => Instruction::Compare { operand, low: value, high: value, negate: true },
@@ -141,5 +146,13 @@ impl Compiler {
         let mask = self.single(mask, part.datatype)?;
         self.emit(Instruction::Masked { operand: part.operand, mask, value, negate });
         Ok(())
+    }
+}
+
+/// The quick form of "any of these flags", if they are plain and few.
+fn any_flag(part: &Typed, flags: u128) -> Option<Instruction> {
+    match (part.operand.origin, part.operand.count, u64::try_from(flags)) {
+        (Origin::Field(field), 0, Ok(mask)) => Some(Instruction::AnyFlag { field, mask }),
+        _ => None,
     }
 }
