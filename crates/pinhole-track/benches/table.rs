@@ -4,7 +4,7 @@
 //! established packets come in the order (k * 2654435761) mod N, in batches of 32. Times are of one packet: parsed beforehand, then
 //! prepared, touched and tracked. It is the thread's processor time, so that other work on the machine disturbs less.
 
-#![allow(missing_docs)] // criterion's macro makes public functions
+#![allow(missing_docs, clippy::expect_used)] // criterion's macro makes public functions; a bench may fail loudly
 
 use cpu_time::ThreadTime;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

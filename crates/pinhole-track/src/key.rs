@@ -5,6 +5,9 @@
 //! first packet; a later packet with the same bit is in the original direction. So one entry of the index serves both directions, and
 //! the inverse of a tuple has the tuple's own key.
 //!
+//! A conn from an end to itself has one tuple both ways. As in netfilter, all its packets but the first count as replies; so it remembers
+//! the bit that its packets never have.
+//!
 //! ICMP queries have no ports: the request goes one way and the reply the other, so *flipped* means reply, and the key records the
 //! identifier, the code, the kind of query and which end asks.
 
@@ -18,6 +21,12 @@ pub(crate) struct Key(pub(crate) [u64; 5]);
 impl Key {
     pub(crate) const fn zone(&self) -> u16 {
         (self.0[4] >> 32) as u16
+    }
+
+    /// Whether both ends are one and the same, so that the directions cannot be told apart.
+    pub(crate) const fn is_its_own_inverse(&self) -> bool {
+        let [a, b, c, d, rest] = self.0;
+        a == c && b == d && rest as u16 == (rest >> 16) as u16 && !is_icmp(self.protocol())
     }
 
     pub(crate) const fn protocol(&self) -> Protocol {

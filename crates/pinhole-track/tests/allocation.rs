@@ -1,5 +1,7 @@
 //! Packets of established conns allocate nothing. One test alone in its process, because the allocator counts for all threads.
 
+#![allow(clippy::expect_used)] // a failed expectation is the test's message
+
 use pinhole_track::{Settings, State, Tracker};
 use pinhole_wire::{Packet, Time};
 use std::alloc::{GlobalAlloc, Layout, System};

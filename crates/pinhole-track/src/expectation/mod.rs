@@ -1,7 +1,7 @@
 //! Expectations: what they hold, how they are admitted, matched and ended.
 //!
-//! * [`overlap`]: when a packet matches an expectation, when two expectations stand in each other's way.
-//! * [`table`]: all expectations of a tracker.
+//! * `overlap`: when a packet matches an expectation, when two expectations stand in each other's way.
+//! * `table`: all expectations of a tracker.
 
 pub(crate) mod overlap;
 pub(crate) mod table;

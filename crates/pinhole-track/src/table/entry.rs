@@ -38,7 +38,7 @@ impl Entry {
         Self {
             key: first.key,
             deadline: now,
-            status: LIVE | if first.flipped { FLIPPED } else { 0 },
+            status: LIVE | if first.flipped != first.key.is_its_own_inverse() { FLIPPED } else { 0 },
             slot: 0,
             mark: 0,
             cold: None,

@@ -61,7 +61,9 @@ fn other_ports_protocols_versions_and_zones_are_other_conns() {
 fn a_conn_from_an_end_to_itself_works() {
     let mut lab = Lab::new();
     let id = lab.conn(&udp(A, A));
-    assert_eq!(lab.send(&udp(A, A)).conn, Some(id));
+    let second = lab.send(&udp(A, A));
+    assert_eq!((state(&second), second.conn), ((State::Established, Reply), Some(id)), "as in netfilter");
+    assert_eq!(lab.tracker.original(id), lab.tracker.reply(id));
     let pinged = lab.conn(&icmp(A.0, A.0, 8, 0, 1, &[]));
     let answer = lab.send(&icmp(A.0, A.0, 0, 0, 1, &[]));
     assert_eq!((state(&answer), answer.conn), ((State::Established, Reply), Some(pinged)));

@@ -53,7 +53,7 @@ proptest! {
                     let now = lab.now.0;
                     model.retain(|_, known| known.deadline > now);
                     let (tuple, inverse) = ((source, destination), (destination, source));
-                    let (key, direction) = if !model.contains_key(&tuple) && model.contains_key(&inverse) {
+                    let (key, direction) = if model.contains_key(&inverse) && (tuple == inverse || !model.contains_key(&tuple)) {
                         (inverse, Direction::Reply)
                     } else {
                         (tuple, Direction::Original)
