@@ -1,6 +1,9 @@
 //! Runs captures through an engine, and finds the shared captures.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod conversation;
+pub(crate) mod lab;
+
 use pinhole_engine::{Attachment, ChecksumPolicy, Engine, Event, Frame, Outcome, Settings};
 use pinhole_helper::Pickup;
 use pinhole_io::capture::CaptureReader;

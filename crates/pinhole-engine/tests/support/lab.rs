@@ -1,0 +1,154 @@
+//! An engine with a clock, fed with raw IP datagrams.
+
+use super::conversation::{Conversation, syn};
+use pinhole_engine::{
+    Engine, Event, ExpectationRecord, Frame, InterfaceId, Outcome, RefusalRecord, RuleRef, Settings, Verdict,
+};
+use pinhole_helper::{BlindReason, Refusal};
+use pinhole_track::State;
+use pinhole_wire::{Direction, LinkType, Time};
+use std::net::SocketAddr;
+
+/// An engine, its time, and what it has told.
+pub(crate) struct Lab {
+    pub(crate) engine: Engine,
+    pub(crate) now: Time,
+    pub(crate) events: Vec<Event>,
+    number: u64,
+}
+
+/// Between two packets.
+const STEP_NANOS: u64 = 100_000;
+
+impl Lab {
+    pub(crate) fn new(settings: Settings, rules: Option<&str>) -> Self {
+        let compile = |text| match pinhole_ruleset::compile_text("firewall.nft", text) {
+            Ok(rules) => rules,
+            Err(errors) => panic!("{errors:#?}"),
+        };
+        let engine = Engine::new(settings, &pinhole_helpers::registry(), rules.map(compile)).unwrap();
+        Self { engine, now: Time::from_seconds(1_700_000_000), events: Vec::new(), number: 0 }
+    }
+
+    pub(crate) fn send(&mut self, datagram: &[u8]) -> Outcome {
+        self.send_by(None, datagram)
+    }
+
+    /// Sends a datagram that comes in by an interface.
+    pub(crate) fn send_by(&mut self, ingress: Option<InterfaceId>, datagram: &[u8]) -> Outcome {
+        self.number += 1;
+        self.now = self.now.plus_nanos(STEP_NANOS);
+        let (number, time, link) = (self.number, self.now, LinkType::RAW);
+        let outcome =
+            self.engine.handle(&Frame { number, time, link, bytes: datagram, ingress, egress: None });
+        self.take_events();
+        outcome
+    }
+
+    pub(crate) fn send_all<'a>(&mut self, datagrams: impl IntoIterator<Item = &'a Vec<u8>>) {
+        for datagram in datagrams {
+            let outcome = self.send(datagram);
+            assert_eq!(outcome.verdict, Verdict::Accept, "{outcome:?}");
+        }
+    }
+
+    /// Lets time pass without packets.
+    pub(crate) fn wait(&mut self, seconds: u64) {
+        self.now = self.now.plus_seconds(seconds);
+        while self.engine.advance(self.now, 1000) {}
+        self.take_events();
+    }
+
+    /// Lets time pass and tells the engine nothing of it: the next packet does.
+    pub(crate) fn jump(&mut self, seconds: u64) {
+        self.now = self.now.plus_seconds(seconds);
+    }
+
+    /// Opens a conn; every packet must be accepted.
+    pub(crate) fn connect(&mut self, client: &str, server: &str) -> Conversation {
+        let conversation = Conversation::new(client.parse().unwrap(), server.parse().unwrap());
+        self.send_all(&conversation.handshake());
+        conversation
+    }
+
+    /// One side of a conn says something; the packet must be accepted.
+    pub(crate) fn say(&mut self, conversation: &mut Conversation, from: Direction, bytes: &[u8]) -> Outcome {
+        let outcome = self.send(&conversation.say(from, bytes));
+        assert_eq!(outcome.verdict, Verdict::Accept, "{outcome:?}");
+        outcome
+    }
+
+    /// A SYN from one end to another.
+    pub(crate) fn syn(&mut self, source: &str, destination: &str) -> Outcome {
+        self.send(&syn(address(source), address(destination)))
+    }
+
+    pub(crate) fn expected(&self) -> impl Iterator<Item = &ExpectationRecord> {
+        self.events.iter().filter_map(|event| match event {
+            Event::ExpectationNew(record) => Some(&**record),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn refused(&self) -> impl Iterator<Item = &RefusalRecord> {
+        self.events.iter().filter_map(|event| match event {
+            Event::Refusal(record) => Some(&**record),
+            _ => None,
+        })
+    }
+
+    /// Reasons and quoted bytes of all refusals.
+    pub(crate) fn refusals(&self) -> Vec<(Refusal, String)> {
+        self.refused().map(|record| (record.reason, text(&record.provenance.bytes))).collect()
+    }
+
+    /// Reasons of the helpers that went blind.
+    pub(crate) fn blind(&self) -> Vec<BlindReason> {
+        let reason = |event: &Event| match event {
+            Event::HelperBlind { reason, .. } => Some(*reason),
+            _ => None,
+        };
+        self.events.iter().filter_map(reason).collect()
+    }
+
+    /// Where the rule or policy that decided is written.
+    pub(crate) fn decided_at(&self, outcome: &Outcome) -> (String, u32) {
+        let ruleset = self.engine.ruleset().unwrap();
+        let location = match outcome.rule.unwrap() {
+            RuleRef::Rule(rule) => ruleset.location(rule),
+            RuleRef::Policy(chain) => ruleset.policy_location(chain),
+        };
+        location.map(|location| (location.file.to_owned(), location.line)).unwrap()
+    }
+
+    /// No expectation is left that matches anything, and none ever brought a conn in.
+    pub(crate) fn assert_nothing_open(&self) {
+        let open: Vec<_> = self.engine.tracker().expectations().filter(|e| e.active).collect();
+        assert!(open.is_empty(), "{open:?}");
+        let hits = self.events.iter().filter(|event| matches!(event, Event::ExpectationHit { .. })).count();
+        assert_eq!(hits, 0);
+    }
+
+    /// A SYN is an unknown new conn, and the policy of the chain drops it.
+    pub(crate) fn assert_shut(&mut self, source: &str, destination: &str) {
+        let outcome = self.syn(source, destination);
+        assert_eq!(outcome.verdict, Verdict::Drop, "{source} > {destination}: {outcome:?}");
+        assert_eq!(outcome.state, Some(State::New), "{source} > {destination}: {outcome:?}");
+        assert!(matches!(outcome.rule, Some(RuleRef::Policy(_))), "{outcome:?}");
+        assert_eq!(self.decided_at(&outcome).0, "firewall.nft");
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.engine.next_event() {
+            self.events.push(event);
+        }
+    }
+}
+
+pub(crate) fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
