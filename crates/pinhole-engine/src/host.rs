@@ -234,6 +234,7 @@ impl Host {
                 }
                 Action::Activate(handle) => {
                     if let Some(id) = slot.known(*handle)
+                        && tracker.expectation(id).is_some_and(|e| !e.active)
                         && tracker.activate(id)
                     {
                         events(Event::ExpectationActive { packet: at.packet, time: at.time, id });

@@ -1,0 +1,43 @@
+//! Runs one workload of the path benchmarks a given number of times and nothing else, to be counted by callgrind.
+//!
+//! `steady WORKLOAD COUNT`, where WORKLOAD is `udp`, `tcp`, `new` or `life`. The difference between two counts is the cost of the packets
+//! alone; `cargo xtask instructions` takes it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a developer's tool")]
+
+#[path = "../benches/workload/mod.rs"]
+mod workload;
+
+use workload::{BATCH, Frames, address, engine, populated, populated_tcp, tcp_lives, udp_batches};
+
+const CONNS: u32 = 4096;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, name, count] = arguments.as_slice() else { panic!("usage: steady udp|tcp|new|life COUNT") };
+    let count: u64 = count.parse().unwrap();
+    let order = |k: u64| (k.wrapping_mul(2_654_435_761) % u64::from(CONNS)) as u32;
+    match name.as_str() {
+        "udp" => {
+            let (mut engine, mut frames) = populated(CONNS);
+            udp_batches(&mut engine, &mut frames, 0, count / BATCH as u64, false, order);
+        }
+        "tcp" => {
+            let (mut engine, mut frames) = populated_tcp(CONNS);
+            for batch in 0..count / BATCH as u64 {
+                for (k, frame) in frames.buffers.iter_mut().enumerate() {
+                    address(frame, order(batch * BATCH as u64 + k as u64), false, 0);
+                }
+                frames.run(&mut engine, None);
+            }
+        }
+        "new" => {
+            let mut engine = engine(1 << 17);
+            udp_batches(&mut engine, &mut Frames::new(17), 0, count / BATCH as u64, false, |k| k as u32);
+        }
+        "life" => {
+            let mut engine = engine(1 << 17);
+            tcp_lives(&mut engine, &mut Frames::new(6), 0, count, 1 << 16);
+        }
+        other => panic!("no workload is called {other}"),
+    }
+}
