@@ -1,5 +1,7 @@
 //! Whatever is wrong with the input is told precisely, with its exit code.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! What is written to files: packets with comments, and pictures.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 use pinhole_io::capture::CaptureReader;

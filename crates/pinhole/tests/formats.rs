@@ -1,5 +1,7 @@
 //! Every format on every demo capture, against golden files.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 use support::{code, golden, pinhole, stdout};

@@ -1,5 +1,7 @@
 //! JSON lines are as `docs/json.md` says, on captures made here.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 use serde_json::{Map, Value};
@@ -101,13 +103,21 @@ fn an_expectation_tells_its_origin_and_its_fulfilment() {
     assert_eq!(expectations.len(), 1);
     let e = expectations[0];
     assert_eq!(e["bytes"], "PORT 10,0,0,2,195,101");
-    assert_eq!((&e["frame"], &e["active_frame"], &e["fulfilled_by"]), (&7.into(), &8.into(), &10.into()));
+    assert_eq!((&e["frame"], &e["active_frame"], &e["fulfilled_by"]), (&7.into(), &7.into(), &10.into()));
     assert_eq!((&e["src"], &e["dst"], &e["dport"]), (&"10.0.0.1".into(), &"10.0.0.2".into(), &50_021.into()));
     assert_eq!(e["attached_by"], "with-helper.nft:14");
     let related = of(&lines, "packet").into_iter().find(|p| p["state"] == "related").unwrap();
     assert_eq!((&related["frame"], &related["verdict"]), (&10.into(), &"accept".into()));
     let conns = of(&lines, "conn");
     assert_eq!((&conns[1]["master"], &conns[1]["expectation"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn with_wait_for_answer_the_answer_arms() {
+    let (_folder, path) = capture();
+    let lines = lines(&["replay", &path, "--helpers", "ftp", "--wait-for-answer", "--format", "json"]);
+    let e = of(&lines, "expectation")[0];
+    assert_eq!((&e["frame"], &e["active_frame"], &e["fulfilled_by"]), (&7.into(), &8.into(), &10.into()));
 }
 
 #[test]

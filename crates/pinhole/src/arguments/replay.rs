@@ -30,6 +30,10 @@ pub struct ReplayArguments {
     /// Let helpers open connections to addresses other than the announcer's (FXP and the like): dangerous
     #[arg(long, help_heading = "Firewall")]
     pub third_party: bool,
+    /// Announcements that the other end must answer (FTP's PORT by its 200) match nothing before the answer. Some servers connect first and
+    /// answer then
+    #[arg(long, help_heading = "Firewall")]
+    pub wait_for_answer: bool,
     /// Addresses of the firewall host itself: their packets pass input and output instead of forward (repeatable)
     #[arg(long, value_name = "CIDR", help_heading = "Firewall")]
     pub local: Vec<Cidr>,
@@ -124,6 +128,7 @@ impl ReplayArguments {
             PickupChoice::Lenient => Pickup::Lenient,
         };
         settings.policy.third_party = self.third_party;
+        settings.policy.wait_for_answer = self.wait_for_answer;
         settings.attachments = self.helpers.iter().map(|h| h.0.clone()).collect();
         for &range in &self.local {
             settings.topology.add_local(range);

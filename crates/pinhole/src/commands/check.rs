@@ -29,7 +29,7 @@ pub fn run(arguments: &CheckArguments, terminal: &mut Terminal) -> Result<u8, Fa
             match arguments.format {
                 Plainness::Text => terminal.complain(&Failure::Usage(problem.clone())),
                 Plainness::Json => {
-                    writeln!(terminal.out, "{}", json!({"type": "error", "file": name, "message": problem}))?
+                    writeln!(terminal.out, "{}", json!({"type": "error", "file": name, "message": problem}))?;
                 }
             }
         }

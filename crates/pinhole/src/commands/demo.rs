@@ -3,7 +3,7 @@
 use super::{Failure, Terminal};
 use crate::arguments::Clock;
 use crate::exit;
-use crate::render::tree::{expected, tuple};
+use crate::render::words::{expected, tuple};
 use crate::render::{Count, Palette, Text, bytes};
 use crate::replay::record::{Dropped, Expectation};
 use crate::replay::{End, Keep, Replay, Report};

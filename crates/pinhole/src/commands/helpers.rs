@@ -4,7 +4,7 @@ use super::{Failure, Terminal};
 use crate::arguments::{HelpersArguments, Plainness};
 use crate::exit;
 use crate::render::Palette;
-use pinhole_helper::Spec;
+use pinhole_helper::{Helper, Spec};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -15,7 +15,7 @@ use std::io::{self, Write};
 pub fn run(arguments: &HelpersArguments, terminal: &mut Terminal) -> Result<u8, Failure> {
     let registry = pinhole_helpers::registry();
     let specs: Vec<&Spec> = match &arguments.name {
-        None => registry.iter().map(|helper| helper.spec()).collect(),
+        None => registry.iter().map(Helper::spec).collect(),
         Some(name) => match registry.find(name) {
             Some(helper) => vec![helper.spec()],
             None => {

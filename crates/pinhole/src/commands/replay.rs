@@ -110,6 +110,7 @@ fn settings_json(arguments: &ReplayArguments) -> Value {
         "clock": format!("{:?}", arguments.clock).to_lowercase(),
         "checksum": format!("{:?}", arguments.checksum).to_lowercase(),
         "third_party": arguments.third_party,
+        "wait_for_answer": arguments.wait_for_answer,
         "tcp_be_liberal": arguments.tcp_be_liberal,
         "tcp_loose": !arguments.no_tcp_loose,
         "max_conns": arguments.max_conns,

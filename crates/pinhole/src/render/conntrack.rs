@@ -102,7 +102,7 @@ impl<W: Write> Sink for Events<W> {
             }
             Change::Unread(index) => {
                 let Some(unread) = report.unread.get(index) else { return Ok(()) };
-                write!(self.0, "{:>9} conn={} {}", "[HELPER]", unread.conn, super::tree::sight(unread))?;
+                write!(self.0, "{:>9} conn={} {}", "[HELPER]", unread.conn, super::words::sight(unread))?;
                 self.end(report, unread.place)
             }
             Change::Log(place, rule) => {
@@ -191,7 +191,7 @@ impl fmt::Display for Half<'_> {
                 write!(f, " type={kind} code={code} id={}", tuple.source_port)?;
             }
             Protocol::GRE => {
-                write!(f, " srckey={:#x} dstkey={:#x}", tuple.source_port, tuple.destination_port)?
+                write!(f, " srckey={:#x} dstkey={:#x}", tuple.source_port, tuple.destination_port)?;
             }
             _ if tuple.source_port != 0 || tuple.destination_port != 0 => {
                 write!(f, " sport={} dport={}", tuple.source_port, tuple.destination_port)?;

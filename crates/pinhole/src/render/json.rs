@@ -5,13 +5,14 @@
 mod lines;
 
 use super::Text;
-use crate::replay::report::{STATES, VERDICTS};
-use crate::replay::{Change, Place, Report, Seen, Sink};
+use crate::replay::{Change, Place, Report, STATES, Seen, Sink, VERDICTS};
 use lines::{conn_line, event_lines, expectation_line};
 use pinhole_engine::RuleRef;
+use pinhole_wire::{Protocol, Time};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::net::IpAddr;
 
 /// Version of the schema. Goes up when a field changes its meaning or goes away; new fields and new types of lines do not count.
 pub const SCHEMA: u32 = 1;
@@ -99,13 +100,16 @@ impl<W: Write> Sink for Json<W> {
             None => line.raw("message", None),
             Some(reason) => line.raw("message", Some(&quoted(&reason.to_string()))),
         }
-        line.display("proto", headers.map(|h| h.protocol));
-        line.display("src", headers.map(|h| h.source));
+        match headers.map(|h| h.protocol) {
+            Some(protocol) if protocol.name().is_none() => line.display("proto", Some(protocol)),
+            named => line.name("proto", named.and_then(Protocol::name)),
+        }
+        line.address("src", headers.map(|h| h.source));
         line.number("sport", headers.and_then(|h| h.source_port).map(u64::from));
-        line.display("dst", headers.map(|h| h.destination));
+        line.address("dst", headers.map(|h| h.destination));
         line.number("dport", headers.and_then(|h| h.destination_port).map(u64::from));
         line.number("length", Some(u64::from(seen.original_length)));
-        line.display("time", Some(Seconds(seen.time.0)));
+        line.time("time", seen.time);
         self.out.write_all(line.end())
     }
 
@@ -171,15 +175,6 @@ fn lossy(bytes: &[u8]) -> String {
     Text(bytes).to_string()
 }
 
-/// Nanoseconds as seconds with nine digits.
-struct Seconds(u64);
-
-impl std::fmt::Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{:09}", self.0 / 1_000_000_000, self.0 % 1_000_000_000)
-    }
-}
-
 /// One line being written by hand. Names and numbers need no escapes; anything else comes in as JSON.
 struct Line<'a>(&'a mut Vec<u8>);
 
@@ -215,9 +210,43 @@ impl<'a> Line<'a> {
 
     fn name(&mut self, key: &str, name: Option<&'static str>) {
         match name {
-            Some(name) => self.display(key, Some(name)),
+            Some(name) => {
+                self.key(key);
+                self.0.push(b'"');
+                self.0.extend_from_slice(name.as_bytes());
+                self.0.push(b'"');
+            }
             None => self.raw(key, None),
         }
+    }
+
+    fn address(&mut self, key: &str, address: Option<IpAddr>) {
+        let Some(IpAddr::V4(v4)) = address else { return self.display(key, address) };
+        self.key(key);
+        self.0.push(b'"');
+        for (index, octet) in v4.octets().into_iter().enumerate() {
+            if index > 0 {
+                self.0.push(b'.');
+            }
+            self.0.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+        }
+        self.0.push(b'"');
+    }
+
+    /// Seconds with nine decimals.
+    fn time(&mut self, key: &str, time: Time) {
+        self.key(key);
+        self.0.push(b'"');
+        self.0.extend_from_slice(itoa::Buffer::new().format(time.seconds()).as_bytes());
+        self.0.push(b'.');
+        let mut digits = [b'0'; 9];
+        let mut nanos = time.0 % 1_000_000_000;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (nanos % 10) as u8;
+            nanos /= 10;
+        }
+        self.0.extend_from_slice(&digits);
+        self.0.push(b'"');
     }
 
     /// A value whose text needs no escapes.

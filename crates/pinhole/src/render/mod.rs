@@ -7,6 +7,7 @@ pub mod json;
 pub mod table;
 mod text;
 pub mod tree;
+pub(crate) mod words;
 pub mod write;
 
 pub use text::{Count, Palette, Style, Text, bytes, seconds};

@@ -2,13 +2,12 @@
 
 use super::explain::why::{circumstances, describe_drop};
 use super::text::grouped;
+use super::words::{conn_state, expected, fate, sight, tuple};
 use super::{Count, Palette, Text, bytes, seconds};
-use crate::replay::record::{Conn, Dropped, Expectation, Refused, Sight, Unread};
-use crate::replay::report::{STATES, VERDICTS};
-use crate::replay::{Change, End, Report, Sink};
+use crate::replay::record::{Conn, Dropped, Expectation, Refused, Unread};
+use crate::replay::{Report, STATES, Sink, VERDICTS};
 use pinhole_engine::RuleRef;
-use pinhole_helper::{AddressMatch, Condition, PortMatch};
-use pinhole_track::{EndCause, State, Status, Tuple};
+use pinhole_track::State;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -28,10 +27,6 @@ impl<W: Write> Tree<W> {
 }
 
 impl<W: Write> Sink for Tree<W> {
-    fn change(&mut self, _report: &Report, _change: Change) -> io::Result<()> {
-        Ok(())
-    }
-
     fn finish(&mut self, report: &Report) -> io::Result<()> {
         let out = &mut self.out;
         let p = &self.palette;
@@ -192,32 +187,6 @@ impl Twig<'_> {
     }
 }
 
-/// `tcp 10.0.0.1:1234 > 10.0.0.2:21`
-pub(crate) fn tuple(tuple: &Tuple) -> String {
-    use pinhole_wire::Protocol;
-    let icmp = matches!(tuple.protocol, Protocol::ICMP | Protocol::ICMPV6);
-    let ports = !icmp && (tuple.source_port != 0 || tuple.destination_port != 0);
-    let source = End(tuple.source.ip(tuple.version), ports.then_some(tuple.source_port));
-    let destination = End(tuple.destination.ip(tuple.version), ports.then_some(tuple.destination_port));
-    if icmp {
-        let (kind, code) = (tuple.destination_port >> 8, tuple.destination_port & 0xff);
-        return format!(
-            "{} {source} > {destination} type {kind} code {code} id {}",
-            tuple.protocol, tuple.source_port
-        );
-    }
-    format!("{} {source} > {destination}", tuple.protocol)
-}
-
-/// `ESTABLISHED`, or for protocols without states whether there was an answer.
-pub(crate) fn conn_state(conn: &Conn) -> &'static str {
-    conn.protocol_state.unwrap_or(if conn.status.contains(Status::SEEN_REPLY) {
-        "replied"
-    } else {
-        "unreplied"
-    })
-}
-
 fn conn_line(p: &Palette, report: &Report, conn: &Conn) -> String {
     let mut line = format!(
         "{}conn {}{} {} · {}",
@@ -263,58 +232,6 @@ fn expectation_line(out: &mut dyn Write, p: &Palette, report: &Report, e: &Expec
     )
 }
 
-/// `tcp 10.0.0.1 > 10.0.0.2:50021`
-pub(crate) fn expected(e: &Expectation) -> String {
-    let source = match e.expect.source {
-        AddressMatch::Exact(ip) => ip.to_string(),
-        AddressMatch::Prefix(ip, length) => format!("{ip}/{length}"),
-        AddressMatch::Any => "any".to_owned(),
-    };
-    let source_port = match e.expect.source_port {
-        PortMatch::Exact(port) => format!(":{port}"),
-        PortMatch::Range(low, high) => format!(":{low}-{high}"),
-        PortMatch::Any => String::new(),
-    };
-    let destination = match e.expect.destination_port {
-        PortMatch::Exact(port) => End(e.expect.destination, Some(port)).to_string(),
-        PortMatch::Range(low, high) => format!("{} ports {low}-{high}", e.expect.destination),
-        PortMatch::Any => e.expect.destination.to_string(),
-    };
-    format!("{} {source}{source_port} > {destination}", e.expect.protocol)
-}
-
-/// What is remarkable about an expectation's life; nothing if a conn came as expected.
-pub(crate) fn fate(report: &Report, e: &Expectation) -> String {
-    let mut parts = Vec::new();
-    match e.active {
-        None => parts.push("never confirmed by the other end, so it matched nothing".to_owned()),
-        Some(place) if place != e.quote.place => parts.push(format!("armed by {}", report.frame(place))),
-        Some(_) => {}
-    }
-    if e.fulfilled.is_empty() {
-        parts.push(match e.end {
-            None => "nothing came".to_owned(),
-            Some((place, cause)) => format!("nothing came; {}", ended(report, place, cause)),
-        });
-    }
-    parts.join("; ")
-}
-
-/// `timed out at frame 30`
-pub(crate) fn ended(report: &Report, place: crate::replay::Place, cause: EndCause) -> String {
-    let what = match cause {
-        EndCause::Fulfilled => "fulfilled",
-        EndCause::SiblingHit => "cancelled because the other one of its group was hit",
-        EndCause::Timeout => "timed out",
-        EndCause::Cancelled => "cancelled by the protocol",
-        EndCause::Evicted => "made room for a newer one",
-        EndCause::Replaced => "announced anew",
-        EndCause::MasterGone => "its control connection ended",
-        EndCause::Request => "removed",
-    };
-    if place.frame() == 0 { what.to_owned() } else { format!("{what} at {}", report.frame(place)) }
-}
-
 fn refusal_line(out: &mut dyn Write, p: &Palette, report: &Report, refused: &Refused) -> io::Result<()> {
     writeln!(
         out,
@@ -333,17 +250,6 @@ fn refusal_line(out: &mut dyn Write, p: &Palette, report: &Report, refused: &Ref
 fn unread_line(out: &mut dyn Write, p: &Palette, report: &Report, unread: &Unread) -> io::Result<()> {
     let text = sight(unread);
     writeln!(out, "{} {}{text}{}", report.frame(unread.place), p.warn, p.warn.end())
-}
-
-/// What a helper saw, or did not.
-pub(crate) fn sight(unread: &Unread) -> String {
-    match unread.what {
-        Sight::Blind(reason) => format!("helper {} is blind from here on: {reason}", unread.helper),
-        Sight::Changed(Condition::Encrypted) => {
-            format!("helper {} cannot read for now: the connection is encrypted", unread.helper)
-        }
-        Sight::Changed(Condition::Reading) => format!("helper {} reads again", unread.helper),
-    }
 }
 
 fn others(out: &mut dyn Write, p: &Palette, report: &Report, limit: usize) -> io::Result<()> {
@@ -400,8 +306,11 @@ fn totals(out: &mut dyn Write, p: &Palette, report: &Report) -> io::Result<()> {
     Ok(())
 }
 
+/// A verdict and the rule or policy that gave it.
+type Decision = (&'static str, Option<RuleRef>);
+
 fn drops(out: &mut dyn Write, p: &Palette, report: &Report, limit: usize) -> io::Result<()> {
-    let mut groups: Vec<((&'static str, Option<RuleRef>), Vec<&Dropped>)> = Vec::new();
+    let mut groups: Vec<(Decision, Vec<&Dropped>)> = Vec::new();
     for dropped in &report.drops {
         let key = (dropped.key.verdict.name(), dropped.key.rule);
         match groups.iter_mut().find(|(k, _)| *k == key) {

@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn every_notation_is_read() {
-        let v4 = Some(("10.0.0.2".to_owned()).into());
+        let v4 = Some("10.0.0.2".to_owned());
         assert_eq!(read("PORT 10,0,0,2,195,101"), Some((v4.clone(), 50021)));
         assert_eq!(read("227 Entering Passive Mode (10,0,0,2,195,101)."), Some((v4.clone(), 50021)));
         assert_eq!(read("EPRT |2|2001:db8::1|5282|"), Some((Some("2001:db8::1".into()), 5282)));

@@ -13,16 +13,18 @@ mod place;
 pub mod record;
 pub mod report;
 mod rules;
+mod totals;
 
 pub use headers::{End, Headers, Kind};
 pub use place::Place;
 pub use report::{Change, Keep, Report};
 pub use rules::{RuleBook, RuleLine};
+pub use totals::{STATES, Totals, VERDICTS};
 
 use crate::arguments::Clock;
 use batch::{BATCH, Batch, NO_FRAME};
 use pinhole_engine::{Engine, Event, Outcome, RuleRef};
-use pinhole_io::capture::{CaptureError, Interface, Merge};
+use pinhole_io::capture::{CaptureError, CaptureReader, Interface, Merge};
 use pinhole_wire::{LinkType, Time};
 use std::io;
 
@@ -127,7 +129,7 @@ impl Replay {
             let more = self.fill(&mut batch);
             self.handle(&batch, sinks, wants_packets)?;
             if count % 64 == 0 {
-                progress(self.merge.readers().iter().map(|reader| reader.bytes_read()).sum());
+                progress(self.merge.readers().iter().map(CaptureReader::bytes_read).sum());
             }
             if !more {
                 break;

@@ -5,10 +5,11 @@
 
 use super::announced::announced;
 use super::record::{Attached, Conn, DropKey, Dropped, Ends, Expectation, Quote, Refused, Sight, Unread};
-use super::{Headers, Place, RuleBook};
+use super::{Headers, Place, RuleBook, Totals};
 use pinhole_engine::{Event, Outcome, Reason, RuleRef, Verdict};
+use pinhole_helper::Helper;
 use pinhole_ruleset::RuleId;
-use pinhole_track::{ConnId, ConnSnapshot, ExpectationId, State};
+use pinhole_track::{ConnId, ConnSnapshot, ExpectationId};
 use pinhole_wire::{Protocol, Time};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -64,62 +65,6 @@ pub struct CaptureSummary {
     pub name: String,
     /// Packets read.
     pub packets: u64,
-}
-
-/// Packets by state and verdict.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Totals {
-    cells: [[u64; VERDICTS.len()]; STATES.len()],
-    /// Packets.
-    pub packets: u64,
-    /// Time of the first packet and the latest one.
-    pub span: Option<(Time, Time)>,
-}
-
-/// Rows of [`Totals`]; `None` are packets that never came to tracking.
-pub const STATES: [Option<State>; 6] = [
-    Some(State::New),
-    Some(State::Established),
-    Some(State::Related),
-    Some(State::Invalid),
-    Some(State::Untracked),
-    None,
-];
-
-/// Columns of [`Totals`], by name.
-pub const VERDICTS: [&str; 5] = ["accept", "drop", "reject", "held", "not-ip"];
-
-impl Totals {
-    #[inline]
-    fn count(&mut self, outcome: &Outcome) {
-        let row = match outcome.state {
-            Some(State::New) => 0,
-            Some(State::Established) => 1,
-            Some(State::Related) => 2,
-            Some(State::Invalid) => 3,
-            Some(State::Untracked) => 4,
-            None => 5,
-        };
-        let column = match outcome.verdict {
-            Verdict::Accept => 0,
-            Verdict::Drop => 1,
-            Verdict::Reject(_) => 2,
-            Verdict::Held => 3,
-            Verdict::NotIp => 4,
-        };
-        self.cells[row][column] += 1;
-        self.packets += 1;
-    }
-
-    /// Packets of the state with this index in [`STATES`] and the verdict with this index in [`VERDICTS`].
-    pub fn cell(&self, state: usize, verdict: usize) -> u64 {
-        self.cells.get(state).and_then(|row| row.get(verdict)).copied().unwrap_or(0)
-    }
-
-    /// Packets with the verdict with this index in [`VERDICTS`].
-    pub fn verdict(&self, verdict: usize) -> u64 {
-        (0..STATES.len()).map(|state| self.cell(state, verdict)).sum()
-    }
 }
 
 /// A conn without a helper, to the conventional port of one.
@@ -186,7 +131,7 @@ impl Report {
     pub fn new(captures: impl IntoIterator<Item = String>, keep: Keep) -> Self {
         let conventional = pinhole_helpers::registry()
             .iter()
-            .map(|helper| helper.spec())
+            .map(Helper::spec)
             .flat_map(|s| {
                 s.protocols.iter().flat_map(move |&p| s.ports.iter().map(move |&port| (p, port, s.name)))
             })
@@ -269,8 +214,7 @@ impl Report {
         outcome: &Outcome,
         headers: impl FnOnce() -> Option<Headers>,
     ) {
-        self.totals.count(outcome);
-        self.totals.span = Some(self.totals.span.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
+        self.totals.count(time, outcome);
         if let Some(capture) = self.captures.get_mut(place.capture()) {
             capture.packets += 1;
         }

@@ -1,41 +1,42 @@
 //! Runs the binary, and makes captures to run it on.
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
 /// A demo capture.
-pub fn demo(name: &str) -> PathBuf {
+pub(crate) fn demo(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(name)
 }
 
 /// Runs `pinhole` in the folder of the demo captures, so that paths in its output are the same everywhere.
-pub fn pinhole(arguments: &[&str]) -> Output {
+pub(crate) fn pinhole(arguments: &[&str]) -> Output {
     command().args(arguments).output().unwrap()
 }
 
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::cargo_bin("pinhole").unwrap();
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo")).env_remove("NO_COLOR");
     command
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-pub fn code(output: &Output) -> i32 {
+pub(crate) fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
 /// Compares with a file under `tests/golden`; with `PINHOLE_UPDATE=1` writes it instead.
 #[track_caller]
-pub fn golden(name: &str, actual: &str) {
+pub(crate) fn golden(name: &str, actual: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("PINHOLE_UPDATE").is_some_and(|v| v == "1") {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -51,7 +52,7 @@ pub fn golden(name: &str, actual: &str) {
 }
 
 /// A pcap file (Ethernet, microseconds) of these frames, a millisecond apart.
-pub fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
     let mut file = Vec::new();
     file.extend_from_slice(&0xa1b2_c3d4_u32.to_le_bytes());
     file.extend_from_slice(&[2, 0, 4, 0]);
@@ -70,20 +71,27 @@ pub fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// TCP flags.
-pub const SYN: u8 = 2;
-pub const SYN_ACK: u8 = 0x12;
-pub const ACK: u8 = 0x10;
-pub const PSH_ACK: u8 = 0x18;
+pub(crate) const SYN: u8 = 2;
+pub(crate) const SYN_ACK: u8 = 0x12;
+pub(crate) const ACK: u8 = 0x10;
+pub(crate) const PSH_ACK: u8 = 0x18;
 
 /// One end of a TCP conversation between two IPv4 hosts.
 #[derive(Clone, Copy)]
-pub struct End {
-    pub address: [u8; 4],
-    pub port: u16,
+pub(crate) struct End {
+    pub(crate) address: [u8; 4],
+    pub(crate) port: u16,
 }
 
 /// A frame with a TCP segment; checksums are zero.
-pub fn tcp(from: End, to: End, flags: u8, sequence: u32, acknowledgement: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn tcp(
+    from: End,
+    to: End,
+    flags: u8,
+    sequence: u32,
+    acknowledgement: u32,
+    payload: &[u8],
+) -> Vec<u8> {
     let mut frame = vec![0; 12];
     frame.extend_from_slice(&[8, 0, 0x45, 0]);
     frame.extend_from_slice(&u16::try_from(40 + payload.len()).unwrap().to_be_bytes());
@@ -102,15 +110,15 @@ pub fn tcp(from: End, to: End, flags: u8, sequence: u32, acknowledgement: u32, p
 }
 
 /// A TCP conversation: a handshake, then lines from one end or the other.
-pub struct Conversation {
+pub(crate) struct Conversation {
     ends: [End; 2],
     next: [u32; 2],
-    pub frames: Vec<Vec<u8>>,
+    pub(crate) frames: Vec<Vec<u8>>,
 }
 
 impl Conversation {
     /// The handshake of a conn.
-    pub fn open(client: End, server: End) -> Self {
+    pub(crate) fn open(client: End, server: End) -> Self {
         let frames = vec![
             tcp(client, server, SYN, 100, 0, b""),
             tcp(server, client, SYN_ACK, 500, 101, b""),
@@ -133,11 +141,11 @@ impl Conversation {
         self
     }
 
-    pub fn client(&mut self, line: &str) -> &mut Self {
+    pub(crate) fn client(&mut self, line: &str) -> &mut Self {
         self.say(0, line)
     }
 
-    pub fn server(&mut self, line: &str) -> &mut Self {
+    pub(crate) fn server(&mut self, line: &str) -> &mut Self {
         self.say(1, line)
     }
 }

@@ -1,7 +1,7 @@
 //! What a diagram shows, before it has a shape.
 
 use super::super::Text;
-use super::super::tree::expected;
+use super::super::words::expected;
 use super::Kept;
 use crate::replay::record::{Conn, Expectation};
 use crate::replay::{Place, Report};
@@ -238,8 +238,11 @@ impl Composer<'_> {
         let report = self.report;
         for (index, e) in report.expectations.iter().enumerate().filter(|(_, e)| e.master == self.master) {
             if e.quote.place == place {
-                let mut lines =
-                    vec![format!("expectation {} · helper {}", e.id, e.quote.helper), expected(e)];
+                let mut lines = vec![
+                    format!("expectation {} · helper {}", e.id, e.quote.helper),
+                    format!("“{}”", Text(&e.quote.bytes)),
+                    format!("expects {}", expected(e)),
+                ];
                 if e.active != Some(place) {
                     lines.push("inactive until the other end agrees".to_owned());
                 }
@@ -256,7 +259,7 @@ impl Composer<'_> {
             notes.push(Row::Note { index: usize::MAX, lines, tone: Tone::Bad });
         }
         for unread in report.unread.iter().filter(|u| u.conn == self.master && u.place == place) {
-            let lines = vec![super::super::tree::sight(unread)];
+            let lines = vec![super::super::words::sight(unread)];
             notes.push(Row::Note { index: usize::MAX, lines, tone: Tone::Bad });
         }
         if !notes.is_empty() && self.skipped.packets > 0 {
@@ -291,7 +294,7 @@ impl Composer<'_> {
             .collect();
         lanes.insert(1, Lane { role: "firewall", address: "conntrack + helper".to_owned() });
         Picture {
-            title: super::super::tree::tuple(&master.original),
+            title: super::super::words::tuple(&master.original),
             subtitle: format!(
                 "conn {} · {helper} · {} · {}",
                 master.number,

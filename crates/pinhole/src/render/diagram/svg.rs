@@ -128,10 +128,10 @@ pub fn render(picture: &Picture) -> String {
                 let x = lane_x(1);
                 let middle = y + GAP_HEIGHT / 2;
                 let half = (text_width(text) / 2 + 8).min(LANE_GAP);
-                let _ = write!(
+                let _ = writeln!(
                     s,
                     "<rect class=\"paper\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"20\"/>\
-                     <text class=\"gap\" x=\"{x}\" y=\"{}\" text-anchor=\"middle\">⋯ {}</text>\n",
+                     <text class=\"gap\" x=\"{x}\" y=\"{}\" text-anchor=\"middle\">⋯ {}</text>",
                     x - half,
                     middle - 10,
                     half * 2,

@@ -1,7 +1,7 @@
 //! All that is worth explaining in a capture.
 
 use super::super::text::grouped;
-use super::super::tree::{sight, tuple};
+use super::super::words::{sight, tuple};
 use super::super::{Count, Palette};
 use super::origin;
 use super::why::{circumstances, describe_drop};

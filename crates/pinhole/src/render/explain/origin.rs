@@ -1,6 +1,6 @@
 //! Where an expectation came from, in words.
 
-use super::super::tree::{ended, expected};
+use super::super::words::{ended, expected};
 use super::super::{Palette, Text};
 use crate::replay::record::{Attached, Expectation, Quote};
 use crate::replay::{Report, RuleLine};

@@ -1,7 +1,7 @@
 //! The story of one frame, one conn, one flow.
 
 use super::super::table::{state_style, verdict_style};
-use super::super::tree::{conn_state, sight, tuple};
+use super::super::words::{conn_state, sight, tuple};
 use super::super::{Count, Palette, Text, bytes};
 use super::Kept;
 use super::origin::{self, rule_text};
@@ -19,7 +19,7 @@ pub(super) fn frame(out: &mut dyn Write, p: &Palette, report: &Report, packet: &
     write!(out, "{}{}{} · ", p.strong, report.frame(packet.place), p.strong.end())?;
     match &packet.headers {
         Some(headers) => {
-            writeln!(out, "{headers} {} · {} of payload", headers.kind, bytes(headers.payload.into()))?
+            writeln!(out, "{headers} {} · {} of payload", headers.kind, bytes(headers.payload.into()))?;
         }
         None => writeln!(out, "{} of {}, not readable as IP", bytes(packet.length.into()), packet.link)?,
     }
@@ -43,7 +43,7 @@ pub(super) fn frame(out: &mut dyn Write, p: &Palette, report: &Report, packet: &
     match outcome.rule.and_then(|rule| report.rule(rule)) {
         Some(line) => writeln!(out, " by {}", rule_text(line))?,
         None if outcome.reason.is_some() || outcome.verdict == Verdict::NotIp => {
-            writeln!(out, ", before any rule")?
+            writeln!(out, ", before any rule")?;
         }
         None => writeln!(out, ": no rule decided")?,
     }

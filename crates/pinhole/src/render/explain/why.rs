@@ -1,6 +1,6 @@
 //! Why a packet that did not survive might have: what was announced about it before, and what was not read.
 
-use super::super::tree::{ended, expected};
+use super::super::words::{ended, expected};
 use super::super::{Count, Text};
 use crate::replay::record::{DropKey, Dropped, Ends, Sight};
 use crate::replay::{End, Report};
