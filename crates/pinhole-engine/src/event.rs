@@ -119,7 +119,7 @@ impl Outcome {
 pub struct Provenance {
     /// Name of the helper.
     pub helper: &'static str,
-    /// Number of the packet whose bytes completed the announcement, as counted by the caller.
+    /// Number of the packet that brought the announcement's last byte, as counted by the caller.
     pub packet: u64,
     /// Its arrival.
     pub time: Time,

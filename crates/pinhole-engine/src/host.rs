@@ -9,8 +9,8 @@
 
 use crate::event::{Event, ExpectationRecord, Provenance, RefusalRecord};
 use pinhole_helper::{
-    Action, BlindReason, Class, Expect, Handle, Helper, Master, Pickup, Policy, PortMatch, Reader, Refusal,
-    Registry,
+    Action, Arrival, BlindReason, Class, Expect, Handle, Helper, Master, Pickup, Policy, PortMatch, Reader,
+    Refusal, Registry,
 };
 use pinhole_ruleset::RuleId;
 use pinhole_track::{ConnId, EndCause, ExpectationId, Request, Tracker, Tuple};
@@ -29,6 +29,12 @@ const WIDEST_RANGE: u16 = 64;
 pub(crate) struct Moment {
     pub(crate) packet: u64,
     pub(crate) time: Time,
+}
+
+impl Moment {
+    fn arrival(self) -> Arrival {
+        Arrival { time: self.time, packet: self.packet }
+    }
 }
 
 /// All sessions of one engine.
@@ -178,9 +184,9 @@ impl Host {
             Transport::Tcp(tcp) => {
                 let missing =
                     tcp.payload_length.saturating_sub(u32::try_from(payload.len()).unwrap_or(u32::MAX));
-                slot.reader.segment(at.time, from, tcp, payload, missing, &mut actions);
+                slot.reader.segment(at.arrival(), from, tcp, payload, missing, &mut actions);
             }
-            _ => slot.reader.datagram(at.time, from, payload, &mut actions),
+            _ => slot.reader.datagram(at.arrival(), from, payload, &mut actions),
         }
         let held = slot.reader.memory();
         self.memory = self.memory - slot.memory + held;
@@ -364,10 +370,11 @@ impl Slot {
         span: pinhole_helper::Span,
         bytes: Box<[u8]>,
     ) -> Provenance {
+        let arrival = self.reader.arrival(direction, span).unwrap_or(at.arrival());
         Provenance {
             helper: helpers.get(usize::from(self.helper)).map_or("", |h| h.spec().name),
-            packet: at.packet,
-            time: at.time,
+            packet: arrival.packet,
+            time: arrival.time,
             direction,
             span,
             bytes,

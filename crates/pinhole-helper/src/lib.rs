@@ -22,7 +22,7 @@ pub mod stream;
 
 pub use action::{Action, Condition, Field, Handle, Refusal, Span};
 pub use expect::{AddressMatch, Expect, GroupRule, Lifetime, PortMatch};
-pub use reader::{Pickup, Reader};
+pub use reader::{Arrival, Pickup, Reader};
 pub use session::{BlindReason, Context, Helper, Master, Policy, Progress, Session};
 pub use spec::{Class, Registry, Spec};
 pub use stream::{Readable, Stream};

@@ -5,7 +5,7 @@
 //!
 //! *Invariant.* A call for one direction reads bytes of that direction only, so every span among its actions belongs to it.
 
-use crate::stream::Readable;
+use crate::stream::{MAX_PENDING_CHUNKS, Readable};
 use crate::{
     Action, BlindReason, Condition, Context, Handle, Helper, Master, Policy, Progress, Session, Span, Stream,
 };
@@ -28,6 +28,21 @@ pub enum Pickup {
     Lenient,
 }
 
+/// When, and as which packet of the host's count, bytes arrived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// When.
+    pub time: Time,
+    /// The host's number of the packet; zero if it does not count.
+    pub packet: u64,
+}
+
+impl From<Time> for Arrival {
+    fn from(time: Time) -> Self {
+        Self { time, packet: 0 }
+    }
+}
+
 /// A session and its streams.
 pub struct Reader {
     master: Master,
@@ -39,6 +54,15 @@ pub struct Reader {
     next_handle: u32,
     /// Sorted by the start of the span.
     quotes: Vec<Quote>,
+    /// Bytes that came before their turn, and when: they are read later, but that is when they were announced.
+    early: Vec<Early>,
+}
+
+/// A run of stream bytes that waits, or waited until the latest call, for earlier ones.
+struct Early {
+    from: Direction,
+    span: Span,
+    arrival: Arrival,
 }
 
 /// Whether there is still something to read, and with what.
@@ -53,6 +77,7 @@ struct Quote {
     from: Direction,
     span: Span,
     bytes: Box<[u8]>,
+    arrival: Arrival,
 }
 
 impl Reader {
@@ -67,6 +92,7 @@ impl Reader {
             streams: Default::default(),
             next_handle: 0,
             quotes: Vec::new(),
+            early: Vec::new(),
         }
     }
 
@@ -75,7 +101,7 @@ impl Reader {
     /// appended to `actions`; all their spans are of direction `from`.
     pub fn segment(
         &mut self,
-        now: Time,
+        at: impl Into<Arrival>,
         from: Direction,
         tcp: &Tcp,
         payload: &[u8],
@@ -107,17 +133,26 @@ impl Reader {
             let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).wrapping_add(missing);
             self.streams[from.index()].finish(first.wrapping_add(length));
         }
-        self.feed(now, from, first, payload, actions);
+        self.feed(at.into(), from, first, payload, actions);
     }
 
     /// Shows one datagram.
-    pub fn datagram(&mut self, now: Time, from: Direction, payload: &[u8], actions: &mut Vec<Action>) {
+    pub fn datagram(
+        &mut self,
+        at: impl Into<Arrival>,
+        from: Direction,
+        payload: &[u8],
+        actions: &mut Vec<Action>,
+    ) {
+        let at = at.into();
         self.quotes = Vec::new();
         let Status::Reading(session) = &mut self.status else { return };
         let before = actions.len();
-        let mut context = Context::new(&self.master, &self.policy, now, 0, actions, &mut self.next_handle);
+        let mut context =
+            Context::new(&self.master, &self.policy, at.time, 0, actions, &mut self.next_handle);
         let progress = session.read(&mut context, from, payload);
-        self.condition = note(&mut self.quotes, self.condition, from, 0, payload, actions.get(before..));
+        self.condition =
+            note(&mut self.quotes, self.condition, (from, at), 0, payload, actions.get(before..));
         match progress {
             Progress::Consumed(_) => {}
             Progress::Blind(reason) => self.stop(Status::Blind(reason)),
@@ -136,6 +171,12 @@ impl Reader {
         let start = (span.start - quote.span.start) as usize;
         let end = (span.end.saturating_sub(quote.span.start) as usize).min(quote.bytes.len());
         quote.bytes.get(start..end).unwrap_or_default()
+    }
+
+    /// The packet that brought the last byte of a span named by one of the actions of the latest call. This is not the latest packet if
+    /// the bytes came before their turn.
+    pub fn arrival(&self, from: Direction, span: Span) -> Option<Arrival> {
+        self.quotes.iter().find(|quote| quote.from == from && quote.span == span).map(|quote| quote.arrival)
     }
 
     /// Why this session reads no more, if it does not.
@@ -171,7 +212,8 @@ impl Reader {
         };
         let quotes: usize = self.quotes.iter().map(|quote| quote.bytes.len()).sum();
         let quotes = quotes + self.quotes.capacity() * size_of::<Quote>();
-        size_of::<Self>() + session + quotes + self.streams.iter().map(Stream::memory).sum::<usize>()
+        let early = self.early.capacity() * size_of::<Early>();
+        size_of::<Self>() + session + quotes + early + self.streams.iter().map(Stream::memory).sum::<usize>()
     }
 
     /// Makes sure that a direction with payload is anchored. `false`: it may not be, or its session cannot begin in the middle.
@@ -188,8 +230,15 @@ impl Reader {
     }
 
     /// Takes the payload into its stream and lets the session read.
-    fn feed(&mut self, now: Time, from: Direction, sequence: u32, payload: &[u8], actions: &mut Vec<Action>) {
-        let Self { master, policy, pickup, status, condition, streams, next_handle, quotes } = self;
+    fn feed(
+        &mut self,
+        at: Arrival,
+        from: Direction,
+        sequence: u32,
+        payload: &[u8],
+        actions: &mut Vec<Action>,
+    ) {
+        let Self { master, policy, pickup, status, condition, streams, next_handle, quotes, early } = self;
         let Status::Reading(session) = status else { return };
         let longest = session.longest_message();
         let mut stop = None;
@@ -202,9 +251,9 @@ impl Reader {
                 return ControlFlow::Break(());
             };
             let before = actions.len();
-            let mut context = Context::new(master, policy, now, offset, actions, next_handle);
+            let mut context = Context::new(master, policy, at.time, offset, actions, next_handle);
             let progress = session.read(&mut context, from, bytes);
-            *condition = note(quotes, *condition, from, offset, bytes, actions.get(before..));
+            *condition = note(quotes, *condition, (from, at), offset, bytes, actions.get(before..));
             match progress {
                 Progress::Consumed(count) if bytes.len().saturating_sub(count) <= longest => {
                     return ControlFlow::Continue(count);
@@ -216,7 +265,21 @@ impl Reader {
             ControlFlow::Break(())
         };
         let stream = &mut streams[from.index()];
+        if let Some(span) = stream.out_of_turn(sequence, payload.len())
+            && early.len() < MAX_PENDING_CHUNKS
+        {
+            early.push(Early { from, span, arrival: at });
+        }
         let fault = stream.feed(sequence, payload, *pickup, &mut read).err();
+        if !early.is_empty() {
+            for quote in quotes.iter_mut() {
+                let last = quote.span.end.saturating_sub(1);
+                let holds = |e: &&Early| e.from == from && e.span.start <= last && last < e.span.end;
+                quote.arrival = early.iter().find(holds).map_or(quote.arrival, |e| e.arrival);
+            }
+            let position = stream.position();
+            early.retain(|e| e.from != from || e.span.end > position);
+        }
         if fault == Some(BlindReason::Conflict) {
             // What was announced may not be what the peer has read.
             let first = next_handle.saturating_sub(DOUBTFUL_HANDLES);
@@ -234,6 +297,7 @@ impl Reader {
         }
         self.status = end;
         self.streams.iter_mut().for_each(Stream::release);
+        self.early = Vec::new();
     }
 }
 
@@ -241,7 +305,7 @@ impl Reader {
 fn note(
     quotes: &mut Vec<Quote>,
     mut condition: Condition,
-    from: Direction,
+    (from, arrival): (Direction, Arrival),
     offset: u64,
     bytes: &[u8],
     actions: Option<&[Action]>,
@@ -260,7 +324,7 @@ fn note(
         let (start, end) = (within(span.start), within(span.end).min(bytes.len()));
         if let Some(quoted) = bytes.get(start..end.min(start.saturating_add(MAX_QUOTE))) {
             let at = quotes.partition_point(|quote| quote.span.start <= span.start);
-            quotes.insert(at, Quote { from, span, bytes: quoted.into() });
+            quotes.insert(at, Quote { from, span, bytes: quoted.into(), arrival });
         }
     }
     condition

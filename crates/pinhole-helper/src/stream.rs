@@ -16,7 +16,7 @@
 //! *Invariants.* `base <= read <= end`; `held` is exactly `[base, end)`; pending chunks are sorted, disjoint, not adjacent, and lie
 //! beyond `end`; no more than [`MAX_PENDING_BYTES`] in [`MAX_PENDING_CHUNKS`] of them; at most [`MAX_HISTORY`] bytes of history.
 
-use crate::{BlindReason, Pickup};
+use crate::{BlindReason, Pickup, Span};
 use std::ops::ControlFlow;
 
 /// Most bytes held beyond a hole.
@@ -104,6 +104,12 @@ impl Stream {
     /// Bytes shown but not yet consumed.
     pub fn unread(&self) -> usize {
         usize::try_from(self.end() - self.read).unwrap_or(usize::MAX)
+    }
+
+    /// Where a segment's bytes stand, if they come before their turn: bytes before them are missing.
+    pub fn out_of_turn(&self, sequence: u32, length: usize) -> Option<Span> {
+        let start = self.offset_of(sequence)?;
+        (start > self.end() && length > 0).then(|| Span { start, end: start + length as u64 })
     }
 
     /// Bytes of memory held.

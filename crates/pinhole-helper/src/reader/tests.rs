@@ -203,3 +203,37 @@ fn datagrams_are_read_one_by_one() {
     reader.datagram(Time(0), Direction::Reply, b"blind\n", &mut actions);
     assert_eq!(reader.blind(), Some(BlindReason::NotThisProtocol));
 }
+
+#[test]
+fn an_announcement_is_dated_by_the_packet_that_brought_its_last_byte() {
+    let mut reader = reader(Pickup::Strict, false);
+    send(&mut reader, TcpFlags::SYN, 0, b"");
+    let mut show = |packet: u64, sequence: u32, payload: &[u8]| {
+        let tcp = Tcp {
+            source_port: 1,
+            destination_port: 2,
+            sequence,
+            acknowledgement: 0,
+            window: 0,
+            flags: DATA,
+            header_length: 20,
+            checksum: 0,
+            urgent: 0,
+            payload_length: payload.len() as u32,
+        };
+        let mut actions = Vec::new();
+        let arrival = Arrival { time: Time(packet), packet };
+        reader.segment(arrival, Direction::Original, &tcp, payload, 0, &mut actions);
+        actions
+            .iter()
+            .map(|action| match action {
+                Action::Refuse(_, span) => reader.arrival(Direction::Original, *span).unwrap().packet,
+                other => panic!("{other:?}"),
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(show(7, 5, b"x2\nx3"), []);
+    assert_eq!(show(8, 1, b"x11\n"), [8, 7]);
+    assert_eq!(show(9, 10, b"\n"), [7], "its last byte came with packet 7, the line end with 9");
+    assert_eq!(show(10, 11, b"x\n"), [10]);
+}
