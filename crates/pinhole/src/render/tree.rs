@@ -11,6 +11,9 @@ use pinhole_track::State;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+/// Announcements shown of one conn, as a multiple of the limit.
+const TWIGS: usize = 5;
+
 /// Writes the tree when the captures are at their end.
 pub struct Tree<W> {
     out: W,
@@ -31,11 +34,10 @@ impl<W: Write> Sink for Tree<W> {
         let out = &mut self.out;
         let p = &self.palette;
         heading(out, p, report, self.ruleset.as_deref())?;
-        let branches = Branches::of(report);
-        let roots: Vec<&Conn> = report.conns.values().filter(|conn| is_root(report, conn)).collect();
-        for conn in &roots {
+        let branches = Branches::of(report, p, self.limit.saturating_mul(TWIGS));
+        for conn in report.conns.values().filter(|conn| is_root(report, conn)) {
             writeln!(out)?;
-            root(out, p, report, &branches, conn)?;
+            branches.root(out, conn)?;
         }
         others(out, p, report, self.limit)?;
         totals(out, p, report)?;
@@ -63,28 +65,27 @@ fn heading(out: &mut dyn Write, p: &Palette, report: &Report, ruleset: Option<&s
 
 /// What hangs on each conn.
 struct Branches<'a> {
-    expectations: BTreeMap<u32, Vec<&'a Expectation>>,
-    refusals: BTreeMap<u32, Vec<&'a Refused>>,
-    unread: BTreeMap<u32, Vec<&'a Unread>>,
-    orphans: BTreeMap<u32, Vec<u32>>,
+    report: &'a Report,
+    palette: &'a Palette,
+    /// Most twigs shown of one conn.
+    most: usize,
+    twigs: BTreeMap<u32, Vec<Twig<'a>>>,
 }
 
+/// Deeper chains of conns that expect conns are cut: no protocol has them, and a hostile capture could.
+const DEEPEST: usize = 8;
+
 impl<'a> Branches<'a> {
-    fn of(report: &'a Report) -> Self {
-        let mut branches = Self {
-            expectations: BTreeMap::new(),
-            refusals: BTreeMap::new(),
-            unread: BTreeMap::new(),
-            orphans: BTreeMap::new(),
-        };
+    fn of(report: &'a Report, palette: &'a Palette, most: usize) -> Self {
+        let mut twigs: BTreeMap<u32, Vec<Twig<'a>>> = BTreeMap::new();
         for expectation in &report.expectations {
-            branches.expectations.entry(expectation.master).or_default().push(expectation);
+            twigs.entry(expectation.master).or_default().push(Twig::Expectation(expectation));
         }
         for refused in &report.refusals {
-            branches.refusals.entry(refused.master).or_default().push(refused);
+            twigs.entry(refused.master).or_default().push(Twig::Refusal(refused));
         }
         for unread in &report.unread {
-            branches.unread.entry(unread.conn).or_default().push(unread);
+            twigs.entry(unread.conn).or_default().push(Twig::Unread(unread));
         }
         // Conns expected by a `ct expectation` object: no announcement to hang them on.
         for conn in report.conns.values() {
@@ -92,81 +93,65 @@ impl<'a> Branches<'a> {
             if let Some(master) = conn.master
                 && !announced
             {
-                branches.orphans.entry(master).or_default().push(conn.number);
+                twigs.entry(master).or_default().push(Twig::Conn(conn));
             }
         }
-        branches
+        for of_one in twigs.values_mut() {
+            of_one.sort_by_key(Twig::place);
+        }
+        Self { report, palette, most, twigs }
+    }
+
+    fn root(&self, out: &mut dyn Write, conn: &Conn) -> io::Result<()> {
+        writeln!(out, "{}", conn_line(self.palette, self.report, conn))?;
+        self.below(out, conn, "", 0)
+    }
+
+    fn below(&self, out: &mut dyn Write, conn: &Conn, indent: &str, depth: usize) -> io::Result<()> {
+        let (p, report) = (self.palette, self.report);
+        let Some(twigs) = self.twigs.get(&conn.number).filter(|_| depth <= DEEPEST) else { return Ok(()) };
+        let shown = twigs.get(..self.most).unwrap_or(twigs);
+        let rest = twigs.len() - shown.len();
+        for (index, twig) in shown.iter().enumerate() {
+            let deeper = self.branch(out, indent, index + 1 == twigs.len())?;
+            match twig {
+                Twig::Expectation(expectation) => {
+                    expectation_line(out, p, report, expectation)?;
+                    let conns: Vec<&Conn> =
+                        expectation.fulfilled.iter().filter_map(|(_, n)| report.conns.get(n)).collect();
+                    for (index, related) in conns.iter().enumerate() {
+                        let below = self.branch(out, &deeper, index + 1 == conns.len())?;
+                        self.related(out, related, &below, depth)?;
+                    }
+                }
+                Twig::Refusal(refused) => refusal_line(out, p, report, refused)?,
+                Twig::Unread(unread) => unread_line(out, p, report, unread)?,
+                Twig::Conn(related) => self.related(out, related, &deeper, depth)?,
+            }
+        }
+        if rest > 0 {
+            self.branch(out, indent, true)?;
+            writeln!(out, "{}and {} more (--all){}", p.dim, grouped(rest as u64), p.dim.end())?;
+        }
+        Ok(())
+    }
+
+    /// Draws the beginning of a line; returns the indentation of what hangs below it.
+    fn branch(&self, out: &mut dyn Write, indent: &str, last: bool) -> io::Result<String> {
+        let dim = self.palette.dim;
+        let (branch, trunk) = if last { ("└─", "   ") } else { ("├─", "│  ") };
+        write!(out, "{dim}{indent}{branch}{} ", dim.end())?;
+        Ok(format!("{indent}{trunk}"))
+    }
+
+    fn related(&self, out: &mut dyn Write, conn: &Conn, indent: &str, depth: usize) -> io::Result<()> {
+        writeln!(out, "{}", related_line(self.palette, self.report, conn))?;
+        self.below(out, conn, indent, depth + 1)
     }
 }
 
 fn is_root(report: &Report, conn: &Conn) -> bool {
     conn.notable && conn.master.is_none_or(|master| !report.conns.contains_key(&master))
-}
-
-fn root(
-    out: &mut dyn Write,
-    p: &Palette,
-    report: &Report,
-    branches: &Branches<'_>,
-    conn: &Conn,
-) -> io::Result<()> {
-    writeln!(out, "{}", conn_line(p, report, conn))?;
-    below(out, p, report, branches, conn, "", 0)
-}
-
-/// Deeper chains of conns that expect conns are cut: no protocol has them, and a hostile capture could.
-const DEEPEST: usize = 8;
-
-fn below(
-    out: &mut dyn Write,
-    p: &Palette,
-    report: &Report,
-    branches: &Branches<'_>,
-    conn: &Conn,
-    indent: &str,
-    depth: usize,
-) -> io::Result<()> {
-    if depth > DEEPEST {
-        return Ok(());
-    }
-    let none = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let expectations = branches.expectations.get(&conn.number).unwrap_or(&none.0);
-    let refusals = branches.refusals.get(&conn.number).unwrap_or(&none.1);
-    let unread = branches.unread.get(&conn.number).unwrap_or(&none.2);
-    let orphans = branches.orphans.get(&conn.number).unwrap_or(&none.3);
-    let mut twigs: Vec<Twig<'_>> = Vec::new();
-    twigs.extend(expectations.iter().map(|e| Twig::Expectation(e)));
-    twigs.extend(refusals.iter().map(|r| Twig::Refusal(r)));
-    twigs.extend(unread.iter().map(|u| Twig::Unread(u)));
-    twigs.extend(orphans.iter().filter_map(|n| report.conns.get(n)).map(Twig::Conn));
-    twigs.sort_by_key(Twig::place);
-    let last = twigs.len().saturating_sub(1);
-    for (index, twig) in twigs.iter().enumerate() {
-        let (branch, trunk) = if index == last { ("└─", "  ") } else { ("├─", "│ ") };
-        write!(out, "{}{indent}{branch}{} ", p.dim, p.dim.end())?;
-        let deeper = format!("{indent}{trunk} ");
-        match twig {
-            Twig::Expectation(expectation) => {
-                expectation_line(out, p, report, expectation)?;
-                let conns: Vec<&Conn> =
-                    expectation.fulfilled.iter().filter_map(|(_, n)| report.conns.get(n)).collect();
-                let end = conns.len().saturating_sub(1);
-                for (index, related) in conns.into_iter().enumerate() {
-                    let (branch, trunk) = if index == end { ("└─", "  ") } else { ("├─", "│ ") };
-                    write!(out, "{}{deeper}{branch}{} ", p.dim, p.dim.end())?;
-                    writeln!(out, "{}", related_line(p, report, related))?;
-                    below(out, p, report, branches, related, &format!("{deeper}{trunk} "), depth + 1)?;
-                }
-            }
-            Twig::Refusal(refused) => refusal_line(out, p, report, refused)?,
-            Twig::Unread(unread) => unread_line(out, p, report, unread)?,
-            Twig::Conn(related) => {
-                writeln!(out, "{}", related_line(p, report, related))?;
-                below(out, p, report, branches, related, &deeper, depth + 1)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 enum Twig<'a> {

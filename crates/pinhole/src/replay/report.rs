@@ -42,7 +42,7 @@ pub enum Change {
     ConnEnd(u32, Place),
     /// A helper reads a conn.
     Attached(u32),
-    /// An entry of [`Report::unread`].
+    /// An entry of [`unread`](field@Report::unread).
     Unread(usize),
     /// An entry of [`Report::expectations`] was announced.
     Announced(usize),

@@ -1,6 +1,6 @@
 //! `--diagram`: one control conn as lifelines, with what it announced and the conns that came of it.
 //!
-//! While the captures pass, short records of the packets that could matter are kept (at most [`MOST_PACKETS`]). At the end a [`Picture`], which
+//! While the captures pass, short records of the packets that could matter are kept (a bounded number). At the end a [`Picture`], which
 //! is rows of arrows and notes without any geometry, is chosen from them; [`svg`] gives it its shape, [`html`] a page around it.
 
 pub mod html;

@@ -75,11 +75,16 @@ fn unread(out: &mut dyn Write, p: &Palette, report: &Report) -> io::Result<()> {
     Ok(())
 }
 
+/// Kinds of drops for which an explanation is sought before they are sorted.
+const FREQUENT: usize = 1_000;
+
 fn drops(out: &mut dyn Write, p: &Palette, report: &Report, limit: usize) -> io::Result<()> {
     let mut drops: Vec<&Dropped> = report.drops.iter().collect();
     drops.sort_by_key(|d| (std::cmp::Reverse(d.packets), d.first));
-    // What can be explained comes first.
-    drops.sort_by_key(|d| circumstances(report, d).is_empty());
+    // Of the most frequent ones, what can be explained comes first.
+    if let Some(frequent) = drops.get_mut(..FREQUENT.min(report.drops.len())) {
+        frequent.sort_by_cached_key(|d| circumstances(report, d).is_empty());
+    }
     for dropped in drops.iter().take(limit) {
         writeln!(
             out,

@@ -1,6 +1,6 @@
 //! `--explain`: why, in words.
 //!
-//! While the captures pass, the packets that were asked about are kept (at most [`MOST_PACKETS`]); at the end, when it is known what became of
+//! While the captures pass, the packets that were asked about are kept (a bounded number); at the end, when it is known what became of
 //! expectations, their story is told.
 
 mod everything;

@@ -166,11 +166,9 @@ pub(super) fn flow(
             p.heading.end()
         )?;
         timeline(out, p, report, &strays)?;
-        let told: Vec<&Dropped> = report
-            .drops
-            .iter()
-            .filter(|d| strays.iter().any(|s| dropped_of(report, s).is_some_and(|found| found.key == d.key)))
-            .collect();
+        let mut told: Vec<&Dropped> = strays.iter().filter_map(|stray| dropped_of(report, stray)).collect();
+        told.sort_by_key(|dropped| dropped.first);
+        told.dedup_by_key(|dropped| dropped.key);
         for circumstance in told.into_iter().flat_map(|dropped| circumstances(report, dropped)) {
             writeln!(out, "  {}→ {circumstance}{}", p.warn, p.warn.end())?;
         }

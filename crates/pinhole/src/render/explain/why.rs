@@ -41,7 +41,8 @@ pub(crate) fn circumstances(report: &Report, dropped: &Dropped) -> Vec<String> {
         return told;
     };
     let end = End(destination, Some(port));
-    for refused in report.refusals_about(destination, port).filter(|r| r.quote.place < dropped.first) {
+    let refusals = report.refusals_about(destination, port).filter(|r| r.quote.place < dropped.first);
+    for refused in refusals.take(MOST) {
         told.push(format!(
             "{} announced {end} (\"{}\"), refused: {}",
             report.frame(refused.quote.place),
