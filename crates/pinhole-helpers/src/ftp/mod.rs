@@ -64,7 +64,7 @@ static SPEC: Spec = Spec {
         "TLS record headers after AUTH TLS, until plain text resumes after CCC",
     ],
     creates: &[
-        "active: TCP from the server, any port, to the client's announced port, after a positive reply",
+        "active: TCP from the server, any port, to the client's announced port, unless the reply is negative",
         "passive: TCP from the client, any port, to the server's announced port",
     ],
     refuses: &[
