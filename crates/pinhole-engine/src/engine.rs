@@ -168,12 +168,12 @@ impl Engine {
         self.defragmenter.advance(now);
         let more = self.tracker.advance(now, budget);
         self.take_tracker_events(Moment { packet: 0, time: now });
-        more
+        more || self.defragmenter.next_deadline().is_some_and(|next| next <= now)
     }
 
     /// When [`Self::advance`] should be called next if no packet comes.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.tracker.next_deadline()
+        [self.tracker.next_deadline(), self.defragmenter.next_deadline()].into_iter().flatten().min()
     }
 
     /// The next event, oldest first.
@@ -184,6 +184,11 @@ impl Engine {
     /// The conn table.
     pub fn tracker(&self) -> &Tracker {
         &self.tracker
+    }
+
+    /// The fragments that wait for the rest of their datagrams.
+    pub fn defragmenter(&self) -> &Defragmenter {
+        &self.defragmenter
     }
 
     /// The helper sessions.

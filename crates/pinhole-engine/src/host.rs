@@ -2,7 +2,7 @@
 //!
 //! A session only asks; the host decides. Life cycle of a session: a rule (or an explicit setting) attaches a helper to an unconfirmed
 //! conn; when the conn is confirmed the host starts a [`Reader`]; every accepted packet of the conn is shown to it; its requests are
-//! checked here, whatever helper made them, and carried out in the tracker; when the conn ends, the session ends.
+//! checked here, whatever helper made them, and carried out in the tracker; when the conn ends, or the session is blind, the session ends.
 //!
 //! Invariants: a session opens nothing that [`admissible`] does not allow; every expectation in the tracker that came from a session has a
 //! [`Provenance`] here, as long as it or a conn that it brought in lives.
@@ -58,7 +58,6 @@ struct Slot {
     master: Master,
     handles: Vec<(Handle, ExpectationId)>,
     memory: usize,
-    told_blind: bool,
 }
 
 /// A provenance, and how many things still point to it: the expectation itself and the conns that it brought in.
@@ -106,7 +105,7 @@ impl Host {
         self.memory
     }
 
-    /// Sessions that are reading or blind.
+    /// Sessions that are reading.
     pub fn sessions(&self) -> usize {
         self.slots.len() - self.free.len()
     }
@@ -128,16 +127,7 @@ impl Host {
             reply: ends(&reply),
         };
         let reader = Reader::new(helper, master, self.policy, self.pickup);
-        let slot = Slot {
-            reader,
-            helper: number,
-            rule,
-            conn,
-            master,
-            handles: Vec::new(),
-            memory: 0,
-            told_blind: false,
-        };
+        let slot = Slot { reader, helper: number, rule, conn, master, handles: Vec::new(), memory: 0 };
         let index = match self.free.pop() {
             Some(index) => {
                 if let Some(place) = self.slots.get_mut(index as usize) {
@@ -155,7 +145,7 @@ impl Host {
         Some(Event::HelperAttached { conn, helper: helper.spec().name, rule })
     }
 
-    /// Ends the session of a conn that is gone.
+    /// Ends the session of a conn that is gone, or that is not read any more.
     pub(crate) fn detach(&mut self, session: u32) {
         if let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::take) {
             self.memory -= slot.memory;
@@ -175,9 +165,6 @@ impl Host {
         events: &mut impl FnMut(Event),
     ) {
         let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
-        if slot.told_blind {
-            return;
-        }
         let payload = packet.payload_bytes(bytes);
         let mut actions = std::mem::take(&mut self.actions);
         match &packet.transport {
@@ -188,30 +175,31 @@ impl Host {
             }
             _ => slot.reader.datagram(at.arrival(), from, payload, &mut actions),
         }
-        let held = slot.reader.memory();
-        self.memory = self.memory - slot.memory + held;
-        slot.memory = held;
         self.carry_out(at, tracker, session, from, &actions, events);
         actions.clear();
         self.actions = actions;
-        self.settle(at, session, events);
+        self.settle(at, tracker, session, events);
     }
 
-    /// After a read: tells of a session that went blind, and stops one when all sessions together hold too much.
-    fn settle(&mut self, at: Moment, session: u32, events: &mut impl FnMut(Event)) {
-        let over = self.memory > self.memory_limit;
+    /// After a read: stops the session when all together hold too much, and ends one that reads no more.
+    fn settle(&mut self, at: Moment, tracker: &mut Tracker, session: u32, events: &mut impl FnMut(Event)) {
         let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
-        if over && slot.memory > 0 {
-            slot.reader.disarm(BlindReason::BufferFull);
-        }
-        let Some(reason) = slot.reader.blind() else { return };
-        slot.told_blind = true;
-        let held = slot.reader.memory();
+        let held = slot.held();
         self.memory = self.memory - slot.memory + held;
         slot.memory = held;
+        if self.memory > self.memory_limit {
+            slot.reader.disarm(BlindReason::BufferFull);
+        }
+        if slot.reader.is_reading() {
+            return;
+        }
         let (conn, number) = (slot.conn, slot.helper);
-        let helper = self.helpers.get(usize::from(number)).map_or("", |h| h.spec().name);
-        events(Event::HelperBlind { packet: at.packet, time: at.time, conn, helper, reason });
+        if let Some(reason) = slot.reader.blind() {
+            let helper = self.helpers.get(usize::from(number)).map_or("", |h| h.spec().name);
+            events(Event::HelperBlind { packet: at.packet, time: at.time, conn, helper, reason });
+        }
+        tracker.set_session(conn, None);
+        self.detach(session);
     }
 
     fn carry_out(
@@ -351,6 +339,12 @@ impl Host {
 }
 
 impl Slot {
+    /// Bytes of memory that it takes.
+    fn held(&self) -> usize {
+        let handles = self.handles.capacity() * size_of::<(Handle, ExpectationId)>();
+        size_of::<Self>() - size_of::<Reader>() + self.reader.memory() + handles
+    }
+
     fn known(&self, handle: Handle) -> Option<ExpectationId> {
         self.handles.iter().rev().find(|(h, _)| *h == handle).map(|&(_, id)| id)
     }
