@@ -1,0 +1,14 @@
+//! The parts of a NAT, without I/O, clocks, threads or tables.
+//!
+//! * [`rewrite`]: edits on the payload of streams and datagrams; what a NAT helper asks for is carried out here.
+//! * [`adjust`]: what such edits do to the sequence numbers of a TCP conn, in both directions.
+//!
+//! Frames come in as `&mut Vec<u8>` with the [`Packet`](pinhole_wire::Packet) that was parsed from them and leave the same way;
+//! buffers are the caller's and are reused, so that nothing is allocated once they have grown.
+#![forbid(unsafe_code)]
+
+pub mod adjust;
+mod checksum;
+pub mod rewrite;
+
+pub use checksum::ChecksumField;
