@@ -8,12 +8,14 @@ use pinhole_nat::adjust::LedgerError;
 use pinhole_nat::rewrite::{Conversation, Edit};
 use pinhole_wire::{Direction, Packet, Tcp, Transport};
 
+#[derive(Debug)]
 pub(crate) struct Gateway {
     conversation: Conversation,
     largest: usize,
     sides: [Side; 2],
 }
 
+#[derive(Debug)]
 struct Side {
     script: Script,
     initial: u32,
