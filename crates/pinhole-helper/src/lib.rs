@@ -10,11 +10,13 @@
 //!
 //! * [`Helper`] is the protocol: a static description and a factory. [`Session`] is one conn being read.
 //! * [`Reader`] owns a session and one [`Stream`] a direction; it is what a host drives.
+//! * [`NatHelper`] is the other half of a helper, and a unit of its own: it writes a translated endpoint where an announcement stood.
 //! * [`Expect`] describes an expected conn; [`Span`] the bytes that announced it.
 #![forbid(unsafe_code)]
 
 pub mod action;
 pub mod expect;
+pub mod nat;
 pub mod reader;
 pub mod session;
 pub mod spec;
@@ -22,6 +24,7 @@ pub mod stream;
 
 pub use action::{Action, Condition, Field, Handle, Refusal, Span};
 pub use expect::{AddressMatch, Expect, GroupRule, Lifetime, PortMatch};
+pub use nat::{NatHelper, Unencodable};
 pub use reader::{Arrival, Pickup, Reader};
 pub use session::{BlindReason, Context, Helper, Master, Policy, Progress, Session};
 pub use spec::{Class, Registry, Spec};

@@ -2,7 +2,7 @@
 //!
 //! Every helper reads its control connection from byte 0, in order, and announces the connections that the two ends agree on; see
 //! [`pinhole_helper`] for the contract. Each directory looks the same: `mod.rs` (what it is, its description), `parse.rs` (the
-//! grammar), `session.rs` (the dialogue), `tests.rs`.
+//! grammar), `session.rs` (the dialogue), `nat.rs` (the NAT half), `tests.rs`.
 #![forbid(unsafe_code)]
 
 #[cfg(any(feature = "ftp", feature = "irc"))]
@@ -20,7 +20,7 @@ mod opening;
 #[cfg_attr(not(all(feature = "ftp", feature = "irc")), allow(dead_code))]
 mod transcript;
 
-use pinhole_helper::Registry;
+use pinhole_helper::{NatHelper, Registry};
 
 /// All helpers that this build contains.
 pub fn registry() -> Registry {
@@ -31,4 +31,14 @@ pub fn registry() -> Registry {
     #[cfg(feature = "irc")]
     registry.add(&irc::Irc);
     registry
+}
+
+/// The NAT halves that this build contains. A host may do without any of them: the conns are tracked then, and the payload is left alone.
+pub fn nat_helpers() -> &'static [&'static dyn NatHelper] {
+    &[
+        #[cfg(feature = "ftp")]
+        &ftp::FtpNat,
+        #[cfg(feature = "irc")]
+        &irc::IrcNat,
+    ]
 }

@@ -20,12 +20,14 @@
 //! *Encryption.* After `AUTH TLS` and 234 both directions carry TLS records, whose headers are followed (nothing else of them can be
 //! read), so that plain text is found again after `CCC`.
 
+mod nat;
 mod outstanding;
 mod parse;
 mod session;
 #[cfg(test)]
 mod tests;
 
+pub use nat::FtpNat;
 pub use outstanding::OUTSTANDING_LIMIT;
 pub use parse::LINE_LIMIT;
 

@@ -19,11 +19,13 @@
 //!
 //! *Encryption.* After STARTTLS and its 670, and when the conn opens with TLS, the session is blind.
 
+mod nat;
 mod parse;
 mod session;
 #[cfg(test)]
 mod tests;
 
+pub use nat::IrcNat;
 pub use parse::{LINE_LIMIT, MESSAGE_LIMIT};
 
 use pinhole_helper::{Class, Helper, Master, Policy, Session, Spec};

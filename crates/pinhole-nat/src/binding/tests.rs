@@ -144,6 +144,7 @@ fn case() -> impl Strategy<Value = Case> {
             };
             let protocol = if protocol == Protocol::ICMP && !v4 { Protocol::ICMPV6 } else { protocol };
             let [a, b, c, d] = addresses.map(address);
+            let ports = if protocol == Protocol(99) { [0; 4] } else { ports };
             // A GRE packet shows the receiver's call id only.
             let sender = |port: u16| if matches!(protocol, Protocol::GRE) { 0 } else { port };
             let original =
