@@ -3,6 +3,9 @@
 use crate::frame::Segment;
 use crate::{Dice, Script};
 
+/// Bytes in flight, if segments are small: more than any edit.
+const WINDOW: usize = 150;
+
 #[derive(Debug)]
 pub(crate) struct End {
     sends: Script,
@@ -15,6 +18,8 @@ pub(crate) struct End {
     acknowledged: usize,
     sent: usize,
     sacked: Vec<bool>,
+    /// Where a retransmission goes on.
+    again: usize,
     /// Receiver: which bytes are here.
     have: Vec<bool>,
     fin: bool,
@@ -29,6 +34,7 @@ impl End {
             peer_initial: initial[1 - side],
             acknowledged: 0,
             sent: 0,
+            again: 0,
             sacked: vec![false; sends.original.len() + 1],
             have: vec![false; expected.len()],
             fin: false,
@@ -53,11 +59,17 @@ impl End {
     /// New data, or anything not acknowledged cut anew, or no data at all.
     pub(crate) fn send(&mut self, dice: &mut Dice, largest: usize) -> Segment {
         let length = self.sends.original.len();
+        let flight = self.sent - self.acknowledged;
+        let may_send_new = flight < WINDOW.max(12 * largest);
         let mut start = match dice.below(4) {
-            0 => self.acknowledged + dice.below(self.sent - self.acknowledged + 1),
+            0 => self.acknowledged + dice.below(flight + 1),
             1 => self.acknowledged,
-            _ => self.sent,
+            2 | 3 if may_send_new => self.sent,
+            _ => self.again,
         };
+        if start < self.acknowledged || start >= self.sent && !may_send_new {
+            start = self.acknowledged;
+        }
         if dice.chance(5) {
             // A keep-alive: one before the next number, no data.
             start = self.sent;
@@ -75,6 +87,7 @@ impl End {
         let stop = (start..end).find(|&at| self.sacked[at]).unwrap_or(end);
         let fin = stop == length && dice.chance(80);
         self.sent = self.sent.max(stop + usize::from(fin));
+        self.again = stop;
         self.segment(start, stop, fin, dice)
     }
 
