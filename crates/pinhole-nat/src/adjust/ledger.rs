@@ -151,8 +151,24 @@ impl Ledger {
         inserted: usize,
         owed: bool,
     ) -> Result<(), LedgerError> {
+        let (removed, inserted) = self.admit(start, removed, inserted)?;
+        if self.is_full() {
+            return Err(LedgerError::Full);
+        }
+        let before = self.difference() as u32;
+        self.runs.push(Run { start, removed, inserted, owed, before });
+        Ok(())
+    }
+
+    /// Whether a run could be entered if there is room, and its lengths.
+    pub(crate) fn admit(
+        &self,
+        start: u32,
+        removed: usize,
+        inserted: usize,
+    ) -> Result<(u16, u16), LedgerError> {
         let length = |length: usize| u16::try_from(length).ok().filter(|&n| n > 0).ok_or(LedgerError::Length);
-        let (removed, inserted) = (length(removed)?, length(inserted)?);
+        let lengths = (length(removed)?, length(inserted)?);
         if !self.open {
             return Err(LedgerError::NotOpen);
         }
@@ -163,12 +179,7 @@ impl Ledger {
         if start.wrapping_sub(self.frontier) > REACH {
             return Err(LedgerError::Beyond);
         }
-        if self.is_full() {
-            return Err(LedgerError::Full);
-        }
-        let before = self.difference() as u32;
-        self.runs.push(Run { start, removed, inserted, owed, before });
-        Ok(())
+        Ok(lengths)
     }
 
     /// Forgets the oldest run if the receiver has acknowledged all of it.

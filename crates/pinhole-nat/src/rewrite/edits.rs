@@ -46,10 +46,16 @@ impl EditedStream {
     /// Enters an edit of bytes that were not forwarded yet. Edits come in the order of the stream.
     ///
     /// # Errors
-    /// See [`LedgerError`]. Nothing has changed then, but that old edits may be forgotten.
+    /// See [`LedgerError`]; a replacement longer than 4096 bytes is refused as well. Nothing has changed then, but that old edits may be
+    /// forgotten.
     pub fn enter(&mut self, edit: &Edit<'_>) -> Result<(), LedgerError> {
         let removed = edit.span.end.checked_sub(edit.span.start).ok_or(LedgerError::Length)?;
         let removed = usize::try_from(removed).map_err(|_| LedgerError::Length)?;
+        let start = self.number(edit.span.start);
+        self.ledger.admit(start, removed, edit.replacement.len())?;
+        if edit.replacement.len() > TEXT {
+            return Err(LedgerError::Length);
+        }
         while let Some(run) = self.ledger.forget_stale() {
             self.forget_text(run);
         }
@@ -57,7 +63,6 @@ impl EditedStream {
             let run = self.ledger.forget_acknowledged().ok_or(LedgerError::Full)?;
             self.forget_text(run);
         }
-        let start = self.number(edit.span.start);
         self.ledger.enter(start, removed, edit.replacement.len(), edit.owed)?;
         self.texts.extend_from_slice(edit.replacement);
         Ok(())
