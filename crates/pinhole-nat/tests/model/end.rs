@@ -5,6 +5,8 @@ use crate::{Dice, Script};
 
 /// Bytes in flight, if segments are small: more than any edit.
 const WINDOW: usize = 150;
+/// Edits that the gateway remembers whatever was acknowledged.
+const REMEMBERED: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct End {
@@ -23,6 +25,8 @@ pub(crate) struct End {
     /// Receiver: which bytes are here.
     have: Vec<bool>,
     fin: bool,
+    /// The gateway forgets no edit of the stream that comes here: every copy of every byte must be right, not only the first.
+    all_is_remembered: bool,
 }
 
 impl End {
@@ -38,6 +42,7 @@ impl End {
             sacked: vec![false; sends.original.len() + 1],
             have: vec![false; expected.len()],
             fin: false,
+            all_is_remembered: scripts[1 - side].edits.len() <= REMEMBERED,
             sends,
             expected,
         }
@@ -119,22 +124,35 @@ impl End {
     /// Takes a segment that `peer` sent and the gateway translated.
     pub(crate) fn receive(&mut self, segment: &Segment, peer: &End) {
         let offset = segment.sequence.wrapping_sub(self.peer_initial.wrapping_add(1)) as i32;
+        let next = self.next();
         for (index, &byte) in segment.payload.iter().enumerate() {
-            let at = usize::try_from(offset).unwrap() + index;
-            assert_eq!(self.expected.get(at), Some(&byte), "byte {at} of the edited stream");
-            self.have[at] = true;
+            let at = i64::from(offset) + index as i64;
+            if self.all_is_remembered || at >= next as i64 {
+                let at = usize::try_from(at).unwrap();
+                assert_eq!(self.expected.get(at), Some(&byte), "byte {at} of the edited stream");
+                self.have[at] = true;
+            }
         }
         if segment.fin {
-            assert_eq!(offset as usize + segment.payload.len(), self.expected.len(), "place of the FIN");
+            let end = i64::from(offset) + segment.payload.len() as i64;
+            assert_eq!(end, self.expected.len() as i64, "place of the FIN");
             self.fin = true;
         }
         self.take_acknowledgement(segment, peer);
     }
 
     fn take_acknowledgement(&mut self, segment: &Segment, peer: &End) {
-        let offset = |number: u32| number.wrapping_sub(self.own_initial.wrapping_add(1)) as usize;
+        let offset = |number: u32| {
+            let offset = number.wrapping_sub(self.own_initial.wrapping_add(1)) as i32;
+            assert!(offset >= 0 || self.sends.edits.len() > REMEMBERED);
+            usize::try_from(offset).unwrap_or(0)
+        };
         let length = self.sends.original.len();
         let acknowledged = offset(segment.acknowledgement);
+        if acknowledged <= self.acknowledged && self.sends.edits.len() > REMEMBERED {
+            // An old one: it may speak of edits that are forgotten.
+            return;
+        }
         assert!(acknowledged <= self.sent, "acknowledged {acknowledged} of {} sent", self.sent);
         let needed = self.sends.needed(acknowledged.min(length)) + acknowledged.saturating_sub(length);
         assert!(needed <= peer.next(), "{acknowledged} is acknowledged, the receiver has {}", peer.next());

@@ -5,7 +5,7 @@
 //! of every frame are right; nothing is acknowledged that was not sent, or of which the receiver lacks a part. In the end both
 //! streams have arrived.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)] // a failed unwrap is the test's message
 
 mod end;
 mod frame;
@@ -116,10 +116,10 @@ fn draw(link: &mut Vec<Vec<u8>>, dice: &mut Dice, conditions: &Conditions) -> Op
     (!dice.chance(conditions.loss)).then_some(frame)
 }
 
-fn exchange(scripts: [Script; 2], initial: [u32; 2], mut conditions: Conditions) {
+fn exchange(scripts: &[Script; 2], initial: [u32; 2], mut conditions: Conditions) {
     let mut dice = Dice(conditions.seed);
-    let mut ends = [End::new(0, &scripts, initial), End::new(1, &scripts, initial)];
-    let mut gateway = Gateway::new(&scripts, initial, conditions.largest_segment);
+    let mut ends = [End::new(0, scripts, initial), End::new(1, scripts, initial)];
+    let mut gateway = Gateway::new(scripts, initial, conditions.largest_segment);
     let mut inward: [Vec<Vec<u8>>; 2] = Default::default();
     let mut outward: [Vec<Vec<u8>>; 2] = Default::default();
     for round in 0..1_000_000 {
@@ -169,6 +169,6 @@ proptest! {
             (true, before) => u32::MAX - u32::from(before) % 1000,
             (false, _) => initial[side],
         };
-        exchange(scripts, [start(0), start(1)], conditions);
+        exchange(&scripts, [start(0), start(1)], conditions);
     }
 }
