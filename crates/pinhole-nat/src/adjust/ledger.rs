@@ -109,6 +109,11 @@ impl Ledger {
         }
     }
 
+    /// Whether the stream's beginning is known.
+    pub const fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// Whether every number maps to itself.
     #[inline]
     pub fn is_identity(&self) -> bool {

@@ -42,7 +42,8 @@ impl Conversation {
         &self.streams[from.index()]
     }
 
-    /// A direction whose SYN was not seen is picked up: its stream's offset 0 is `next`. [`translate`](Self::translate) does this for a SYN.
+    /// A direction whose SYN was not seen is picked up: its stream's offset 0 is `next`. [`translate`](Self::translate) does this for the
+    /// first SYN. Ignored once an edit was entered.
     pub fn open(&mut self, from: Direction, next: u32) {
         self.streams[from.index()].open(next);
     }
@@ -88,10 +89,11 @@ impl Conversation {
             Direction::Original => (original, reply),
             Direction::Reply => (reply, original),
         };
-        if tcp.flags.contains(TcpFlags::SYN) {
-            own.open(data_start(tcp));
-        }
         let start = data_start(tcp);
+        // Trackers let a SYN pass in the middle of a conn, for its receiver to challenge (RFC 5961 §4): it moves nothing.
+        if tcp.flags.contains(TcpFlags::SYN) && !own.ledger().is_open() {
+            own.open(start);
+        }
         let data_end = start.wrapping_add(tcp.payload_length);
         let end = data_end.wrapping_add(u32::from(tcp.flags.contains(TcpFlags::FIN)));
 

@@ -110,6 +110,16 @@ fn nothing_is_changed_before_an_edit() {
 }
 
 #[test]
+fn a_stray_syn_moves_nothing() {
+    let mut conversation = handshake();
+    pass(&mut conversation, CLIENT, segment(77, 0, TcpFlags::SYN, 0, b""), 1460);
+    conversation.edit(CLIENT, &edit(0, 1, b"xy", false)).unwrap();
+    let (tcp, payload) =
+        read(&pass(&mut conversation, CLIENT, segment(1001, 5001, DATA, 0, b"abc"), 1460)[0]);
+    assert_eq!((tcp.sequence, &payload[..]), (1001, &b"xybc"[..]));
+}
+
+#[test]
 fn growth_beyond_the_segment_size() {
     let mut conversation = handshake();
     conversation.edit(CLIENT, &edit(2, 4, &[b'x'; 25], false)).unwrap();
