@@ -1,9 +1,10 @@
 //! The NAT half of a helper.
 //!
 //! The conntrack half says where in the stream an announced endpoint stands and in which notation
-//! ([`Action::Locate`](crate::Action::Locate)). When NAT gives the expected conn another endpoint, the host asks the NAT half of the same
-//! name for the bytes to put there. It knows notations, nothing else: which endpoint it is, how lengths and sequence numbers follow, and
-//! whether the packet passes at all are the host's affair. Without a NAT half the conn is tracked and its payload left alone.
+//! ([`Action::Locate`](crate::Action::Locate)). When NAT gives the expected conn another endpoint, the host asks the NAT half of
+//! the same name for the bytes to put there. It knows notations, nothing else: which endpoint it is, how lengths and sequence
+//! numbers follow, and whether the packet passes at all are the host's affair. Without a NAT half the conn is tracked and its
+//! payload left alone.
 
 use crate::Field;
 use std::net::SocketAddr;

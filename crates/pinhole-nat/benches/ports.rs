@@ -1,7 +1,7 @@
 //! What a port costs as its pool fills: one address serving one destination, 64512 ports.
 //!
-//! At each level ports are given back and taken again at random, so that the level stays. Prints a table; the last column is the time to
-//! learn that nothing is free.
+//! At each level ports are given back and taken again at random, so that the level stays. Prints a table; the last line is the
+//! time to learn that nothing is free.
 
 #![allow(missing_docs)]
 

@@ -1,8 +1,9 @@
 //! Translation of whole prefixes, one address to one address, without state.
 //!
-//! * [`Netmap`]: the leading bits are replaced, the others kept (netfilter's `netmap`, nftables' `snat ip prefix to`). Checksums change.
-//! * [`Nptv6`]: RFC 6296. The leading bits are replaced and one 16-bit word is adjusted, so that the sum of the address stays what it was:
-//!   no checksum changes, whatever protocol is carried.
+//! * [`Netmap`]: the leading bits are replaced, the others kept (netfilter's `netmap`, nftables' `snat ip prefix to`). Checksums
+//!   change.
+//! * [`Nptv6`]: RFC 6296. The leading bits are replaced and one 16-bit word is adjusted, so that the sum of the address stays what
+//!   it was: no checksum changes, whatever protocol is carried.
 //!
 //! Both are invertible: the translation from outside to inside undoes the one from inside to outside.
 
@@ -122,9 +123,9 @@ fn translate(address: Address, from: &Prefix, to: &Prefix) -> Result<Address, Pr
 
 /// Checksum-neutral IPv6 prefix translation (RFC 6296).
 ///
-/// With prefixes of up to 48 bits the word of bits 48 to 63, the subnet, is adjusted (§3.4); with longer ones the first word of the interface
-/// identifier that is not 0xffff (§3.5). An identifier of zero, the subnet-router anycast address, is not translated then, in
-/// either direction.
+/// With prefixes of up to 48 bits the word of bits 48 to 63, the subnet, is adjusted (§3.4); with longer ones the first word of the
+/// interface identifier that is not 0xffff (§3.5). An identifier of zero, the subnet-router anycast address, is not translated
+/// then, in either direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Nptv6 {
     inside: Prefix,

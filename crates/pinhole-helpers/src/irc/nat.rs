@@ -5,8 +5,8 @@
 //! | decimal: the IPv4 address as one number | `3405803783 59130` |
 //! | text: dotted IPv4, or IPv6 | `2001:db8::7 59130` |
 //!
-//! One blank stands between address and port, as in every client's offers. A reverse offer (port 0) opens nothing and is not rewritten; the
-//! answer to it is an offer like any other.
+//! One blank stands between address and port, as in every client's offers. A reverse offer (port 0) opens nothing and is not
+//! rewritten; the answer to it is an offer like any other.
 
 use super::notation;
 use pinhole_helper::{Field, NatHelper, Unencodable};

@@ -9,8 +9,8 @@ const SACK: u8 = 5;
 /// Two edges of four bytes (RFC 2018 §3).
 const BLOCK: usize = 8;
 
-/// Translates the blocks of every SACK option in `options` to the numbers of the sender that they are for. The length of `options` does
-/// not change: no-operations fill the place of blocks of which nothing is left.
+/// Translates the blocks of every SACK option in `options` to the numbers of the sender that they are for. The length of `options`
+/// does not change: no-operations fill the place of blocks of which nothing is left.
 pub(crate) fn translate_sack(mut options: &mut [u8], acknowledged: &Ledger) {
     loop {
         let step = match *options {

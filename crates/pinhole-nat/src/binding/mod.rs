@@ -1,20 +1,21 @@
 //! A binding: what NAT makes of the headers of a conn's packets.
 //!
-//! A [`Binding`] is made of the two tuples of a conn. What arrives in the original direction bears the original tuple and leaves bearing the
-//! inverse of the reply tuple, so that answers to it bear the reply tuple; what arrives in the reply direction bears the reply tuple and leaves
-//! bearing the inverse of the original one. A binding is immutable and pure: the same packet gives the same bytes.
+//! A [`Binding`] is made of the two tuples of a conn. What arrives in the original direction bears the original tuple and leaves
+//! bearing the inverse of the reply tuple, so that answers to it bear the reply tuple; what arrives in the reply direction bears
+//! the reply tuple and leaves bearing the inverse of the original one. A binding is immutable and pure: the same packet gives the
+//! same bytes.
 //!
 //! # What is changed
-//! Addresses; ports of TCP, UDP, UDP-Lite, SCTP and DCCP; identifiers of ICMP queries; call ids of PPTP's GRE. IPv4 header checksums and
-//! transport checksums follow incrementally (RFC 1624), so that a wrong one stays wrong; a UDP checksum of zero stays zero; of a partial
-//! checksum only the pseudo-header's sum changes; SCTP's CRC32c is changed by its difference. Fragments beyond the first have only
-//! addresses, and nothing else of theirs is touched: the checksum in the first one covers them.
+//! Addresses; ports of TCP, UDP, UDP-Lite, SCTP and DCCP; identifiers of ICMP queries; call ids of PPTP's GRE. IPv4 header
+//! checksums and transport checksums follow incrementally (RFC 1624), so that a wrong one stays wrong; a UDP checksum of zero stays
+//! zero; of a partial checksum only the pseudo-header's sum changes; SCTP's CRC32c is changed by its difference. Fragments beyond
+//! the first have only addresses, and nothing else of theirs is touched: the checksum in the first one covers them.
 //!
 //! # ICMP errors
-//! An error travels against the packet that it quotes (RFC 5508 §4). The quotation gets back the tuple with which that packet arrived here,
-//! with its checksums as far as it holds them, and the ICMP checksum follows. Of the outer addresses those are changed that NAT changes for
-//! this direction: the destination always becomes whoever sent the quoted packet; a source, which may be any router on the way, is
-//! replaced only if its end of the conn is hidden, as netfilter does.
+//! An error travels against the packet that it quotes (RFC 5508 §4). The quotation gets back the tuple with which that packet
+//! arrived here, with its checksums as far as it holds them, and the ICMP checksum follows. Of the outer addresses those are
+//! changed that NAT changes for this direction: the destination always becomes whoever sent the quoted packet; a source, which may
+//! be any router on the way, is replaced only if its end of the conn is hidden, as netfilter does.
 
 #[cfg(test)]
 mod tests;
@@ -92,8 +93,8 @@ impl Binding {
         self.arrives == self.leaves
     }
 
-    /// Translates a packet that travels in `direction` and was parsed from `bytes`: one of the conn's own, or an ICMP error about one. Fields
-    /// that were parsed are out of date afterwards; offsets and lengths are not.
+    /// Translates a packet that travels in `direction` and was parsed from `bytes`: one of the conn's own, or an ICMP error about
+    /// one. Fields that were parsed are out of date afterwards; offsets and lengths are not.
     ///
     /// # Errors
     /// See [`BindingError`]; nothing was changed then.

@@ -4,8 +4,8 @@ use crate::checksum::update_field;
 use pinhole_wire::Packet;
 use pinhole_wire::checksum::Delta;
 
-/// The bytes of one datagram, of which fields at even offsets are written. A field that is not all there is left alone: an ICMP error may quote
-/// no more than eight bytes of a header.
+/// The bytes of one datagram, of which fields at even offsets are written. A field that is not all there is left alone: an ICMP
+/// error may quote no more than eight bytes of a header.
 pub(super) struct Writer<'a> {
     bytes: &'a mut [u8],
     /// The sum of all changes, for a checksum that covers them.

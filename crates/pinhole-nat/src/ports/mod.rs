@@ -1,20 +1,20 @@
 //! Port allocation that takes the same time however full the pool is.
 //!
 //! A [`PortPool`] holds the ports that are in use on one address for one protocol and, if the caller wants a port to serve several
-//! destinations (netfilter's default), one destination. It starts as a short sorted list, for most destinations see few conns, and becomes a
-//! bitmap of 8 KiB ([`bitmap`](self)) when that list is full; it stays one until it is empty again.
+//! destinations (netfilter's default), one destination. It starts as a short sorted list, for most destinations see few conns, and
+//! becomes a bitmap of 8 KiB ([`bitmap`](self)) when that list is full; it stays one until it is empty again.
 //!
-//! Even and odd ports have a bitmap each, so that keeping the parity (RFC 4787 §4.2.2) is no slower. Each has a word for every 64 words that
-//! says which are full: finding the next free port looks at one word of ports, and at most nine words of summary.
+//! Even and odd ports have a bitmap each, so that keeping the parity (RFC 4787 §4.2.2) is no slower. Each has a word for every 64
+//! words that says which are full: finding the next free port looks at one word of ports, and at most nine words of summary.
 //!
 //! # What is chosen
-//! [`PortPool::take`] serves a [`Request`]: the wished-for port if it is free and in range ([`Order::Preserve`]), else the next free one after a
-//! start that the caller draws (there is no randomness here), going round the range once. If the whole range is in use the
-//! answer is [`Exhausted`], after the same work.
+//! [`PortPool::take`] serves a [`Request`]: the wished-for port if it is free and in range ([`Order::Preserve`]), else the next
+//! free one after a start that the caller draws (there is no randomness here), going round the range once. If the whole range is in
+//! use the answer is [`Exhausted`], after the same work.
 //!
 //! # Ranges
-//! Without a range of its own, a mapping stays in the class of the original port as in netfilter ([`default_range`]).
-//! A port block (a run of ports that belongs to one host, RFC 6888 §2) is a range too: see [`block`].
+//! Without a range of its own, a mapping stays in the class of the original port as in netfilter ([`default_range`]). A port block
+//! (a run of ports that belongs to one host, RFC 6888 §2) is a range too: see [`block`].
 
 mod bitmap;
 mod pool;
@@ -72,7 +72,8 @@ pub struct Request {
 #[error("all ports are in use")]
 pub struct Exhausted;
 
-/// The ports that a port may become if no range is given: netfilter keeps privileged ports privileged, and those below 512 among themselves.
+/// The ports that a port may become if no range is given: netfilter keeps privileged ports privileged, and those below 512 among
+/// themselves.
 pub const fn default_range(original: u16) -> PortRange {
     match original {
         0..512 => PortRange { first: 1, last: 511 },

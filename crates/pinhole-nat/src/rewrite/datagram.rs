@@ -11,9 +11,9 @@ const UDP_HEADER: usize = 8;
 const LENGTH: usize = 4;
 const CHECKSUM: usize = 6;
 
-/// Applies `edits`, which are in the order of the payload and do not overlap, to the UDP datagram that `packet` was parsed from, and sets its
-/// lengths and checksums (RFC 768). A checksum of zero stays zero. What follows the datagram in the frame (padding) is cut off. A
-/// replacement may be empty here.
+/// Applies `edits`, which are in the order of the payload and do not overlap, to the UDP datagram that `packet` was parsed from,
+/// and sets its lengths and checksums (RFC 768). A checksum of zero stays zero. What follows the datagram in the frame (padding) is
+/// cut off. A replacement may be empty here.
 ///
 /// # Errors
 /// See [`RewriteError`]; the frame is unchanged then.

@@ -25,8 +25,8 @@ impl Default for EditedStream {
 }
 
 impl EditedStream {
-    /// The stream's offset 0 has original number `next`: one more than the SYN's, or where the stream was picked up. Ignored once an edit
-    /// was entered.
+    /// The stream's offset 0 has original number `next`: one more than the SYN's, or where the stream was picked up. Ignored once
+    /// an edit was entered.
     pub fn open(&mut self, next: u32) {
         if self.ledger.is_identity() {
             self.origin = next;
@@ -46,8 +46,8 @@ impl EditedStream {
     /// Enters an edit of bytes that were not forwarded yet. Edits come in the order of the stream.
     ///
     /// # Errors
-    /// See [`LedgerError`]; a replacement longer than 4096 bytes is refused as well. Nothing has changed then, but that old edits may be
-    /// forgotten.
+    /// See [`LedgerError`]; a replacement longer than 4096 bytes is refused as well. Nothing has changed then, but that old edits
+    /// may be forgotten.
     pub fn enter(&mut self, edit: &Edit<'_>) -> Result<(), LedgerError> {
         let removed = edit.span.end.checked_sub(edit.span.start).ok_or(LedgerError::Length)?;
         let removed = usize::try_from(removed).map_err(|_| LedgerError::Length)?;

@@ -1,7 +1,7 @@
 //! Holding back a line that is not complete yet.
 //!
-//! A NAT helper must see a whole line before it can say what replaces a part of it. When a segment ends within such a line, the caller keeps
-//! the segment and asks [`Hold`] what to do:
+//! A NAT helper must see a whole line before it can say what replaces a part of it. When a segment ends within such a line, the
+//! caller keeps the segment and asks [`Hold`] what to do:
 //!
 //! ```text
 //!              the line is completed ──────────────────────────────► release, edited
@@ -10,15 +10,15 @@
 //!        └───► more than `bytes` ──────────────────────────────────► release as it is
 //! ```
 //!
-//! **The deadlock.** A sender with Nagle's algorithm (RFC 9293 §3.7.4) keeps the rest of the line until the first part is acknowledged; that
-//! part is held, so the receiver will not do so, and retransmissions bring only the same part again. So after a while the gateway acknowledges
-//! the held bytes in the receiver's name ([`Due::Acknowledge`]; a pure ACK with the receiver's last window less the held bytes).
-//! From then on it owes them: their sender will not repeat them. The caller enters an edit that covers everything that it acknowledged and that
-//! was not forwarded, with [`owed`](super::Edit::owed) set, whether the bytes change or not; the rewriter sends them along with
-//! whatever the sender does repeat until the receiver has them.
+//! **The deadlock.** A sender with Nagle's algorithm (RFC 9293 §3.7.4) keeps the rest of the line until the first part is
+//! acknowledged; that part is held, so the receiver will not do so, and retransmissions bring only the same part again. So after a
+//! while the gateway acknowledges the held bytes in the receiver's name ([`Due::Acknowledge`]; a pure ACK with the receiver's last
+//! window less the held bytes). From then on it owes them: their sender will not repeat them. The caller enters an edit that covers
+//! everything that it acknowledged and that was not forwarded, with [`owed`](super::Edit::owed) set, whether the bytes change or
+//! not; the rewriter sends them along with whatever the sender does repeat until the receiver has them.
 //!
-//! **The end of patience.** When time or bytes run out, the segments are released as they are. The announcement inside is then not rewritten, and
-//! since its first bytes are gone it cannot be: the caller refuses it, so nothing is opened for it.
+//! **The end of patience.** When time or bytes run out, the segments are released as they are. The announcement inside is then not
+//! rewritten, and since its first bytes are gone it cannot be: the caller refuses it, so nothing is opened for it.
 
 use pinhole_wire::Time;
 
@@ -48,7 +48,8 @@ pub enum Decision {
     Forward,
     /// Keep it behind what is held, and look at [`Hold::deadline`].
     Hold,
-    /// The line is complete: enter its edits, then forward what is held and this segment. With `owed`, the gateway has acknowledged some.
+    /// The line is complete: enter its edits, then forward what is held and this segment. With `owed`, the gateway has acknowledged
+    /// some.
     Complete {
         /// Whether an acknowledgement was given in the receiver's name.
         owed: bool,
@@ -86,8 +87,8 @@ struct Held {
 }
 
 impl Hold {
-    /// A segment with `length` new bytes of payload has come, in order. `incomplete`: after it, the stream ends within a line that may have to
-    /// be edited.
+    /// A segment with `length` new bytes of payload has come, in order. `incomplete`: after it, the stream ends within a line that
+    /// may have to be edited.
     pub fn arrive(&mut self, now: Time, policy: &HoldPolicy, length: u32, incomplete: bool) -> Decision {
         let owed = self.held.is_some_and(|held| held.acknowledged);
         if !incomplete {

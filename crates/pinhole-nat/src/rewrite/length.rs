@@ -17,8 +17,8 @@ pub(super) fn longest_payload(packet: &Packet) -> usize {
     }
 }
 
-/// Writes the length of the datagram that begins at offset `network` and ends with the frame. `identification` is added to the field of that
-/// name (IPv4), as it must differ among the segments made of one.
+/// Writes the length of the datagram that begins at offset `network` and ends with the frame. `identification` is added to the
+/// field of that name (IPv4), as it must differ among the segments made of one.
 pub(super) fn write_length(frame: &mut [u8], packet: &Packet, identification: u16) {
     const TOTAL_LENGTH: usize = 2;
     const IDENTIFICATION: usize = 4;

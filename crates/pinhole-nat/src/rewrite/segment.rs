@@ -42,8 +42,8 @@ impl Conversation {
         &self.streams[from.index()]
     }
 
-    /// A direction whose SYN was not seen is picked up: its stream's offset 0 is `next`. [`translate`](Self::translate) does this for the
-    /// first SYN. Ignored once an edit was entered.
+    /// A direction whose SYN was not seen is picked up: its stream's offset 0 is `next`. [`translate`](Self::translate) does this
+    /// for the first SYN. Ignored once an edit was entered.
     pub fn open(&mut self, from: Direction, next: u32) {
         self.streams[from.index()].open(next);
     }
@@ -62,11 +62,11 @@ impl Conversation {
     }
 
     /// Changes one segment, which `packet` was parsed from, into what the receiver is to get, and takes note of what it sends and
-    /// acknowledges. `frame` keeps the first `longest` bytes of payload at most (the conn's maximum segment size, or what a superframe may
-    /// carry; at least one), further segments are put into `further`, which is cleared first.
+    /// acknowledges. `frame` keeps the first `longest` bytes of payload at most (the conn's maximum segment size, or what a
+    /// superframe may carry; at least one), further segments are put into `further`, which is cleared first.
     ///
-    /// The segment must have passed whatever checks the caller makes (window, checksum). Nothing but its TCP header is changed as long as no
-    /// byte that was edited is concerned.
+    /// The segment must have passed whatever checks the caller makes (window, checksum). Nothing but its TCP header is changed as
+    /// long as no byte that was edited is concerned.
     ///
     /// # Errors
     /// See [`RewriteError`]; the frame is unchanged then.
@@ -222,8 +222,8 @@ impl Headers {
         true
     }
 
-    /// Puts headers and `payload` into `frame` and, beyond `longest` bytes, into `further`. Returns the length of each further frame but the
-    /// last, or zero.
+    /// Puts headers and `payload` into `frame` and, beyond `longest` bytes, into `further`. Returns the length of each further
+    /// frame but the last, or zero.
     fn emit(
         mut self,
         frame: &mut Vec<u8>,

@@ -1,9 +1,9 @@
 //! The heart of the rewriter against a model: two ends exchange streams through a gateway that edits them, over links that lose,
 //! duplicate and reorder, with senders that cut every retransmission anew and trust each selective acknowledgement.
 //!
-//! Checked at every step: what a receiver gets is the model's edited stream, byte for byte, each copy of each byte; checksums and lengths
-//! of every frame are right; nothing is acknowledged that was not sent, or of which the receiver lacks a part. In the end both
-//! streams have arrived.
+//! Checked at every step: what a receiver gets is the model's edited stream, byte for byte, each copy of each byte; checksums and
+//! lengths of every frame are right; nothing is acknowledged that was not sent, or of which the receiver lacks a part. In the end
+//! both streams have arrived.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a failed unwrap is the test's message
 
