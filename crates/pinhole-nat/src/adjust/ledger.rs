@@ -135,6 +135,17 @@ impl Ledger {
         self.frontier
     }
 
+    /// Original number up to which the receiver may have everything: the [frontier](Self::frontier), or the end of the run that it lies
+    /// in, all of whose replacement was forwarded with its first part. The receiver may acknowledge that much.
+    pub fn carried(&self) -> u32 {
+        match self.run_at(self.frontier) {
+            Some(run) if after(self.frontier, run.start) && !at_or_after(self.frontier, run.end()) => {
+                run.end()
+            }
+            _ => self.frontier,
+        }
+    }
+
     /// Edited number up to which the receiver acknowledged.
     pub const fn acknowledged(&self) -> u32 {
         self.acknowledged

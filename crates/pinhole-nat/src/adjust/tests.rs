@@ -37,6 +37,17 @@ fn a_keep_alive_stays_below_the_next_number() {
 }
 
 #[test]
+fn a_run_that_is_cut_through_is_carried_whole() {
+    let mut ledger = Ledger::new(1);
+    ledger.open(90);
+    ledger.enter(100, 10, 4, false).unwrap();
+    for (forwarded, carried) in [(95, 95), (100, 100), (101, 110), (110, 110), (111, 111)] {
+        ledger.forwarded(forwarded);
+        assert_eq!((ledger.frontier(), ledger.carried()), (forwarded, carried));
+    }
+}
+
+#[test]
 fn what_cannot_be_entered() {
     let mut closed = Ledger::new(1);
     assert_eq!(closed.enter(0, 1, 1, false), Err(LedgerError::NotOpen));

@@ -80,7 +80,7 @@ impl EditedStream {
 
     /// Whether data that begins at `start` follows a gap.
     pub(super) fn is_ahead(&self, start: u32) -> bool {
-        after(start, self.ledger.frontier())
+        after(start, self.ledger.carried())
     }
 
     /// Whether the segment with original numbers `start..end` carries a replacement. `end` counts a FIN.

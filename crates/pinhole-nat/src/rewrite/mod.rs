@@ -19,6 +19,8 @@
 //!   ([`LedgerError::Passed`]), so the stream stays sound either way. [`Conversation::is_ahead`] tells which they are.
 //! * A stream has room for a number of edits and bytes of replacement; when it is exceeded by edits that are not acknowledged,
 //!   [`LedgerError::Full`] says so, and the caller drops the segment: it comes again when acknowledgements have made room.
+//!   Edits of that segment that were entered before stay: they are not entered again, and segments that hold a part of them may be
+//!   forwarded ([`Ledger::carried`](crate::adjust::Ledger::carried)).
 //!
 //! A line that is cut across segments and may have to be edited is held back by the caller; [`Hold`] says for how long.
 //!

@@ -50,7 +50,12 @@ impl Gateway {
     pub(crate) fn pass(&mut self, from: usize, frame: Vec<u8>, partial: bool) -> Vec<Vec<u8>> {
         let tcp = tcp(&frame);
         let side = &mut self.sides[from];
-        let start = tcp.sequence.wrapping_sub(side.initial.wrapping_add(1)) as i32;
+        let offset = |number: u32| number.wrapping_sub(side.initial.wrapping_add(1));
+        let start = offset(tcp.sequence) as i32;
+        // The end of an edit that was entered and then cut through: its receiver may have acknowledged all of it.
+        let carried = offset(self.conversation.stream(DIRECTIONS[from]).ledger().carried()) as usize;
+        side.forwarded = side.forwarded.max(carried);
+        side.read = side.read.max(carried);
         let length = tcp.payload_length as usize;
         if length == 0 {
             // A FIN beyond a gap waits as well.
