@@ -2,6 +2,7 @@
 //!
 //! * `test` checks everything, in stages; see [`stages`].
 //! * `fuzz`, `bench` and `doc` run one tool each, with the options that this repository wants.
+//! * `oracle` compares pinhole with the running kernel.
 //!
 //! Nothing here is part of pinhole itself. The commands only start other programs: the toolchain's and a few from Debian.
 #![forbid(unsafe_code)]
@@ -10,6 +11,7 @@ mod bench;
 mod command;
 mod fuzz;
 mod junit;
+mod oracle;
 mod repository;
 mod stage;
 mod stages;
@@ -40,6 +42,9 @@ enum Command {
     Bench(bench::Options),
     /// Build the documentation of all crates
     Doc,
+    /// Compare with the running kernel, on captures (Linux, root)
+    #[command(disable_help_flag = true)]
+    Oracle(oracle::Options),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +54,7 @@ fn main() -> ExitCode {
         Command::Test(options) => return stages::run(&repository, &options),
         Command::Fuzz(options) => fuzz::run(&repository, &options),
         Command::Bench(options) => bench::run(&repository, &options),
+        Command::Oracle(options) => oracle::run(&repository, &options),
         Command::Doc => stages::documentation::build(&repository),
     };
     match result {

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod dependencies;
 pub(crate) mod documentation;
 pub(crate) mod fuzzing;
+pub(crate) mod kernel;
 pub(crate) mod source;
 pub(crate) mod tests;
 
@@ -32,6 +33,12 @@ const STAGES: &[Stage] = &[
         about: "licences, sources, layers, advisories",
         quick: false,
         run: dependencies::run,
+    },
+    Stage {
+        name: "kernel",
+        about: "states and verdicts of the running kernel",
+        quick: false,
+        run: kernel::run,
     },
     Stage { name: "fuzz", about: "every fuzz target for a few seconds", quick: false, run: fuzzing::run },
 ];
