@@ -7,18 +7,20 @@
 //! queues are taken after every packet, so that sessions and origins never outlive their conns.
 
 use crate::defrag::{Defragmenter, Outcome as Reassembly};
-use crate::event::{Event, Outcome, Reason, Verdict};
-use crate::host::{Host, Moment};
+use crate::event::{Event, ExpectationRecord, Outcome, Provenance, RULE, Reason, Verdict};
+use crate::host::{Host, Moment, Seen};
 use crate::rules::{Decision, Path, Rules};
 use crate::scene::{AfterTracking, BeforeTracking, Scene, Wishes};
 use crate::settings::{ChecksumPolicy, Settings, SetupError};
 use crate::{InterfaceId, Topology};
-use pinhole_helper::{Pickup, Registry};
+use pinhole_helper::{Pickup, Registry, Span};
 use pinhole_ruleset::{ObjectId, RuleId, Ruleset, RulesetState};
-use pinhole_track::{ConnId, Event as TrackEvent, Invalid, Prepared, State, TableFull, Tracked, Tracker};
+use pinhole_track::{
+    ConnId, Event as TrackEvent, ExpectationId, Invalid, Prepared, State, TableFull, Tracked, Tracker,
+};
 use pinhole_wire::checksum::{self, Checksum};
 use pinhole_wire::link::{self, NetworkKind};
-use pinhole_wire::{IpVersion, LinkType, Packet, ParseError, Protocol, TcpFlags, Time, Transport};
+use pinhole_wire::{Direction, IpVersion, LinkType, Packet, ParseError, Protocol, TcpFlags, Time, Transport};
 use std::cell::Cell;
 use std::collections::VecDeque;
 
@@ -143,7 +145,7 @@ impl Engine {
     /// Handles one frame.
     pub fn handle(&mut self, frame: &Frame<'_>) -> Outcome {
         let stage = self.prepare(frame);
-        self.act(frame, stage)
+        self.act(frame, &stage)
     }
 
     /// Handles frames in order; one outcome each is appended.
@@ -157,7 +159,7 @@ impl Engine {
                 }
             }
             for (frame, stage) in chunk.iter().zip(stages.drain(..)) {
-                outcomes.push(self.act(frame, stage));
+                outcomes.push(self.act(frame, &stage));
             }
         }
         self.stages = stages;
@@ -246,12 +248,12 @@ impl Engine {
         }
     }
 
-    fn act(&mut self, frame: &Frame<'_>, stage: Stage) -> Outcome {
+    fn act(&mut self, frame: &Frame<'_>, stage: &Stage) -> Outcome {
         let outcome = match stage {
-            Stage::Done(outcome) => return outcome,
-            Stage::Ready(packet, prepared) => self.pass(frame, &packet, frame.bytes, Some(&prepared), None),
-            Stage::Invalid(packet, why) => self.pass(frame, &packet, frame.bytes, None, Some(why)),
-            Stage::Fragment(packet) => self.reassemble(frame, &packet),
+            Stage::Done(outcome) => return *outcome,
+            Stage::Ready(packet, prepared) => self.pass(frame, packet, frame.bytes, Some(prepared), None),
+            Stage::Invalid(packet, why) => self.pass(frame, packet, frame.bytes, None, Some(*why)),
+            Stage::Fragment(packet) => self.reassemble(frame, packet),
         };
         let at = Moment { packet: frame.number, time: frame.time };
         self.tracker.advance(frame.time, EXPIRY_PER_PACKET);
@@ -383,6 +385,7 @@ impl Engine {
             verdict: decision.verdict,
             state: Some(tracked.state),
             conn: tracked.conn,
+            about: tracked.about,
             direction: tracked.direction,
             rule: decision.rule,
             reason: tracked.invalid.map(Reason::Invalid),
@@ -410,7 +413,8 @@ impl Engine {
             let at = Moment { packet: frame.number, time: frame.time };
             let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
             let mut tell = |event| push(events, max, statistics, event);
-            self.host.read(at, &mut self.tracker, session, tracked.direction, packet, bytes, &mut tell);
+            let seen = Seen { from: tracked.direction, packet, bytes };
+            self.host.read(at, &mut self.tracker, session, seen, &mut tell);
         }
         outcome
     }
@@ -436,8 +440,9 @@ impl Engine {
         if !self.tracker.confirm(frame.time, conn) {
             return false;
         }
+        let at = Moment { packet: frame.number, time: frame.time };
         if let Some((number, rule)) = helper
-            && let Some(event) = self.host.attach(&mut self.tracker, conn, number, rule)
+            && let Some(event) = self.host.attach(at, &mut self.tracker, conn, number, rule)
         {
             self.push(event);
         }
@@ -445,10 +450,28 @@ impl Engine {
             self.host.origin_used(id);
             self.push(Event::ExpectationHit { packet: frame.number, time: frame.time, id, conn });
         }
-        if let (Some(rules), Some(object)) = (&self.rules, wishes.expectation.get()) {
-            rules.enter_expectation(object, &mut self.tracker, conn, frame.time);
+        if let (Some(rules), Some((object, rule))) = (&self.rules, wishes.expectation.get())
+            && let Some(id) = rules.enter_expectation(object, &mut self.tracker, conn, frame.time)
+        {
+            self.announce_by_rule(at, id, rule);
         }
         true
+    }
+
+    /// Tells of an expectation that a `ct expectation set` rule entered.
+    fn announce_by_rule(&mut self, at: Moment, id: ExpectationId, rule: RuleId) {
+        let Some(expectation) = self.tracker.expectation(id).cloned() else { return };
+        let provenance = Provenance {
+            helper: RULE,
+            packet: at.packet,
+            time: at.time,
+            direction: Direction::Original,
+            span: Span::default(),
+            bytes: Box::default(),
+            attached_by: Some(rule),
+        };
+        self.host.adopt(id, provenance.clone());
+        self.push(Event::ExpectationNew(Box::new(ExpectationRecord { expectation, provenance })));
     }
 
     /// The helper that a rule set for this new conn, or else an explicit setting.

@@ -100,6 +100,8 @@ pub struct Outcome {
     pub state: Option<State>,
     /// Its conn. `None` for invalid and untracked packets, and for first packets that did not survive.
     pub conn: Option<ConnId>,
+    /// The conn whose state an invalid packet does not fit.
+    pub about: Option<ConnId>,
     /// Direction in that conn.
     pub direction: Direction,
     /// The rule or policy that decided; `None` if no ruleset is loaded or the packet never came to the rules.
@@ -110,14 +112,25 @@ pub struct Outcome {
 
 impl Outcome {
     pub(crate) const fn early(verdict: Verdict, reason: Option<Reason>) -> Self {
-        Self { verdict, state: None, conn: None, direction: Direction::Original, rule: None, reason }
+        Self {
+            verdict,
+            state: None,
+            conn: None,
+            about: None,
+            direction: Direction::Original,
+            rule: None,
+            reason,
+        }
     }
 }
+
+/// What stands in place of a helper's name in the [`Provenance`] of an expectation that a rule entered.
+pub const RULE: &str = "ct expectation";
 
 /// Where an expectation came from.
 #[derive(Clone, Debug)]
 pub struct Provenance {
-    /// Name of the helper.
+    /// Name of the helper; [`RULE`] if no helper announced it but a `ct expectation set` rule.
     pub helper: &'static str,
     /// Number of the packet that brought the announcement's last byte, as counted by the caller.
     pub packet: u64,
@@ -129,7 +142,7 @@ pub struct Provenance {
     pub span: Span,
     /// The announcing bytes (bounded).
     pub bytes: Box<[u8]>,
-    /// The rule that attached the helper; `None` if an explicit setting did.
+    /// The rule that attached the helper, or entered the expectation; `None` if an explicit setting did.
     pub attached_by: Option<RuleId>,
 }
 
@@ -188,6 +201,10 @@ pub enum Event {
     },
     /// A helper reads a conn from now on.
     HelperAttached {
+        /// With this packet.
+        packet: u64,
+        /// At this time.
+        time: Time,
         /// The conn.
         conn: ConnId,
         /// The helper.

@@ -37,6 +37,14 @@ impl Moment {
     }
 }
 
+/// An accepted packet, as a session is shown it.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) from: Direction,
+    pub(crate) packet: &'a Packet,
+    pub(crate) bytes: &'a [u8],
+}
+
 /// All sessions of one engine.
 pub struct Host {
     helpers: Vec<&'static dyn Helper>,
@@ -113,6 +121,7 @@ impl Host {
     /// Starts a session for a conn that was just confirmed.
     pub(crate) fn attach(
         &mut self,
+        at: Moment,
         tracker: &mut Tracker,
         conn: ConnId,
         number: u16,
@@ -142,7 +151,13 @@ impl Host {
             }
         };
         tracker.set_session(conn, Some(index));
-        Some(Event::HelperAttached { conn, helper: helper.spec().name, rule })
+        Some(Event::HelperAttached {
+            packet: at.packet,
+            time: at.time,
+            conn,
+            helper: helper.spec().name,
+            rule,
+        })
     }
 
     /// Ends the session of a conn that is gone, or that is not read any more.
@@ -159,9 +174,7 @@ impl Host {
         at: Moment,
         tracker: &mut Tracker,
         session: u32,
-        from: Direction,
-        packet: &Packet,
-        bytes: &[u8],
+        Seen { from, packet, bytes }: Seen<'_>,
         events: &mut impl FnMut(Event),
     ) {
         let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
@@ -313,6 +326,11 @@ impl Host {
                 }
             }
         }
+    }
+
+    /// An expectation that no session asked for.
+    pub(crate) fn adopt(&mut self, id: ExpectationId, provenance: Provenance) {
+        self.origins.insert(id, Origin { provenance, uses: 1 });
     }
 
     /// A conn was brought in by an expectation: its origin must outlive it.

@@ -12,7 +12,7 @@ use pinhole_ruleset::{
     BaseChainId, ChainKind, Decision as ChainDecision, Effects, Family, HelperObject, Hook, LogStatement,
     NatAction, ObjectId, RuleId, Ruleset, RulesetState, Subject, TimeoutObject,
 };
-use pinhole_track::{ConnId, Request, Timeouts, Tracker};
+use pinhole_track::{ConnId, ExpectationId, Request, Timeouts, Tracker};
 use pinhole_wire::{IpVersion, Packet, Protocol, Time};
 
 /// Priority of conntrack in prerouting and output (`NF_IP_PRI_CONNTRACK`).
@@ -167,10 +167,17 @@ impl Rules {
         self.timeouts.iter().find(|(id, _)| *id == object).map(|&(_, policy)| policy)
     }
 
-    /// Enters the expectation that a `ct expectation` object describes: from the conn's responder to its initiator, to a fixed port.
-    pub(crate) fn enter_expectation(&self, object: ObjectId, tracker: &mut Tracker, conn: ConnId, now: Time) {
-        let Some(object) = self.ruleset.expectations().iter().find(|o| o.id == object) else { return };
-        let Some(reply) = tracker.reply(conn) else { return };
+    /// Enters the expectation that a `ct expectation` object describes: from the conn's responder to its initiator, to a fixed port. `None`:
+    /// the tracker refused it, and counted that.
+    pub(crate) fn enter_expectation(
+        &self,
+        object: ObjectId,
+        tracker: &mut Tracker,
+        conn: ConnId,
+        now: Time,
+    ) -> Option<ExpectationId> {
+        let object = self.ruleset.expectations().iter().find(|o| o.id == object)?;
+        let reply = tracker.reply(conn)?;
         let expect = Expect {
             class: 0,
             protocol: Protocol(object.l4_protocol),
@@ -190,8 +197,8 @@ impl Rules {
             max: object.size,
             timeout: object.timeout_milliseconds.div_ceil(1000),
         };
-        // A refusal is counted by the tracker; the rule has no packet to hold responsible.
-        let _ = tracker.expect(now, conn, &[Request { expect, class, helper: NO_HELPER }]);
+        let request = Request { expect, class, helper: NO_HELPER };
+        tracker.expect(now, conn, &[request]).ok()?.first().copied()
     }
 }
 
@@ -218,8 +225,8 @@ impl Effects for Wishing<'_, '_> {
         self.wishes.timeout.set(Some(object));
     }
 
-    fn set_expectation(&mut self, object: ObjectId, _rule: RuleId) {
-        self.wishes.expectation.set(Some(object));
+    fn set_expectation(&mut self, object: ObjectId, rule: RuleId) {
+        self.wishes.expectation.set(Some((object, rule)));
     }
 
     fn notrack(&mut self) {

@@ -35,8 +35,8 @@ pub(crate) struct Wishes {
     pub(crate) helper: Cell<Option<(ObjectId, RuleId)>>,
     /// Timeout policy object.
     pub(crate) timeout: Cell<Option<ObjectId>>,
-    /// Expectation object.
-    pub(crate) expectation: Cell<Option<ObjectId>>,
+    /// Expectation object, and the rule that set it.
+    pub(crate) expectation: Cell<Option<(ObjectId, RuleId)>>,
     /// Zone to track the packet in.
     pub(crate) zone: Cell<Option<u16>>,
     /// Labels to add to the conn's.
