@@ -12,6 +12,7 @@ use crate::host::{Host, Moment, Seen};
 use crate::rules::{Decision, Path, Rules};
 use crate::scene::{AfterTracking, BeforeTracking, Scene, Wishes};
 use crate::settings::{ChecksumPolicy, Settings, SetupError};
+use crate::stage::{self, Next, Stage};
 use crate::{InterfaceId, Topology};
 use pinhole_helper::{Pickup, Registry, Span};
 use pinhole_ruleset::{ObjectId, RuleId, Ruleset, RulesetState};
@@ -19,8 +20,7 @@ use pinhole_track::{
     ConnId, Event as TrackEvent, ExpectationId, Invalid, Prepared, State, TableFull, Tracked, Tracker,
 };
 use pinhole_wire::checksum::{self, Checksum};
-use pinhole_wire::link::{self, NetworkKind};
-use pinhole_wire::{Direction, IpVersion, LinkType, Packet, ParseError, Protocol, TcpFlags, Time, Transport};
+use pinhole_wire::{Direction, LinkType, Packet, ParseError, Protocol, TcpFlags, Time, Transport};
 use std::cell::Cell;
 use std::collections::VecDeque;
 
@@ -84,15 +84,6 @@ pub struct Engine {
     datagram: Vec<u8>,
 }
 
-/// What the first passes of a batch made of a frame.
-enum Stage {
-    Done(Outcome),
-    Fragment(Packet),
-    Ready(Packet, Prepared),
-    /// The transport header is bad: there is nothing to track, but rules see the packet as `invalid`.
-    Invalid(Packet, ParseError),
-}
-
 impl Engine {
     /// Sets up an engine. Without a ruleset everything is accepted and tracked.
     ///
@@ -137,29 +128,34 @@ impl Engine {
             pickup: settings.pickup,
             attachments,
             statistics: Statistics::default(),
-            stages: Vec::with_capacity(BATCH),
+            stages: (0..BATCH).map(|_| Stage::default()).collect(),
             datagram: Vec::new(),
         })
     }
 
     /// Handles one frame.
     pub fn handle(&mut self, frame: &Frame<'_>) -> Outcome {
-        let stage = self.prepare(frame);
+        let mut stage = Stage::default();
+        stage.prepare(frame, &self.tracker, &mut self.statistics);
         self.act(frame, &stage)
     }
 
     /// Handles frames in order; one outcome each is appended.
     pub fn handle_batch(&mut self, frames: &[Frame<'_>], outcomes: &mut Vec<Outcome>) {
         let mut stages = std::mem::take(&mut self.stages);
+        outcomes.reserve(frames.len());
         for chunk in frames.chunks(BATCH) {
-            stages.extend(chunk.iter().map(|frame| self.prepare(frame)));
-            for stage in &stages {
-                if let Stage::Ready(_, prepared) = stage {
-                    self.tracker.touch(prepared);
-                }
+            for (frame, stage) in chunk.iter().zip(&mut stages) {
+                stage.prepare(frame, &self.tracker, &mut self.statistics);
             }
-            for (frame, stage) in chunk.iter().zip(stages.drain(..)) {
-                outcomes.push(self.act(frame, &stage));
+            for stage in stages.iter().take(chunk.len()) {
+                self.tracker.touch_slot(&stage.prepared);
+            }
+            for stage in stages.iter().take(chunk.len()) {
+                self.tracker.touch(&stage.prepared);
+            }
+            for (frame, stage) in chunk.iter().zip(&stages) {
+                outcomes.push(self.act(frame, stage));
             }
         }
         self.stages = stages;
@@ -213,51 +209,19 @@ impl Engine {
         self.statistics
     }
 
-    /// First passes: link layer, parse, hash.
-    fn prepare(&mut self, frame: &Frame<'_>) -> Stage {
-        self.statistics.frames += 1;
-        let network = match link::strip(frame.link, frame.bytes) {
-            Ok(network) => network,
-            Err(why) => {
-                self.statistics.malformed += 1;
-                return Stage::Done(Outcome::early(Verdict::Drop, Some(Reason::Link(why))));
-            }
-        };
-        if let NetworkKind::Other(_) = network.kind {
-            self.statistics.not_ip += 1;
-            return Stage::Done(Outcome::early(Verdict::NotIp, None));
-        }
-        match parse(frame.bytes, network.offset) {
-            Ok(parsed) if !agrees(network.kind, parsed.packet.version) => {
-                self.statistics.malformed += 1;
-                Stage::Done(Outcome::early(Verdict::Drop, Some(Reason::Parse(ParseError::Version))))
-            }
-            Ok(parsed) if parsed.packet.fragment.is_some() => Stage::Fragment(parsed.packet),
-            Ok(Parsed { packet, malformed: None }) => {
-                let prepared = self.tracker.prepare(&packet, frame.bytes, 0);
-                Stage::Ready(packet, prepared)
-            }
-            Ok(Parsed { packet, malformed: Some(why) }) => {
-                self.statistics.malformed += 1;
-                Stage::Invalid(packet, why)
-            }
-            Err(why) => {
-                self.statistics.malformed += 1;
-                Stage::Done(Outcome::early(Verdict::Drop, Some(Reason::Parse(why))))
-            }
-        }
-    }
-
+    #[inline]
     fn act(&mut self, frame: &Frame<'_>, stage: &Stage) -> Outcome {
-        let outcome = match stage {
-            Stage::Done(outcome) => return *outcome,
-            Stage::Ready(packet, prepared) => self.pass(frame, packet, frame.bytes, Some(prepared), None),
-            Stage::Invalid(packet, why) => self.pass(frame, packet, frame.bytes, None, Some(*why)),
-            Stage::Fragment(packet) => self.reassemble(frame, packet),
+        let packet = &stage.packet;
+        let outcome = match stage.next {
+            Next::Track => self.pass(frame, packet, frame.bytes, Some(&stage.prepared)),
+            Next::Invalid(why) => self.pass_malformed(frame, packet, frame.bytes, why),
+            Next::Reassemble => self.reassemble(frame, packet),
+            Next::Done(outcome) => return outcome,
         };
-        let at = Moment { packet: frame.number, time: frame.time };
         self.tracker.advance(frame.time, EXPIRY_PER_PACKET);
-        self.take_tracker_events(at);
+        if self.tracker.has_news() {
+            self.take_tracker_events(Moment { packet: frame.number, time: frame.time });
+        }
         outcome
     }
 
@@ -277,17 +241,13 @@ impl Engine {
                 return Outcome::early(Verdict::Drop, Some(Reason::Defragment(why)));
             }
         }
-        let outcome = match parse(&datagram, 0) {
-            Ok(Parsed { packet: whole, malformed }) => {
+        let mut whole = Packet::default();
+        let outcome = match stage::parse(&mut whole, &datagram, 0) {
+            Ok(None) => {
                 let prepared = self.tracker.prepare(&whole, &datagram, 0);
-                self.pass(
-                    frame,
-                    &whole,
-                    &datagram,
-                    Some(&prepared).filter(|_| malformed.is_none()),
-                    malformed,
-                )
+                self.pass(frame, &whole, &datagram, Some(&prepared))
             }
+            Ok(Some(why)) => self.pass_malformed(frame, &whole, &datagram, why),
             Err(why) => {
                 self.statistics.malformed += 1;
                 Outcome::early(Verdict::Drop, Some(Reason::Parse(why)))
@@ -297,69 +257,132 @@ impl Engine {
         outcome
     }
 
-    /// The path of one whole datagram. Without `prepared` it cannot be tracked, for the reason `malformed`.
+    /// The path of one whole datagram. Without `prepared` it cannot be tracked, because its transport header is bad.
+    #[inline]
     fn pass(
         &mut self,
         frame: &Frame<'_>,
         packet: &Packet,
         bytes: &[u8],
         prepared: Option<&Prepared>,
-        malformed: Option<ParseError>,
     ) -> Outcome {
         let path = self.path(packet);
-        let ingress = frame.ingress.or_else(|| self.topology.towards(packet.version, packet.source));
-        let egress = frame.egress.or_else(|| self.topology.towards(packet.version, packet.destination));
-        let scene = Scene::new(packet, bytes, frame.link, &self.topology, ingress, egress);
-        let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
-        let mut log = |rule| push(events, max, statistics, log_event(frame, rule));
+        if self.rules.as_ref().is_some_and(|rules| rules.has_raw(path, packet.version)) {
+            return self.pass_raw(frame, path, packet, bytes, prepared);
+        }
+        let Ok(tracked) = self.track(frame.time, packet, bytes, prepared) else {
+            return Outcome::early(Verdict::Drop, Some(Reason::TableFull));
+        };
+        // Most packets: their conn's state decides, and there is nothing to carry out.
+        let decision = match &self.rules {
+            _ if tracked.created => None,
+            None => Some(Decision::ACCEPT),
+            Some(rules) => rules.accepts_at_once(path, packet.version, tracked.state),
+        };
+        match decision {
+            Some(decision) => {
+                self.show(frame, packet, bytes, &tracked);
+                Outcome::of(&tracked, decision.verdict, decision.rule)
+            }
+            None => self.judge(frame, path, packet, bytes, Wishes::default(), &tracked),
+        }
+    }
 
-        let mut prepared = prepared.copied();
-        if let Some(rules) = self.rules.as_mut().filter(|rules| rules.has_raw(path, packet.version)) {
+    /// The path of a datagram whose transport header is bad: rules see it as `invalid`.
+    #[cold]
+    fn pass_malformed(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        bytes: &[u8],
+        why: ParseError,
+    ) -> Outcome {
+        let outcome = self.pass(frame, packet, bytes, None);
+        let reason = if outcome.state.is_some() { Some(Reason::Parse(why)) } else { outcome.reason };
+        Outcome { reason, ..outcome }
+    }
+
+    /// The path of a datagram that meets chains before it is tracked.
+    #[inline(never)]
+    fn pass_raw(
+        &mut self,
+        frame: &Frame<'_>,
+        path: Path,
+        packet: &Packet,
+        bytes: &[u8],
+        prepared: Option<&Prepared>,
+    ) -> Outcome {
+        let scene = Scene::new(frame, packet, bytes, &self.topology, Wishes::default());
+        if let Some(rules) = &mut self.rules {
+            let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
+            let mut log = |rule| push(events, max, statistics, log_event(frame, rule));
             let decision = rules.run_raw(path, packet.version, frame.time, &BeforeTracking(&scene), &mut log);
             if decision.verdict != Verdict::Accept {
                 return Outcome { rule: decision.rule, ..Outcome::early(decision.verdict, None) };
             }
-            if let Some(zone) = scene.wishes().zone.get() {
-                prepared = prepared.map(|_| self.tracker.prepare(packet, bytes, zone));
-            }
         }
+        let wishes = scene.into_wishes();
+        let in_zone = match (wishes.zone.get(), prepared) {
+            (Some(zone), Some(_)) => Some(self.tracker.prepare(packet, bytes, zone)),
+            _ => None,
+        };
+        let tracked = if wishes.notrack.get() {
+            Ok(Tracked::UNTRACKED)
+        } else {
+            self.track(frame.time, packet, bytes, in_zone.as_ref().or(prepared))
+        };
+        match tracked {
+            Ok(tracked) => self.judge(frame, path, packet, bytes, wishes, &tracked),
+            Err(TableFull) => Outcome::early(Verdict::Drop, Some(Reason::TableFull)),
+        }
+    }
 
-        let tracked = if scene.wishes().notrack.get() {
-            Tracked::UNTRACKED
-        } else if self.checksums == ChecksumPolicy::Verify
+    #[inline]
+    fn track(
+        &mut self,
+        now: Time,
+        packet: &Packet,
+        bytes: &[u8],
+        prepared: Option<&Prepared>,
+    ) -> Result<Tracked, TableFull> {
+        if self.checksums == ChecksumPolicy::Verify
             && checksum::verify_transport(packet, bytes) == Checksum::Bad
         {
-            invalid(Invalid::Checksum)
-        } else if let Some(prepared) = prepared {
-            match self.tracker.track(frame.time, packet, bytes, &prepared) {
-                Ok(tracked) => tracked,
-                Err(TableFull) => return Outcome::early(Verdict::Drop, Some(Reason::TableFull)),
-            }
-        } else {
-            invalid(Invalid::Malformed)
-        };
+            self.statistics.bad_checksums += 1;
+            return Ok(invalid(Invalid::Checksum));
+        }
+        match prepared {
+            Some(prepared) => self.tracker.track(now, packet, bytes, prepared),
+            None => Ok(invalid(Invalid::Malformed)),
+        }
+    }
 
+    /// Runs the chains that come after tracking, and does what they say.
+    #[inline(never)]
+    fn judge(
+        &mut self,
+        frame: &Frame<'_>,
+        path: Path,
+        packet: &Packet,
+        bytes: &[u8],
+        wishes: Wishes,
+        tracked: &Tracked,
+    ) -> Outcome {
+        let scene = Scene::new(frame, packet, bytes, &self.topology, wishes);
         let mut decision = Decision::ACCEPT;
         if let Some(rules) = &mut self.rules {
-            let subject = AfterTracking {
-                scene: &scene,
-                tracker: &self.tracker,
-                host: &self.host,
-                tracked: &tracked,
-                now: frame.time,
-            };
+            let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
+            let mut log = |rule| push(events, max, statistics, log_event(frame, rule));
+            let (tracker, host, now) = (&self.tracker, &self.host, frame.time);
+            let subject = AfterTracking { scene: &scene, tracker, host, tracked, now };
             decision = rules.run(path, packet.version, frame.time, &subject, &mut log);
         }
         let wishes = scene.into_wishes();
         self.statistics.nat_not_done += u64::from(wishes.nat.get());
-        self.statistics.bad_checksums += u64::from(tracked.invalid == Some(Invalid::Checksum));
-        let outcome = self.settle(frame, packet, bytes, &wishes, &tracked, decision);
-        match malformed {
-            Some(why) => Outcome { reason: Some(Reason::Parse(why)), ..outcome },
-            None => outcome,
-        }
+        self.settle(frame, packet, bytes, &wishes, tracked, decision)
     }
 
+    #[inline]
     fn path(&self, packet: &Packet) -> Path {
         let from_us = self.topology.is_local(packet.version, packet.source);
         let to_us = self.topology.is_local(packet.version, packet.destination);
@@ -381,15 +404,7 @@ impl Engine {
         tracked: &Tracked,
         decision: Decision,
     ) -> Outcome {
-        let outcome = Outcome {
-            verdict: decision.verdict,
-            state: Some(tracked.state),
-            conn: tracked.conn,
-            about: tracked.about,
-            direction: tracked.direction,
-            rule: decision.rule,
-            reason: tracked.invalid.map(Reason::Invalid),
-        };
+        let outcome = Outcome::of(tracked, decision.verdict, decision.rule);
         let Some(conn) = tracked.conn else { return outcome };
         if decision.verdict != Verdict::Accept {
             if !tracked.created {
@@ -408,15 +423,27 @@ impl Engine {
         if tracked.created && !self.admit(frame, packet, wishes, tracked, conn) {
             return Outcome { verdict: Verdict::Drop, conn: None, reason: Some(Reason::Clash), ..outcome };
         }
-        let session = if tracked.icmp_error { None } else { self.tracker.session(conn) };
-        if let Some(session) = session {
-            let at = Moment { packet: frame.number, time: frame.time };
-            let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
-            let mut tell = |event| push(events, max, statistics, event);
-            let seen = Seen { from: tracked.direction, packet, bytes };
-            self.host.read(at, &mut self.tracker, session, seen, &mut tell);
-        }
+        self.show(frame, packet, bytes, tracked);
         outcome
+    }
+
+    /// Shows an accepted packet to the session of its conn, if there is one.
+    #[inline]
+    fn show(&mut self, frame: &Frame<'_>, packet: &Packet, bytes: &[u8], tracked: &Tracked) {
+        if let Some(conn) = tracked.conn
+            && let Some(session) = self.tracker.session(conn)
+            && !tracked.icmp_error
+        {
+            self.read(frame, session, Seen { from: tracked.direction, packet, bytes });
+        }
+    }
+
+    #[inline(never)]
+    fn read(&mut self, frame: &Frame<'_>, session: u32, seen: Seen<'_>) {
+        let at = Moment { packet: frame.number, time: frame.time };
+        let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
+        let mut tell = |event| push(events, max, statistics, event);
+        self.host.read(at, &mut self.tracker, session, seen, &mut tell);
     }
 
     /// A new conn enters the table, with all that the rules set for it. `false`: its tuple was taken meanwhile.
@@ -465,6 +492,7 @@ impl Engine {
             helper: RULE,
             packet: at.packet,
             time: at.time,
+            read_with: at.packet,
             direction: Direction::Original,
             span: Span::default(),
             bytes: Box::default(),
@@ -495,6 +523,7 @@ impl Engine {
     }
 
     /// Carries the tracker's events over, and ends what hung on conns and expectations that are gone.
+    #[inline(never)]
     fn take_tracker_events(&mut self, at: Moment) {
         while let Some(event) = self.tracker.next_event() {
             let (packet, time) = (at.packet, at.time);
@@ -524,29 +553,6 @@ impl Engine {
     fn push(&mut self, event: Event) {
         push(&mut self.events, self.max_events, &mut self.statistics, event);
     }
-}
-
-/// A datagram, and what is wrong with its transport header.
-struct Parsed {
-    packet: Packet,
-    malformed: Option<ParseError>,
-}
-
-/// Parses a datagram. A bad IP header is an error, as hosts drop such datagrams before anything looks at them; a bad transport header leaves
-/// a packet that rules can still see.
-fn parse(bytes: &[u8], network: u32) -> Result<Parsed, ParseError> {
-    match Packet::parse(bytes, network) {
-        Ok(packet) => Ok(Parsed { packet, malformed: None }),
-        Err(why @ (ParseError::TransportCut | ParseError::Transport)) => {
-            Ok(Parsed { packet: Packet::parse_network(bytes, network)?, malformed: Some(why) })
-        }
-        Err(why) => Err(why),
-    }
-}
-
-/// Whether the IP version is the one that the link layer announced.
-const fn agrees(kind: NetworkKind, version: IpVersion) -> bool {
-    matches!((kind, version), (NetworkKind::Ipv4, IpVersion::V4) | (NetworkKind::Ipv6, IpVersion::V6))
 }
 
 fn invalid(why: Invalid) -> Tracked {

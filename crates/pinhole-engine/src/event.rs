@@ -7,7 +7,7 @@ use crate::defrag::DefragDrop;
 use pinhole_helper::{BlindReason, Condition, Refusal, Span};
 use pinhole_ruleset::{BaseChainId, RejectWith, RuleId};
 use pinhole_track::{
-    ConnId, ConnSnapshot, DestroyCause, EndCause, Expectation, ExpectationId, Invalid, State,
+    ConnId, ConnSnapshot, DestroyCause, EndCause, Expectation, ExpectationId, Invalid, State, Tracked,
 };
 use pinhole_wire::link::LinkError;
 use pinhole_wire::{Direction, ParseError, Time};
@@ -111,6 +111,20 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Of a packet that came to tracking and to the rules.
+    #[inline]
+    pub(crate) fn of(tracked: &Tracked, verdict: Verdict, rule: Option<RuleRef>) -> Self {
+        Self {
+            verdict,
+            state: Some(tracked.state),
+            conn: tracked.conn,
+            about: tracked.about,
+            direction: tracked.direction,
+            rule,
+            reason: tracked.invalid.map(Reason::Invalid),
+        }
+    }
+
     pub(crate) const fn early(verdict: Verdict, reason: Option<Reason>) -> Self {
         Self {
             verdict,
@@ -136,6 +150,8 @@ pub struct Provenance {
     pub packet: u64,
     /// Its arrival.
     pub time: Time,
+    /// Number of the packet with which it could be read: a later one if the bytes had to wait for earlier ones.
+    pub read_with: u64,
     /// Direction of the announcement in the master.
     pub direction: Direction,
     /// Where it stands in that direction's stream.

@@ -387,6 +387,7 @@ impl Slot {
             helper: helpers.get(usize::from(self.helper)).map_or("", |h| h.spec().name),
             packet: arrival.packet,
             time: arrival.time,
+            read_with: at.packet,
             direction,
             span,
             bytes,

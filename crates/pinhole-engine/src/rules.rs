@@ -12,7 +12,7 @@ use pinhole_ruleset::{
     BaseChainId, ChainKind, Decision as ChainDecision, Effects, Family, HelperObject, Hook, LogStatement,
     NatAction, ObjectId, RuleId, Ruleset, RulesetState, Subject, TimeoutObject,
 };
-use pinhole_track::{ConnId, ExpectationId, Request, Timeouts, Tracker};
+use pinhole_track::{ConnId, ExpectationId, Request, State, Timeouts, Tracker};
 use pinhole_wire::{IpVersion, Packet, Protocol, Time};
 
 /// Priority of conntrack in prerouting and output (`NF_IP_PRI_CONNTRACK`).
@@ -65,6 +65,8 @@ struct Plan {
     raw: Vec<BaseChainId>,
     /// After tracking; chains of type `nat` see only the packet that creates a conn.
     main: Vec<(BaseChainId, ChainKind)>,
+    /// If each chain of `main`, but for the `nat` ones, accepts these states (nft's bits) at once: the states, and the rule.
+    accepted: Option<(u64, Option<RuleRef>)>,
 }
 
 /// A ruleset with its counters, plans and objects.
@@ -115,10 +117,19 @@ impl Rules {
         &self.state
     }
 
+    /// What all chains after tracking make of a packet of an existing conn, where its state alone decides.
+    #[inline]
+    pub(crate) fn accepts_at_once(&self, path: Path, version: IpVersion, state: State) -> Option<Decision> {
+        let (states, rule) = self.plan(path, version).accepted?;
+        (states & u64::from(state.nft_bit()) != 0).then_some(Decision { verdict: Verdict::Accept, rule })
+    }
+
+    #[inline]
     pub(crate) fn has_raw(&self, path: Path, version: IpVersion) -> bool {
         !self.plan(path, version).raw.is_empty()
     }
 
+    #[inline]
     fn plan(&self, path: Path, version: IpVersion) -> &Plan {
         &self.plans[path as usize][usize::from(version == IpVersion::V6)]
     }
@@ -292,7 +303,24 @@ fn plan(ruleset: &Ruleset, path: Path, family: Family) -> Plan {
             }
         }
     }
+    plan.accepted = accepted(ruleset, &plan.main);
     plan
+}
+
+/// The states that all chains accept at once, and the last rule that does, as [`walk`] would find it.
+fn accepted(ruleset: &Ruleset, chains: &[(BaseChainId, ChainKind)]) -> Option<(u64, Option<RuleRef>)> {
+    let mut common = u64::MAX;
+    let mut named = None;
+    for &(chain, _) in chains.iter().filter(|(_, kind)| *kind != ChainKind::Nat) {
+        let (states, rule) = ruleset.accepted_states(chain)?;
+        common &= states;
+        named = match (rule, named) {
+            (Some(rule), _) => Some(RuleRef::Rule(rule)),
+            (None, Some(RuleRef::Rule(rule))) => Some(RuleRef::Rule(rule)),
+            (None, _) => Some(RuleRef::Policy(chain)),
+        };
+    }
+    Some((common, named))
 }
 
 fn helper_number(object: &HelperObject, host: &Host) -> Result<u16, SetupError> {

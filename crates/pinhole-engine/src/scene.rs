@@ -6,6 +6,7 @@
 
 mod header;
 
+use crate::engine::Frame;
 use crate::host::Host;
 use crate::topology::{InterfaceId, Topology};
 use pinhole_ruleset::{Field, NameField, ObjectId, RuleId, Subject};
@@ -49,14 +50,15 @@ pub(crate) struct Wishes {
 
 impl<'a> Scene<'a> {
     pub(crate) fn new(
+        frame: &Frame<'a>,
         packet: &'a Packet,
         bytes: &'a [u8],
-        link: LinkType,
         topology: &'a Topology,
-        ingress: Option<InterfaceId>,
-        egress: Option<InterfaceId>,
+        wishes: Wishes,
     ) -> Self {
-        Self { packet, bytes, link, topology, ingress, egress, wishes: Wishes::default() }
+        let ingress = frame.ingress.or_else(|| topology.towards(packet.version, packet.source));
+        let egress = frame.egress.or_else(|| topology.towards(packet.version, packet.destination));
+        Self { packet, bytes, link: frame.link, topology, ingress, egress, wishes }
     }
 
     /// What the rules set so far.
