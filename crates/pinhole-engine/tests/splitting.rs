@@ -4,6 +4,7 @@
 //! utterances first, then with single bytes, random cuts, reordering, duplicates, overlapping retransmissions and losses. Every way must come
 //! to the same expectations and refusals, byte for byte, and what is then expected must come in as RELATED. The whole utterances must come to
 //! what the capture itself comes to.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is the test's message")]
 
 mod support;
 
