@@ -211,3 +211,29 @@ fn lenient_pick_up_keeps_all_other_rules() {
     assert_eq!(lab.blind(), [BlindReason::NotThisProtocol]);
     lab.assert_nothing_open();
 }
+
+/// One packet with a forged source must not open its victim's port: a SYN's text counts for nothing before the server has taken it.
+#[test]
+fn text_in_a_syn_announces_nothing() {
+    for (server, text) in [
+        (FTP_SERVER, &b"USER a\r\nPORT 10,0,0,1,195,81\r\n"[..]),
+        (IRC_SERVER, b"NICK a\r\nPRIVMSG b :\x01DCC SEND a 167772161 50001 10\x01\r\n"),
+    ] {
+        let mut lab = lab();
+        let forged = Segment { payload: text, ..Segment::default() };
+        let outcome = lab.send(&tcp(address(CLIENT), address(server), &forged));
+        assert_eq!((outcome.verdict, outcome.state), (Verdict::Accept, Some(State::New)));
+        assert_refused(&lab, "", &[]);
+        lab.assert_shut(FTP_DATA, HOLE);
+    }
+    // The text is sent again after the handshake, as to every server without TCP Fast Open: it is read once.
+    let mut lab = lab();
+    let mut control = Conversation::new(address(CLIENT), address(FTP_SERVER));
+    let text = b"PORT 10,0,0,1,195,81\r\n";
+    let [_, answer, last] = control.handshake();
+    lab.send_all([&control.opening(text), &answer, &last]);
+    assert_eq!(announced(&lab), Vec::<String>::new());
+    lab.say(&mut control, S, b"220 ready\r\n");
+    lab.say(&mut control, C, text);
+    assert_eq!(announced(&lab), ["PORT 10,0,0,1,195,81"]);
+}

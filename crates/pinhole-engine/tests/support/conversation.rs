@@ -144,6 +144,12 @@ impl Conversation {
         ]
     }
 
+    /// A SYN with text in it (TCP Fast Open, RFC 7413).
+    pub(crate) fn opening(&self, payload: &[u8]) -> Vec<u8> {
+        let sequence = self.initial[0];
+        self.packet(Direction::Original, &Segment { sequence, payload, ..Segment::default() })
+    }
+
     /// The next bytes of a side in one segment.
     pub(crate) fn say(&mut self, from: Direction, bytes: &[u8]) -> Vec<u8> {
         let packet = self.at(from, self.sent(from), bytes);
