@@ -20,7 +20,7 @@ use pinhole_track::{
     ConnId, Event as TrackEvent, ExpectationId, Invalid, Prepared, State, TableFull, Tracked, Tracker,
 };
 use pinhole_wire::checksum::{self, Checksum};
-use pinhole_wire::{Direction, LinkType, Packet, ParseError, Protocol, TcpFlags, Time, Transport};
+use pinhole_wire::{Direction, IpVersion, LinkType, Packet, ParseError, Protocol, TcpFlags, Time, Transport};
 use std::cell::Cell;
 use std::collections::VecDeque;
 
@@ -270,21 +270,38 @@ impl Engine {
         if self.rules.as_ref().is_some_and(|rules| rules.has_raw(path, packet.version)) {
             return self.pass_raw(frame, path, packet, bytes, prepared);
         }
-        let Ok(tracked) = self.track(frame.time, packet, bytes, prepared) else {
-            return Outcome::early(Verdict::Drop, Some(Reason::TableFull));
+        let tracked = match prepared {
+            _ if self.is_corrupt(packet, bytes) => invalid(Invalid::Checksum),
+            None => invalid(Invalid::Malformed),
+            Some(prepared) => match self.tracker.follow(frame.time, packet, bytes, prepared) {
+                Ok(known) => match self.accepts_at_once(path, packet.version, known.state) {
+                    // Most packets: their conn's state decides, and there is nothing to carry out.
+                    Some(decision) => {
+                        if !known.plain {
+                            self.show(frame, packet, bytes, &known.into());
+                        }
+                        return Outcome::of_known(&known, decision.verdict, decision.rule);
+                    }
+                    None => known.into(),
+                },
+                Err(unusual) => {
+                    let now = frame.time;
+                    match self.tracker.track_unusual(now, packet, bytes, prepared, unusual) {
+                        Ok(tracked) => tracked,
+                        Err(TableFull) => return Outcome::early(Verdict::Drop, Some(Reason::TableFull)),
+                    }
+                }
+            },
         };
-        // Most packets: their conn's state decides, and there is nothing to carry out.
-        let decision = match &self.rules {
-            _ if tracked.created => None,
+        self.judge(frame, path, packet, bytes, Wishes::default(), &tracked)
+    }
+
+    /// The decision about a packet of a known conn, if no chain looks at more than its state.
+    #[inline]
+    fn accepts_at_once(&self, path: Path, version: IpVersion, state: State) -> Option<Decision> {
+        match &self.rules {
+            Some(rules) => rules.accepts_at_once(path, version, state),
             None => Some(Decision::ACCEPT),
-            Some(rules) => rules.accepts_at_once(path, packet.version, tracked.state),
-        };
-        match decision {
-            Some(decision) => {
-                self.show(frame, packet, bytes, &tracked);
-                Outcome::of(&tracked, decision.verdict, decision.rule)
-            }
-            None => self.judge(frame, path, packet, bytes, Wishes::default(), &tracked),
         }
     }
 
@@ -326,10 +343,11 @@ impl Engine {
             (Some(zone), Some(_)) => Some(self.tracker.prepare(packet, bytes, zone)),
             _ => None,
         };
-        let tracked = if wishes.notrack.get() {
-            Ok(Tracked::UNTRACKED)
-        } else {
-            self.track(frame.time, packet, bytes, in_zone.as_ref().or(prepared))
+        let tracked = match in_zone.as_ref().or(prepared) {
+            _ if wishes.notrack.get() => Ok(Tracked::UNTRACKED),
+            _ if self.is_corrupt(packet, bytes) => Ok(invalid(Invalid::Checksum)),
+            None => Ok(invalid(Invalid::Malformed)),
+            Some(prepared) => self.tracker.track(frame.time, packet, bytes, prepared),
         };
         match tracked {
             Ok(tracked) => self.judge(frame, path, packet, bytes, wishes, &tracked),
@@ -338,23 +356,11 @@ impl Engine {
     }
 
     #[inline]
-    fn track(
-        &mut self,
-        now: Time,
-        packet: &Packet,
-        bytes: &[u8],
-        prepared: Option<&Prepared>,
-    ) -> Result<Tracked, TableFull> {
-        if self.checksums == ChecksumPolicy::Verify
-            && checksum::verify_transport(packet, bytes) == Checksum::Bad
-        {
-            self.statistics.bad_checksums += 1;
-            return Ok(invalid(Invalid::Checksum));
-        }
-        match prepared {
-            Some(prepared) => self.tracker.track(now, packet, bytes, prepared),
-            None => Ok(invalid(Invalid::Malformed)),
-        }
+    fn is_corrupt(&mut self, packet: &Packet, bytes: &[u8]) -> bool {
+        let corrupt = self.checksums == ChecksumPolicy::Verify
+            && checksum::verify_transport(packet, bytes) == Checksum::Bad;
+        self.statistics.bad_checksums += u64::from(corrupt);
+        corrupt
     }
 
     /// Runs the chains that come after tracking, and does what they say.

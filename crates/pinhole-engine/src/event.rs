@@ -7,7 +7,7 @@ use crate::defrag::DefragDrop;
 use pinhole_helper::{BlindReason, Condition, Refusal, Span};
 use pinhole_ruleset::{BaseChainId, RejectWith, RuleId};
 use pinhole_track::{
-    ConnId, ConnSnapshot, DestroyCause, EndCause, Expectation, ExpectationId, Invalid, State, Tracked,
+    ConnId, ConnSnapshot, DestroyCause, EndCause, Expectation, ExpectationId, Invalid, Known, State, Tracked,
 };
 use pinhole_wire::link::LinkError;
 use pinhole_wire::{Direction, ParseError, Time};
@@ -111,6 +111,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Of an accepted packet of a known conn, about which its state decided.
+    #[inline]
+    pub(crate) fn of_known(known: &Known, verdict: Verdict, rule: Option<RuleRef>) -> Self {
+        let Known { conn, state, direction, .. } = *known;
+        Self { verdict, state: Some(state), conn: Some(conn), about: None, direction, rule, reason: None }
+    }
+
     /// Of a packet that came to tracking and to the rules.
     #[inline]
     pub(crate) fn of(tracked: &Tracked, verdict: Verdict, rule: Option<RuleRef>) -> Self {

@@ -47,7 +47,7 @@ impl Stage {
             && agrees(kind, self.packet.version)
             && self.packet.fragment.is_none()
         {
-            self.prepared = tracker.prepare(&self.packet, frame.bytes, 0);
+            tracker.prepare_into(&self.packet, frame.bytes, 0, &mut self.prepared);
             self.next = Next::Track;
             return;
         }
