@@ -143,20 +143,18 @@ impl Engine {
     /// Handles frames in order; one outcome each is appended.
     pub fn handle_batch(&mut self, frames: &[Frame<'_>], outcomes: &mut Vec<Outcome>) {
         let mut stages = std::mem::take(&mut self.stages);
-        outcomes.reserve(frames.len());
         for chunk in frames.chunks(BATCH) {
-            for (frame, stage) in chunk.iter().zip(&mut stages) {
+            let (stages, _) = stages.split_at_mut(chunk.len().min(BATCH));
+            for (frame, stage) in chunk.iter().zip(&mut *stages) {
                 stage.prepare(frame, &self.tracker, &mut self.statistics);
             }
-            for stage in stages.iter().take(chunk.len()) {
+            for stage in &*stages {
                 self.tracker.touch_slot(&stage.prepared);
             }
-            for stage in stages.iter().take(chunk.len()) {
+            for stage in &*stages {
                 self.tracker.touch(&stage.prepared);
             }
-            for (frame, stage) in chunk.iter().zip(&stages) {
-                outcomes.push(self.act(frame, stage));
-            }
+            outcomes.extend(chunk.iter().zip(&*stages).map(|(frame, stage)| self.act(frame, stage)));
         }
         self.stages = stages;
     }
@@ -412,19 +410,20 @@ impl Engine {
     ) -> Outcome {
         let outcome = Outcome::of(tracked, decision.verdict, decision.rule);
         let Some(conn) = tracked.conn else { return outcome };
-        if decision.verdict != Verdict::Accept {
-            if !tracked.created {
-                return outcome;
-            }
-            self.tracker.abandon(conn);
-            return Outcome { conn: None, ..outcome };
-        }
+        // What was set for a conn stays, though the packet be dropped.
         if let Some(mark) = wishes.conn_mark.get() {
             self.tracker.set_mark(conn, mark);
         }
         if wishes.labels.get() != 0 {
             let labels = self.tracker.labels(conn).map_or(0, u128::from_le_bytes) | wishes.labels.get();
             self.tracker.set_labels(conn, labels.to_le_bytes());
+        }
+        if decision.verdict != Verdict::Accept {
+            if !tracked.created {
+                return outcome;
+            }
+            self.tracker.abandon(conn);
+            return Outcome { conn: None, ..outcome };
         }
         if tracked.created && !self.admit(frame, packet, wishes, tracked, conn) {
             return Outcome { verdict: Verdict::Drop, conn: None, reason: Some(Reason::Clash), ..outcome };
@@ -466,7 +465,7 @@ impl Engine {
             self.tracker.attach_helper(conn, number);
         }
         let object = |wish: &Cell<Option<ObjectId>>| Some((self.rules.as_ref()?, wish.get()?));
-        let policy = object(&wishes.timeout).and_then(|(rules, object)| rules.timeout_policy(object));
+        let policy = object(&wishes.timeout).and_then(|(rules, object)| rules.timeout_policy(object, packet));
         if let Some(policy) = policy {
             self.tracker.set_timeout_policy(conn, policy);
         }
