@@ -13,8 +13,8 @@ use pinhole_helper::{
     Refusal, Registry,
 };
 use pinhole_ruleset::RuleId;
-use pinhole_track::{ConnId, EndCause, ExpectationId, Request, Tracker, Tuple};
-use pinhole_wire::{Direction, Packet, Time, Transport};
+use pinhole_track::{ConnId, EndCause, ExpectationId, Request, Status, Tracker, Tuple};
+use pinhole_wire::{Direction, Packet, Protocol, Time, Transport};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
@@ -293,9 +293,13 @@ impl Host {
                 |a| if let Action::Expect(handle, expect) = a { Some((*handle, expect)) } else { None },
             )
             .collect();
+        let answered = slot.master.protocol != Protocol::TCP
+            || tracker.status(slot.conn).is_some_and(|status| status.contains(Status::SEEN_REPLY));
         let requests: Result<Vec<Request>, Refusal> = asked
             .iter()
             .map(|(_, expect)| {
+                // All that is known of a conn picked up in mid-stream may be one forged packet.
+                answered.then_some(()).ok_or(Refusal::Unanswered)?;
                 admissible(&slot.master, from, expect, &self.policy)?;
                 let class: Class = *classes.get(usize::from(expect.class)).ok_or(Refusal::Policy)?;
                 Ok(Request { expect: (*expect).clone(), class, helper: slot.helper })
@@ -412,7 +416,7 @@ fn admissible(master: &Master, from: Direction, expect: &Expect, policy: &Policy
     if !own.contains(&expect.destination) && !policy.third_party {
         return Err(Refusal::ForeignAddress);
     }
-    let has_ports = !matches!(expect.protocol, pinhole_wire::Protocol::GRE);
+    let has_ports = !matches!(expect.protocol, Protocol::GRE);
     match expect.destination_port {
         PortMatch::Any if has_ports => Err(Refusal::Policy),
         PortMatch::Exact(0) if has_ports => Err(Refusal::PortZero),

@@ -72,6 +72,27 @@ fn a_stream_whose_beginning_was_not_seen_opens_nothing() {
     assert_eq!((outcome.verdict, outcome.state), (Verdict::Drop, Some(State::New)));
 }
 
+/// Who picks up in mid-stream may read a single forged packet. Until the other end has spoken it announces nothing.
+#[test]
+fn a_picked_up_stream_opens_nothing_before_it_is_answered() {
+    for (server, payload) in [
+        (FTP_SERVER, &b"PORT 10,0,0,1,195,81\r\n"[..]),
+        (IRC_SERVER, b"PRIVMSG x :\x01DCC SEND a 167772161 50001 10\x01\r\n"),
+    ] {
+        let mut lab = Lab::new(Settings { pickup: Pickup::Lenient, ..Settings::default() }, Some(RULES));
+        let mut middle = Conversation::new(address(CLIENT), address(server));
+        lab.say(&mut middle, C, payload);
+        assert_eq!(lab.refusals().len(), 1);
+        assert_eq!(lab.refusals()[0].0, Refusal::Unanswered);
+        lab.assert_nothing_open();
+        lab.assert_shut(FTP_DATA, HOLE);
+        lab.send(&middle.acknowledge(S));
+        lab.say(&mut middle, C, payload);
+        assert_eq!(lab.refusals().len(), 1);
+        assert_eq!(lab.expected().count(), 1, "the other end has answered");
+    }
+}
+
 /// The server ignores such segments; so must the helper.
 #[test]
 fn attack_5_segments_that_the_server_ignores() {
