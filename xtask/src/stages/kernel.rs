@@ -27,7 +27,9 @@ pub(crate) fn run(repository: &Repository, notes: &mut Notes) -> Outcome {
         Some(shared) => {
             captures.extend(["captures", "captures-live"].map(|directory| shared.join(directory)))
         }
-        None => notes.skipped("comparison on the shared captures: there are none beside the checkout"),
+        None => {
+            notes.skipped("comparison on the shared captures: there are none beside the checkout");
+        }
     }
     let mut results = Vec::new();
     for conditions in CONDITIONS {
