@@ -25,7 +25,7 @@ pub(crate) fn run(repository: &Repository, notes: &mut Notes) -> Outcome {
     let mut captures = vec![repository.path("crates/pinhole/demo")];
     match repository.shared() {
         Some(shared) => {
-            captures.extend(["captures", "captures-live"].map(|directory| shared.join(directory)))
+            captures.extend(["captures", "captures-live"].map(|directory| shared.join(directory)));
         }
         None => {
             notes.skipped("comparison on the shared captures: there are none beside the checkout");
