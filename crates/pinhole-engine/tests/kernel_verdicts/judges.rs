@@ -83,10 +83,13 @@ impl Kernel {
         }
     }
 
-    /// The counters of all rules that have a comment. To be called on the thread that started this.
+    /// The counters of all rules that have a comment; none where `nft` cannot list what it took (1.0.6 has rulesets on which it fails).
+    /// To be called on the thread that started this.
     pub(crate) fn counts(&self) -> Counts {
         let output = Command::new("nft").args(["-j", "list", "ruleset"]).output().unwrap();
-        let listing: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let Ok(listing) = serde_json::from_slice::<serde_json::Value>(&output.stdout) else {
+            return Counts::new();
+        };
         let rules = listing["nftables"].as_array().unwrap().iter().map(|object| &object["rule"]);
         rules
             .filter_map(|rule| {
