@@ -315,6 +315,11 @@ impl Tracker {
             Step::Kill => {
                 count(&mut self.conns[index], known.direction, packet);
                 self.end(now, index, DestroyCause::Closed);
+                // The conn ended unreplied, and is told so; rules that look at this packet see a reply.
+                let entry = &mut self.conns[index];
+                if known.direction == Direction::Reply && entry.status().contains(Status::DYING) {
+                    entry.insert_status(Status::SEEN_REPLY);
+                }
                 known.into()
             }
             Step::Reopen => {
