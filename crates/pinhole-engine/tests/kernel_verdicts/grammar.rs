@@ -232,6 +232,16 @@ impl Writer<'_> {
         }
     }
 
+    /// A match on the protocol: if on one alone, then the rule's own.
+    fn protocol(&mut self, key: &str, protocols: &[&str]) -> String {
+        let text = self.words(key, protocols, false);
+        if text.contains(['{', '!']) {
+            return text;
+        }
+        let own = if self.transport == "icmp" && self.v6 { "icmpv6" } else { self.transport };
+        format!("{key} {own}")
+    }
+
     fn tcp_flags(&mut self) -> String {
         let (a, b, c) = (self.pick(FLAGS), self.pick(FLAGS), self.pick(FLAGS));
         match self.dice.below(7) {
@@ -291,7 +301,7 @@ impl Writer<'_> {
 
     fn of_meta(&mut self) -> String {
         match self.dice.below(8) {
-            0 => self.words("meta l4proto", PROTOCOLS, false),
+            0 => self.protocol("meta l4proto", PROTOCOLS),
             1 => self.number("meta length", &[28, 40, 52, 60, 100, 229, 300], 16),
             2 => self.number("meta mark", &[0, 1, 2, 3, 16], 32),
             3 => self
@@ -311,7 +321,7 @@ impl Writer<'_> {
         if v6 {
             match self.dice.below(6) {
                 0 => self.number("ip6 length", &[8, 20, 40, 100], 16),
-                1 => self.words("ip6 nexthdr", &["tcp", "udp", "icmpv6"], false),
+                1 => self.protocol("ip6 nexthdr", &["tcp", "udp", "icmpv6"]),
                 2 if self.family == Family::Ip6 => format!("ip6 {end} @net"),
                 3 => self.number("ip6 dscp", &[0, 46], 6),
                 _ => self.address(&format!("ip6 {end}"), true),
@@ -319,7 +329,7 @@ impl Writer<'_> {
         } else {
             match self.dice.below(9) {
                 0 => self.number("ip length", &[28, 40, 52, 60, 100], 16),
-                1 => self.words("ip protocol", &["tcp", "udp", "icmp", "sctp"], false),
+                1 => self.protocol("ip protocol", &["tcp", "udp", "icmp", "sctp"]),
                 2 if self.family != Family::Ip6 => format!("ip {end} @net"),
                 3 => self.number("ip dscp", &[0, 46], 6),
                 4 => self
