@@ -11,6 +11,7 @@ pub(crate) mod kernel;
 pub(crate) mod source;
 pub(crate) mod tests;
 
+use crate::instructions;
 use crate::repository::Repository;
 use crate::stage::{Stage, summarize};
 use std::process::ExitCode;
@@ -39,6 +40,12 @@ const STAGES: &[Stage] = &[
         about: "states and verdicts of the running kernel",
         quick: false,
         run: kernel::run,
+    },
+    Stage {
+        name: "instructions",
+        about: "instructions per packet, counted by valgrind",
+        quick: false,
+        run: instructions::stage,
     },
     Stage { name: "fuzz", about: "every fuzz target for a few seconds", quick: false, run: fuzzing::run },
 ];
