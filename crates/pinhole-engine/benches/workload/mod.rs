@@ -23,7 +23,7 @@ const STEP: u64 = 1_000;
 
 pub(crate) fn engine(conns: u32) -> Engine {
     let mut settings = Settings::default();
-    settings.track.max_conns = conns + conns / 8 + 1024;
+    settings.track.max_conns = 2 * conns + (1 << 17);
     settings.track.events = false;
     settings.checksums = pinhole_engine::ChecksumPolicy::Ignore;
     let rules = pinhole_ruleset::compile_text("bench.nft", RULES).expect("the ruleset compiles");
