@@ -151,7 +151,10 @@ impl Writer<'_> {
         self.transport = self.pick(&["tcp", "tcp", "tcp", "udp", "udp", "sctp", "icmp"]);
         let mut parts = Vec::new();
         for _ in 0..[0, 1, 1, 1, 2, 2, 3][self.dice.below(7)] {
-            parts.push(self.matching());
+            let part = self.matching();
+            // nft 1.0.6 makes one inequality of two about neighbouring fields, which is something else.
+            let second = parts.iter().any(|part: &String| part.contains("!="));
+            parts.push(if second { part.replace("!=", "==") } else { part });
         }
         if self.dice.one_in(4) {
             parts.push(self.statement());
@@ -309,7 +312,10 @@ impl Writer<'_> {
                 .replace("\"t*\" }", "\"tx\" }")
                 .replace("{ \"t*\"", "{ \"ty\""),
             4 => self.words("oifname", &["\"tin\"", "\"tout\"", "\"x0\""], false),
-            5 if self.family == Family::Inet => self.words("meta nfproto", &["ipv4", "ipv6"], false),
+            5 if self.family == Family::Inet => {
+                let own = if self.v6 { "ipv6" } else { "ipv4" };
+                format!("meta nfproto {}{own}", self.pick(&["", "!= "]))
+            }
             6 => self.pick(&["meta pkttype host", "meta pkttype != host", "iif lo", "oif != lo"]).to_owned(),
             _ => self.words("meta protocol", &["ip", "ip6"], false),
         }
