@@ -178,7 +178,7 @@ impl Pinhole {
 
 fn our_judgement(outcome: &Outcome, datagram: &[u8]) -> Judgement {
     let is_v6 = datagram[0] >> 4 == 6;
-    let state = outcome.state.map(|state| state.name());
+    let state = outcome.state.map(pinhole_track::State::name);
     let fate = match outcome.verdict {
         Verdict::Accept => Fate::Accept,
         Verdict::Drop | Verdict::Held | Verdict::NotIp => Fate::Drop,
