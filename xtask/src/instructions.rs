@@ -10,7 +10,7 @@ use crate::stage::{Notes, Outcome};
 use crate::tool;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// The accepted counts: a line each, `WORKLOAD INSTRUCTIONS`.
@@ -71,7 +71,7 @@ fn count_all(repository: &Repository) -> Result<Vec<u64>, Failure> {
 }
 
 /// All instructions of one run.
-fn count(program: &Path, profile: &PathBuf, workload: &str, items: u64) -> Result<u64, Failure> {
+fn count(program: &Path, profile: &Path, workload: &str, items: u64) -> Result<u64, Failure> {
     let mut command = Command::new("valgrind");
     command.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", profile.display()));
     command.arg(program).args([workload, &items.to_string()]);
