@@ -180,8 +180,8 @@ fn timeout_policies_of_the_ruleset() {
     const RULES: &str = r#"table ip firewall {
     ct timeout quick { protocol udp; policy = { unreplied : 5, replied : 10 }; }
     ct timeout patient { protocol tcp; policy = { syn_sent : 300, established : 100, close : 2 }; }
-    chain raw {
-        type filter hook prerouting priority raw; policy accept;
+    chain prerouting {
+        type filter hook prerouting priority mangle; policy accept;
         udp dport 53 ct timeout set "quick"
         tcp dport 80 ct timeout set "patient"
     }
