@@ -2,6 +2,8 @@
 //!
 //! * `test` checks everything, in stages; see [`stages`].
 //! * `fuzz`, `bench` and `doc` run one tool each, with the options that this repository wants.
+//! * `instructions` counts what a packet costs.
+//! * `oracle` compares pinhole with the running kernel.
 //!
 //! Nothing here is part of pinhole itself. The commands only start other programs: the toolchain's and a few from Debian.
 #![forbid(unsafe_code)]
@@ -9,7 +11,9 @@
 mod bench;
 mod command;
 mod fuzz;
+mod instructions;
 mod junit;
+mod oracle;
 mod repository;
 mod stage;
 mod stages;
@@ -38,8 +42,13 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Run the benchmarks (criterion)
     Bench(bench::Options),
+    /// Count instructions per packet (valgrind), and compare with the accepted counts
+    Instructions(instructions::Options),
     /// Build the documentation of all crates
     Doc,
+    /// Compare with the running kernel, on captures (Linux, root)
+    #[command(disable_help_flag = true)]
+    Oracle(oracle::Options),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +58,8 @@ fn main() -> ExitCode {
         Command::Test(options) => return stages::run(&repository, &options),
         Command::Fuzz(options) => fuzz::run(&repository, &options),
         Command::Bench(options) => bench::run(&repository, &options),
+        Command::Instructions(options) => instructions::run(&repository, &options),
+        Command::Oracle(options) => oracle::run(&repository, &options),
         Command::Doc => stages::documentation::build(&repository),
     };
     match result {

@@ -1,7 +1,8 @@
 //! Runs one workload of the path benchmarks a given number of times and nothing else, to be counted by callgrind.
 //!
-//! `steady WORKLOAD COUNT`, where WORKLOAD is `udp`, `tcp`, `new` or `life`. The difference between two counts is the cost of the packets
-//! alone; `cargo xtask instructions` takes it.
+//! `steady WORKLOAD COUNT [CONNS]`, where WORKLOAD is `udp`, `tcp`, `new` or `life`. The difference between two counts is the cost of the
+//! packets alone; `cargo xtask instructions` takes it. On a busy machine the same difference of processor times (`time`) says more than
+//! what a clock on the wall measures.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a developer's tool")]
 
 #[path = "../benches/workload/mod.rs"]
@@ -9,20 +10,25 @@ mod workload;
 
 use workload::{BATCH, Frames, address, engine, populated, populated_tcp, tcp_lives, udp_batches};
 
+/// Conns in the table, unless told.
 const CONNS: u32 = 4096;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, name, count] = arguments.as_slice() else { panic!("usage: steady udp|tcp|new|life COUNT") };
+    let (name, count, conns) = match arguments.as_slice() {
+        [_, name, count] => (name, count, CONNS),
+        [_, name, count, conns] => (name, count, conns.parse().unwrap()),
+        _ => panic!("usage: steady udp|tcp|new|life COUNT [CONNS]"),
+    };
     let count: u64 = count.parse().unwrap();
-    let order = |k: u64| (k.wrapping_mul(2_654_435_761) % u64::from(CONNS)) as u32;
+    let order = |k: u64| (k.wrapping_mul(2_654_435_761) % u64::from(conns)) as u32;
     match name.as_str() {
         "udp" => {
-            let (mut engine, mut frames) = populated(CONNS);
+            let (mut engine, mut frames) = populated(conns);
             udp_batches(&mut engine, &mut frames, 0, count / BATCH as u64, false, order);
         }
         "tcp" => {
-            let (mut engine, mut frames) = populated_tcp(CONNS);
+            let (mut engine, mut frames) = populated_tcp(conns);
             for batch in 0..count / BATCH as u64 {
                 for (k, frame) in frames.buffers.iter_mut().enumerate() {
                     address(frame, order(batch * BATCH as u64 + k as u64), false, 0);
@@ -31,11 +37,11 @@ fn main() {
             }
         }
         "new" => {
-            let mut engine = engine(1 << 17);
+            let mut engine = engine(conns.max(1 << 17));
             udp_batches(&mut engine, &mut Frames::new(17), 0, count / BATCH as u64, false, |k| k as u32);
         }
         "life" => {
-            let mut engine = engine(1 << 17);
+            let (mut engine, _) = populated(conns);
             tcp_lives(&mut engine, &mut Frames::new(6), 0, count, 1 << 16);
         }
         other => panic!("no workload is called {other}"),

@@ -7,18 +7,20 @@
 //! queues are taken after every packet, so that sessions and origins never outlive their conns.
 
 use crate::defrag::{Defragmenter, Outcome as Reassembly};
-use crate::event::{Event, Outcome, Reason, Verdict};
-use crate::host::{Host, Moment};
+use crate::event::{Event, ExpectationRecord, Outcome, Provenance, RULE, Reason, Verdict};
+use crate::host::{Host, Moment, Seen};
 use crate::rules::{Decision, Path, Rules};
 use crate::scene::{AfterTracking, BeforeTracking, Scene, Wishes};
 use crate::settings::{ChecksumPolicy, Settings, SetupError};
+use crate::stage::{self, Next, Stage};
 use crate::{InterfaceId, Topology};
-use pinhole_helper::{Pickup, Registry};
+use pinhole_helper::{Pickup, Registry, Span};
 use pinhole_ruleset::{ObjectId, RuleId, Ruleset, RulesetState};
-use pinhole_track::{ConnId, Event as TrackEvent, Invalid, Prepared, State, TableFull, Tracked, Tracker};
+use pinhole_track::{
+    ConnId, Event as TrackEvent, ExpectationId, Invalid, Prepared, State, TableFull, Tracked, Tracker,
+};
 use pinhole_wire::checksum::{self, Checksum};
-use pinhole_wire::link::{self, NetworkKind};
-use pinhole_wire::{IpVersion, LinkType, Packet, ParseError, Protocol, TcpFlags, Time, Transport};
+use pinhole_wire::{Direction, IpVersion, LinkType, Packet, ParseError, Protocol, TcpFlags, Time, Transport};
 use std::cell::Cell;
 use std::collections::VecDeque;
 
@@ -82,15 +84,6 @@ pub struct Engine {
     datagram: Vec<u8>,
 }
 
-/// What the first passes of a batch made of a frame.
-enum Stage {
-    Done(Outcome),
-    Fragment(Packet),
-    Ready(Packet, Prepared),
-    /// The transport header is bad: there is nothing to track, but rules see the packet as `invalid`.
-    Invalid(Packet, ParseError),
-}
-
 impl Engine {
     /// Sets up an engine. Without a ruleset everything is accepted and tracked.
     ///
@@ -135,30 +128,33 @@ impl Engine {
             pickup: settings.pickup,
             attachments,
             statistics: Statistics::default(),
-            stages: Vec::with_capacity(BATCH),
+            stages: (0..BATCH).map(|_| Stage::default()).collect(),
             datagram: Vec::new(),
         })
     }
 
     /// Handles one frame.
     pub fn handle(&mut self, frame: &Frame<'_>) -> Outcome {
-        let stage = self.prepare(frame);
-        self.act(frame, stage)
+        let mut stage = Stage::default();
+        stage.prepare(frame, &self.tracker, &mut self.statistics);
+        self.act(frame, &stage)
     }
 
     /// Handles frames in order; one outcome each is appended.
     pub fn handle_batch(&mut self, frames: &[Frame<'_>], outcomes: &mut Vec<Outcome>) {
         let mut stages = std::mem::take(&mut self.stages);
         for chunk in frames.chunks(BATCH) {
-            stages.extend(chunk.iter().map(|frame| self.prepare(frame)));
-            for stage in &stages {
-                if let Stage::Ready(_, prepared) = stage {
-                    self.tracker.touch(prepared);
-                }
+            let (stages, _) = stages.split_at_mut(chunk.len().min(BATCH));
+            for (frame, stage) in chunk.iter().zip(&mut *stages) {
+                stage.prepare(frame, &self.tracker, &mut self.statistics);
             }
-            for (frame, stage) in chunk.iter().zip(stages.drain(..)) {
-                outcomes.push(self.act(frame, stage));
+            for stage in &*stages {
+                self.tracker.touch_slot(&stage.prepared);
             }
+            for stage in &*stages {
+                self.tracker.touch(&stage.prepared);
+            }
+            outcomes.extend(chunk.iter().zip(&*stages).map(|(frame, stage)| self.act(frame, stage)));
         }
         self.stages = stages;
     }
@@ -211,51 +207,19 @@ impl Engine {
         self.statistics
     }
 
-    /// First passes: link layer, parse, hash.
-    fn prepare(&mut self, frame: &Frame<'_>) -> Stage {
-        self.statistics.frames += 1;
-        let network = match link::strip(frame.link, frame.bytes) {
-            Ok(network) => network,
-            Err(why) => {
-                self.statistics.malformed += 1;
-                return Stage::Done(Outcome::early(Verdict::Drop, Some(Reason::Link(why))));
-            }
+    #[inline]
+    fn act(&mut self, frame: &Frame<'_>, stage: &Stage) -> Outcome {
+        let packet = &stage.packet;
+        let outcome = match stage.next {
+            Next::Track => self.pass(frame, packet, frame.bytes, Some(&stage.prepared)),
+            Next::Invalid(why) => self.pass_malformed(frame, packet, frame.bytes, why),
+            Next::Reassemble => self.reassemble(frame, packet),
+            Next::Done(outcome) => return outcome,
         };
-        if let NetworkKind::Other(_) = network.kind {
-            self.statistics.not_ip += 1;
-            return Stage::Done(Outcome::early(Verdict::NotIp, None));
-        }
-        match parse(frame.bytes, network.offset) {
-            Ok(parsed) if !agrees(network.kind, parsed.packet.version) => {
-                self.statistics.malformed += 1;
-                Stage::Done(Outcome::early(Verdict::Drop, Some(Reason::Parse(ParseError::Version))))
-            }
-            Ok(parsed) if parsed.packet.fragment.is_some() => Stage::Fragment(parsed.packet),
-            Ok(Parsed { packet, malformed: None }) => {
-                let prepared = self.tracker.prepare(&packet, frame.bytes, 0);
-                Stage::Ready(packet, prepared)
-            }
-            Ok(Parsed { packet, malformed: Some(why) }) => {
-                self.statistics.malformed += 1;
-                Stage::Invalid(packet, why)
-            }
-            Err(why) => {
-                self.statistics.malformed += 1;
-                Stage::Done(Outcome::early(Verdict::Drop, Some(Reason::Parse(why))))
-            }
-        }
-    }
-
-    fn act(&mut self, frame: &Frame<'_>, stage: Stage) -> Outcome {
-        let outcome = match stage {
-            Stage::Done(outcome) => return outcome,
-            Stage::Ready(packet, prepared) => self.pass(frame, &packet, frame.bytes, Some(&prepared), None),
-            Stage::Invalid(packet, why) => self.pass(frame, &packet, frame.bytes, None, Some(why)),
-            Stage::Fragment(packet) => self.reassemble(frame, &packet),
-        };
-        let at = Moment { packet: frame.number, time: frame.time };
         self.tracker.advance(frame.time, EXPIRY_PER_PACKET);
-        self.take_tracker_events(at);
+        if self.tracker.has_news() {
+            self.take_tracker_events(Moment { packet: frame.number, time: frame.time });
+        }
         outcome
     }
 
@@ -275,17 +239,13 @@ impl Engine {
                 return Outcome::early(Verdict::Drop, Some(Reason::Defragment(why)));
             }
         }
-        let outcome = match parse(&datagram, 0) {
-            Ok(Parsed { packet: whole, malformed }) => {
+        let mut whole = Packet::default();
+        let outcome = match stage::parse(&mut whole, &datagram, 0) {
+            Ok(None) => {
                 let prepared = self.tracker.prepare(&whole, &datagram, 0);
-                self.pass(
-                    frame,
-                    &whole,
-                    &datagram,
-                    Some(&prepared).filter(|_| malformed.is_none()),
-                    malformed,
-                )
+                self.pass(frame, &whole, &datagram, Some(&prepared))
             }
+            Ok(Some(why)) => self.pass_malformed(frame, &whole, &datagram, why),
             Err(why) => {
                 self.statistics.malformed += 1;
                 Outcome::early(Verdict::Drop, Some(Reason::Parse(why)))
@@ -295,69 +255,138 @@ impl Engine {
         outcome
     }
 
-    /// The path of one whole datagram. Without `prepared` it cannot be tracked, for the reason `malformed`.
+    /// The path of one whole datagram. Without `prepared` it cannot be tracked, because its transport header is bad.
+    #[inline]
     fn pass(
         &mut self,
         frame: &Frame<'_>,
         packet: &Packet,
         bytes: &[u8],
         prepared: Option<&Prepared>,
-        malformed: Option<ParseError>,
     ) -> Outcome {
         let path = self.path(packet);
-        let ingress = frame.ingress.or_else(|| self.topology.towards(packet.version, packet.source));
-        let egress = frame.egress.or_else(|| self.topology.towards(packet.version, packet.destination));
-        let scene = Scene::new(packet, bytes, frame.link, &self.topology, ingress, egress);
-        let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
-        let mut log = |rule| push(events, max, statistics, log_event(frame, rule));
+        if self.rules.as_ref().is_some_and(|rules| rules.has_raw(path, packet.version)) {
+            return self.pass_raw(frame, path, packet, bytes, prepared);
+        }
+        let tracked = match prepared {
+            _ if self.is_corrupt(packet, bytes) => invalid(Invalid::Checksum),
+            None => invalid(Invalid::Malformed),
+            Some(prepared) => match self.tracker.follow(frame.time, packet, bytes, prepared) {
+                Ok(known) => match self.accepts_at_once(path, packet.version, known.state) {
+                    // Most packets: their conn's state decides, and there is nothing to carry out.
+                    Some(decision) => {
+                        if !known.plain {
+                            self.show(frame, packet, bytes, &known.into());
+                        }
+                        return Outcome::of_known(&known, decision.verdict, decision.rule);
+                    }
+                    None => known.into(),
+                },
+                Err(unusual) => {
+                    let now = frame.time;
+                    match self.tracker.track_unusual(now, packet, bytes, prepared, unusual) {
+                        Ok(tracked) => tracked,
+                        Err(TableFull) => return Outcome::early(Verdict::Drop, Some(Reason::TableFull)),
+                    }
+                }
+            },
+        };
+        self.judge(frame, path, packet, bytes, Wishes::default(), &tracked)
+    }
 
-        let mut prepared = prepared.copied();
-        if let Some(rules) = self.rules.as_mut().filter(|rules| rules.has_raw(path, packet.version)) {
+    /// The decision about a packet of a known conn, if no chain looks at more than its state.
+    #[inline]
+    fn accepts_at_once(&self, path: Path, version: IpVersion, state: State) -> Option<Decision> {
+        match &self.rules {
+            Some(rules) => rules.accepts_at_once(path, version, state),
+            None => Some(Decision::ACCEPT),
+        }
+    }
+
+    /// The path of a datagram whose transport header is bad: rules see it as `invalid`.
+    #[cold]
+    fn pass_malformed(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        bytes: &[u8],
+        why: ParseError,
+    ) -> Outcome {
+        let outcome = self.pass(frame, packet, bytes, None);
+        let reason = if outcome.state.is_some() { Some(Reason::Parse(why)) } else { outcome.reason };
+        Outcome { reason, ..outcome }
+    }
+
+    /// The path of a datagram that meets chains before it is tracked.
+    #[inline(never)]
+    fn pass_raw(
+        &mut self,
+        frame: &Frame<'_>,
+        path: Path,
+        packet: &Packet,
+        bytes: &[u8],
+        prepared: Option<&Prepared>,
+    ) -> Outcome {
+        let scene = Scene::new(frame, packet, bytes, &self.topology, Wishes::default());
+        if let Some(rules) = &mut self.rules {
+            let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
+            let mut log = |rule| push(events, max, statistics, log_event(frame, rule));
             let decision = rules.run_raw(path, packet.version, frame.time, &BeforeTracking(&scene), &mut log);
             if decision.verdict != Verdict::Accept {
                 return Outcome { rule: decision.rule, ..Outcome::early(decision.verdict, None) };
             }
-            if let Some(zone) = scene.wishes().zone.get() {
-                prepared = prepared.map(|_| self.tracker.prepare(packet, bytes, zone));
-            }
         }
-
-        let tracked = if scene.wishes().notrack.get() {
-            Tracked::UNTRACKED
-        } else if self.checksums == ChecksumPolicy::Verify
-            && checksum::verify_transport(packet, bytes) == Checksum::Bad
-        {
-            invalid(Invalid::Checksum)
-        } else if let Some(prepared) = prepared {
-            match self.tracker.track(frame.time, packet, bytes, &prepared) {
-                Ok(tracked) => tracked,
-                Err(TableFull) => return Outcome::early(Verdict::Drop, Some(Reason::TableFull)),
-            }
-        } else {
-            invalid(Invalid::Malformed)
+        let wishes = scene.into_wishes();
+        let in_zone = match (wishes.zone.get(), prepared) {
+            (Some(zone), Some(_)) => Some(self.tracker.prepare(packet, bytes, zone)),
+            _ => None,
         };
+        let tracked = match in_zone.as_ref().or(prepared) {
+            _ if wishes.notrack.get() => Ok(Tracked::UNTRACKED),
+            _ if self.is_corrupt(packet, bytes) => Ok(invalid(Invalid::Checksum)),
+            None => Ok(invalid(Invalid::Malformed)),
+            Some(prepared) => self.tracker.track(frame.time, packet, bytes, prepared),
+        };
+        match tracked {
+            Ok(tracked) => self.judge(frame, path, packet, bytes, wishes, &tracked),
+            Err(TableFull) => Outcome::early(Verdict::Drop, Some(Reason::TableFull)),
+        }
+    }
 
+    #[inline]
+    fn is_corrupt(&mut self, packet: &Packet, bytes: &[u8]) -> bool {
+        let corrupt = self.checksums == ChecksumPolicy::Verify
+            && checksum::verify_transport(packet, bytes) == Checksum::Bad;
+        self.statistics.bad_checksums += u64::from(corrupt);
+        corrupt
+    }
+
+    /// Runs the chains that come after tracking, and does what they say.
+    #[inline(never)]
+    fn judge(
+        &mut self,
+        frame: &Frame<'_>,
+        path: Path,
+        packet: &Packet,
+        bytes: &[u8],
+        wishes: Wishes,
+        tracked: &Tracked,
+    ) -> Outcome {
+        let scene = Scene::new(frame, packet, bytes, &self.topology, wishes);
         let mut decision = Decision::ACCEPT;
         if let Some(rules) = &mut self.rules {
-            let subject = AfterTracking {
-                scene: &scene,
-                tracker: &self.tracker,
-                host: &self.host,
-                tracked: &tracked,
-                now: frame.time,
-            };
+            let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
+            let mut log = |rule| push(events, max, statistics, log_event(frame, rule));
+            let (tracker, host, now) = (&self.tracker, &self.host, frame.time);
+            let subject = AfterTracking { scene: &scene, tracker, host, tracked, now };
             decision = rules.run(path, packet.version, frame.time, &subject, &mut log);
         }
         let wishes = scene.into_wishes();
         self.statistics.nat_not_done += u64::from(wishes.nat.get());
-        self.statistics.bad_checksums += u64::from(tracked.invalid == Some(Invalid::Checksum));
-        let outcome = self.settle(frame, packet, bytes, &wishes, &tracked, decision);
-        match malformed {
-            Some(why) => Outcome { reason: Some(Reason::Parse(why)), ..outcome },
-            None => outcome,
-        }
+        self.settle(frame, packet, bytes, &wishes, tracked, decision)
     }
 
+    #[inline]
     fn path(&self, packet: &Packet) -> Path {
         let from_us = self.topology.is_local(packet.version, packet.source);
         let to_us = self.topology.is_local(packet.version, packet.destination);
@@ -379,22 +408,9 @@ impl Engine {
         tracked: &Tracked,
         decision: Decision,
     ) -> Outcome {
-        let outcome = Outcome {
-            verdict: decision.verdict,
-            state: Some(tracked.state),
-            conn: tracked.conn,
-            direction: tracked.direction,
-            rule: decision.rule,
-            reason: tracked.invalid.map(Reason::Invalid),
-        };
+        let outcome = Outcome::of(tracked, decision.verdict, decision.rule);
         let Some(conn) = tracked.conn else { return outcome };
-        if decision.verdict != Verdict::Accept {
-            if !tracked.created {
-                return outcome;
-            }
-            self.tracker.abandon(conn);
-            return Outcome { conn: None, ..outcome };
-        }
+        // What was set for a conn stays, though the packet be dropped.
         if let Some(mark) = wishes.conn_mark.get() {
             self.tracker.set_mark(conn, mark);
         }
@@ -402,17 +418,37 @@ impl Engine {
             let labels = self.tracker.labels(conn).map_or(0, u128::from_le_bytes) | wishes.labels.get();
             self.tracker.set_labels(conn, labels.to_le_bytes());
         }
+        if decision.verdict != Verdict::Accept {
+            if !tracked.created {
+                return outcome;
+            }
+            self.tracker.abandon(conn);
+            return Outcome { conn: None, ..outcome };
+        }
         if tracked.created && !self.admit(frame, packet, wishes, tracked, conn) {
             return Outcome { verdict: Verdict::Drop, conn: None, reason: Some(Reason::Clash), ..outcome };
         }
-        let session = if tracked.icmp_error { None } else { self.tracker.session(conn) };
-        if let Some(session) = session {
-            let at = Moment { packet: frame.number, time: frame.time };
-            let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
-            let mut tell = |event| push(events, max, statistics, event);
-            self.host.read(at, &mut self.tracker, session, tracked.direction, packet, bytes, &mut tell);
-        }
+        self.show(frame, packet, bytes, tracked);
         outcome
+    }
+
+    /// Shows an accepted packet to the session of its conn, if there is one.
+    #[inline]
+    fn show(&mut self, frame: &Frame<'_>, packet: &Packet, bytes: &[u8], tracked: &Tracked) {
+        if let Some(conn) = tracked.conn
+            && let Some(session) = self.tracker.session(conn)
+            && !tracked.icmp_error
+        {
+            self.read(frame, session, Seen { from: tracked.direction, packet, bytes });
+        }
+    }
+
+    #[inline(never)]
+    fn read(&mut self, frame: &Frame<'_>, session: u32, seen: Seen<'_>) {
+        let at = Moment { packet: frame.number, time: frame.time };
+        let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
+        let mut tell = |event| push(events, max, statistics, event);
+        self.host.read(at, &mut self.tracker, session, seen, &mut tell);
     }
 
     /// A new conn enters the table, with all that the rules set for it. `false`: its tuple was taken meanwhile.
@@ -429,15 +465,16 @@ impl Engine {
             self.tracker.attach_helper(conn, number);
         }
         let object = |wish: &Cell<Option<ObjectId>>| Some((self.rules.as_ref()?, wish.get()?));
-        let policy = object(&wishes.timeout).and_then(|(rules, object)| rules.timeout_policy(object));
+        let policy = object(&wishes.timeout).and_then(|(rules, object)| rules.timeout_policy(object, packet));
         if let Some(policy) = policy {
             self.tracker.set_timeout_policy(conn, policy);
         }
         if !self.tracker.confirm(frame.time, conn) {
             return false;
         }
+        let at = Moment { packet: frame.number, time: frame.time };
         if let Some((number, rule)) = helper
-            && let Some(event) = self.host.attach(&mut self.tracker, conn, number, rule)
+            && let Some(event) = self.host.attach(at, &mut self.tracker, conn, number, rule)
         {
             self.push(event);
         }
@@ -445,10 +482,29 @@ impl Engine {
             self.host.origin_used(id);
             self.push(Event::ExpectationHit { packet: frame.number, time: frame.time, id, conn });
         }
-        if let (Some(rules), Some(object)) = (&self.rules, wishes.expectation.get()) {
-            rules.enter_expectation(object, &mut self.tracker, conn, frame.time);
+        if let (Some(rules), Some((object, rule))) = (&self.rules, wishes.expectation.get())
+            && let Some(id) = rules.enter_expectation(object, &mut self.tracker, conn, frame.time)
+        {
+            self.announce_by_rule(at, id, rule);
         }
         true
+    }
+
+    /// Tells of an expectation that a `ct expectation set` rule entered.
+    fn announce_by_rule(&mut self, at: Moment, id: ExpectationId, rule: RuleId) {
+        let Some(expectation) = self.tracker.expectation(id).cloned() else { return };
+        let provenance = Provenance {
+            helper: RULE,
+            packet: at.packet,
+            time: at.time,
+            read_with: at.packet,
+            direction: Direction::Original,
+            span: Span::default(),
+            bytes: Box::default(),
+            attached_by: Some(rule),
+        };
+        self.host.adopt(id, provenance.clone());
+        self.push(Event::ExpectationNew(Box::new(ExpectationRecord { expectation, provenance })));
     }
 
     /// The helper that a rule set for this new conn, or else an explicit setting.
@@ -472,6 +528,7 @@ impl Engine {
     }
 
     /// Carries the tracker's events over, and ends what hung on conns and expectations that are gone.
+    #[inline(never)]
     fn take_tracker_events(&mut self, at: Moment) {
         while let Some(event) = self.tracker.next_event() {
             let (packet, time) = (at.packet, at.time);
@@ -501,29 +558,6 @@ impl Engine {
     fn push(&mut self, event: Event) {
         push(&mut self.events, self.max_events, &mut self.statistics, event);
     }
-}
-
-/// A datagram, and what is wrong with its transport header.
-struct Parsed {
-    packet: Packet,
-    malformed: Option<ParseError>,
-}
-
-/// Parses a datagram. A bad IP header is an error, as hosts drop such datagrams before anything looks at them; a bad transport header leaves
-/// a packet that rules can still see.
-fn parse(bytes: &[u8], network: u32) -> Result<Parsed, ParseError> {
-    match Packet::parse(bytes, network) {
-        Ok(packet) => Ok(Parsed { packet, malformed: None }),
-        Err(why @ (ParseError::TransportCut | ParseError::Transport)) => {
-            Ok(Parsed { packet: Packet::parse_network(bytes, network)?, malformed: Some(why) })
-        }
-        Err(why) => Err(why),
-    }
-}
-
-/// Whether the IP version is the one that the link layer announced.
-const fn agrees(kind: NetworkKind, version: IpVersion) -> bool {
-    matches!((kind, version), (NetworkKind::Ipv4, IpVersion::V4) | (NetworkKind::Ipv6, IpVersion::V6))
 }
 
 fn invalid(why: Invalid) -> Tracked {

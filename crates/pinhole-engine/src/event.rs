@@ -7,7 +7,7 @@ use crate::defrag::DefragDrop;
 use pinhole_helper::{BlindReason, Condition, Refusal, Span};
 use pinhole_ruleset::{BaseChainId, RejectWith, RuleId};
 use pinhole_track::{
-    ConnId, ConnSnapshot, DestroyCause, EndCause, Expectation, ExpectationId, Invalid, State,
+    ConnId, ConnSnapshot, DestroyCause, EndCause, Expectation, ExpectationId, Invalid, Known, State, Tracked,
 };
 use pinhole_wire::link::LinkError;
 use pinhole_wire::{Direction, ParseError, Time};
@@ -100,6 +100,8 @@ pub struct Outcome {
     pub state: Option<State>,
     /// Its conn. `None` for invalid and untracked packets, and for first packets that did not survive.
     pub conn: Option<ConnId>,
+    /// The conn whose state an invalid packet does not fit.
+    pub about: Option<ConnId>,
     /// Direction in that conn.
     pub direction: Direction,
     /// The rule or policy that decided; `None` if no ruleset is loaded or the packet never came to the rules.
@@ -109,27 +111,61 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Of an accepted packet of a known conn, about which its state decided.
+    #[inline]
+    pub(crate) fn of_known(known: &Known, verdict: Verdict, rule: Option<RuleRef>) -> Self {
+        let Known { conn, state, direction, .. } = *known;
+        Self { verdict, state: Some(state), conn: Some(conn), about: None, direction, rule, reason: None }
+    }
+
+    /// Of a packet that came to tracking and to the rules.
+    #[inline]
+    pub(crate) fn of(tracked: &Tracked, verdict: Verdict, rule: Option<RuleRef>) -> Self {
+        Self {
+            verdict,
+            state: Some(tracked.state),
+            conn: tracked.conn,
+            about: tracked.about,
+            direction: tracked.direction,
+            rule,
+            reason: tracked.invalid.map(Reason::Invalid),
+        }
+    }
+
     pub(crate) const fn early(verdict: Verdict, reason: Option<Reason>) -> Self {
-        Self { verdict, state: None, conn: None, direction: Direction::Original, rule: None, reason }
+        Self {
+            verdict,
+            state: None,
+            conn: None,
+            about: None,
+            direction: Direction::Original,
+            rule: None,
+            reason,
+        }
     }
 }
+
+/// What stands in place of a helper's name in the [`Provenance`] of an expectation that a rule entered.
+pub const RULE: &str = "ct expectation";
 
 /// Where an expectation came from.
 #[derive(Clone, Debug)]
 pub struct Provenance {
-    /// Name of the helper.
+    /// Name of the helper; [`RULE`] if no helper announced it but a `ct expectation set` rule.
     pub helper: &'static str,
     /// Number of the packet that brought the announcement's last byte, as counted by the caller.
     pub packet: u64,
     /// Its arrival.
     pub time: Time,
+    /// Number of the packet with which it could be read: a later one if the bytes had to wait for earlier ones.
+    pub read_with: u64,
     /// Direction of the announcement in the master.
     pub direction: Direction,
     /// Where it stands in that direction's stream.
     pub span: Span,
     /// The announcing bytes (bounded).
     pub bytes: Box<[u8]>,
-    /// The rule that attached the helper; `None` if an explicit setting did.
+    /// The rule that attached the helper, or entered the expectation; `None` if an explicit setting did.
     pub attached_by: Option<RuleId>,
 }
 
@@ -188,6 +224,10 @@ pub enum Event {
     },
     /// A helper reads a conn from now on.
     HelperAttached {
+        /// With this packet.
+        packet: u64,
+        /// At this time.
+        time: Time,
         /// The conn.
         conn: ConnId,
         /// The helper.

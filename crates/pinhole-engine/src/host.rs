@@ -4,7 +4,7 @@
 //! conn; when the conn is confirmed the host starts a [`Reader`]; every accepted packet of the conn is shown to it; its requests are
 //! checked here, whatever helper made them, and carried out in the tracker; when the conn ends, or the session is blind, the session ends.
 //!
-//! Invariants: a session opens nothing that [`admissible`] does not allow; every expectation in the tracker that came from a session has a
+//! Invariants: a session opens nothing that `admissible` does not allow; every expectation in the tracker that came from a session has a
 //! [`Provenance`] here, as long as it or a conn that it brought in lives.
 
 use crate::event::{Event, ExpectationRecord, Provenance, RefusalRecord};
@@ -13,8 +13,8 @@ use pinhole_helper::{
     Refusal, Registry,
 };
 use pinhole_ruleset::RuleId;
-use pinhole_track::{ConnId, EndCause, ExpectationId, Request, Tracker, Tuple};
-use pinhole_wire::{Direction, Packet, Time, Transport};
+use pinhole_track::{ConnId, EndCause, ExpectationId, Request, Status, Tracker, Tuple};
+use pinhole_wire::{Direction, Packet, Protocol, Time, Transport};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
@@ -35,6 +35,14 @@ impl Moment {
     fn arrival(self) -> Arrival {
         Arrival { time: self.time, packet: self.packet }
     }
+}
+
+/// An accepted packet, as a session is shown it.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) from: Direction,
+    pub(crate) packet: &'a Packet,
+    pub(crate) bytes: &'a [u8],
 }
 
 /// All sessions of one engine.
@@ -113,6 +121,7 @@ impl Host {
     /// Starts a session for a conn that was just confirmed.
     pub(crate) fn attach(
         &mut self,
+        at: Moment,
         tracker: &mut Tracker,
         conn: ConnId,
         number: u16,
@@ -142,7 +151,13 @@ impl Host {
             }
         };
         tracker.set_session(conn, Some(index));
-        Some(Event::HelperAttached { conn, helper: helper.spec().name, rule })
+        Some(Event::HelperAttached {
+            packet: at.packet,
+            time: at.time,
+            conn,
+            helper: helper.spec().name,
+            rule,
+        })
     }
 
     /// Ends the session of a conn that is gone, or that is not read any more.
@@ -159,9 +174,7 @@ impl Host {
         at: Moment,
         tracker: &mut Tracker,
         session: u32,
-        from: Direction,
-        packet: &Packet,
-        bytes: &[u8],
+        Seen { from, packet, bytes }: Seen<'_>,
         events: &mut impl FnMut(Event),
     ) {
         let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
@@ -280,9 +293,13 @@ impl Host {
                 |a| if let Action::Expect(handle, expect) = a { Some((*handle, expect)) } else { None },
             )
             .collect();
+        let answered = slot.master.protocol != Protocol::TCP
+            || tracker.status(slot.conn).is_some_and(|status| status.contains(Status::SEEN_REPLY));
         let requests: Result<Vec<Request>, Refusal> = asked
             .iter()
             .map(|(_, expect)| {
+                // All that is known of a conn picked up in mid-stream may be one forged packet.
+                answered.then_some(()).ok_or(Refusal::Unanswered)?;
                 admissible(&slot.master, from, expect, &self.policy)?;
                 let class: Class = *classes.get(usize::from(expect.class)).ok_or(Refusal::Policy)?;
                 Ok(Request { expect: (*expect).clone(), class, helper: slot.helper })
@@ -313,6 +330,11 @@ impl Host {
                 }
             }
         }
+    }
+
+    /// An expectation that no session asked for.
+    pub(crate) fn adopt(&mut self, id: ExpectationId, provenance: Provenance) {
+        self.origins.insert(id, Origin { provenance, uses: 1 });
     }
 
     /// A conn was brought in by an expectation: its origin must outlive it.
@@ -369,6 +391,7 @@ impl Slot {
             helper: helpers.get(usize::from(self.helper)).map_or("", |h| h.spec().name),
             packet: arrival.packet,
             time: arrival.time,
+            read_with: at.packet,
             direction,
             span,
             bytes,
@@ -393,7 +416,7 @@ fn admissible(master: &Master, from: Direction, expect: &Expect, policy: &Policy
     if !own.contains(&expect.destination) && !policy.third_party {
         return Err(Refusal::ForeignAddress);
     }
-    let has_ports = !matches!(expect.protocol, pinhole_wire::Protocol::GRE);
+    let has_ports = !matches!(expect.protocol, Protocol::GRE);
     match expect.destination_port {
         PortMatch::Any if has_ports => Err(Refusal::Policy),
         PortMatch::Exact(0) if has_ports => Err(Refusal::PortZero),

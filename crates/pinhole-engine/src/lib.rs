@@ -8,6 +8,7 @@
 //! byte. One engine is one shard, owned by one thread.
 //!
 //! * [`engine`]: the path itself, packet by packet and in batches.
+//! * `stage`: the first passes over a batch.
 //! * [`host`]: what carries out the requests of helper sessions: admission, provenance, refusals.
 //! * `rules` and `scene`: which chains a packet meets, what a rule sees of a packet, and what it may change.
 //! * [`event`]: outcomes, reasons and events: the data that `explain` is made of.
@@ -22,6 +23,7 @@ pub mod host;
 mod rules;
 mod scene;
 pub mod settings;
+mod stage;
 pub mod topology;
 
 pub use engine::{Engine, Frame};

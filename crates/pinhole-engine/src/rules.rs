@@ -5,14 +5,14 @@
 
 use crate::event::{RuleRef, Verdict};
 use crate::host::Host;
-use crate::scene::{AfterTracking, BeforeTracking, Wishes};
+use crate::scene::{AfterTracking, BeforeTracking, Scene};
 use crate::settings::SetupError;
 use pinhole_helper::{AddressMatch, Class, Expect, Lifetime, PortMatch, Span};
 use pinhole_ruleset::{
     BaseChainId, ChainKind, Decision as ChainDecision, Effects, Family, HelperObject, Hook, LogStatement,
     NatAction, ObjectId, RuleId, Ruleset, RulesetState, Subject, TimeoutObject,
 };
-use pinhole_track::{ConnId, Request, Timeouts, Tracker};
+use pinhole_track::{ConnId, ExpectationId, Request, State, Timeouts, Tracker};
 use pinhole_wire::{IpVersion, Packet, Protocol, Time};
 
 /// Priority of conntrack in prerouting and output (`NF_IP_PRI_CONNTRACK`).
@@ -65,6 +65,8 @@ struct Plan {
     raw: Vec<BaseChainId>,
     /// After tracking; chains of type `nat` see only the packet that creates a conn.
     main: Vec<(BaseChainId, ChainKind)>,
+    /// If each chain of `main`, but for the `nat` ones, accepts these states (nft's bits) at once: the states, and the rule.
+    accepted: Option<(u64, Option<RuleRef>)>,
 }
 
 /// A ruleset with its counters, plans and objects.
@@ -72,10 +74,28 @@ pub(crate) struct Rules {
     ruleset: Ruleset,
     state: RulesetState,
     plans: [[Plan; 2]; 4],
-    /// Object, the protocol it is for, number of the helper.
-    helpers: Vec<(ObjectId, Protocol, u16)>,
-    /// Object, number of the policy in the tracker.
-    timeouts: Vec<(ObjectId, u16)>,
+    helpers: Vec<ForConns>,
+    timeouts: Vec<ForConns>,
+}
+
+/// What an object sets for conns of some kind.
+struct ForConns {
+    object: ObjectId,
+    family: Option<Family>,
+    protocol: Protocol,
+    /// Number of the helper, or of the tracker's timeout policy.
+    number: u16,
+}
+
+impl ForConns {
+    /// What an object sets for the conn of this packet; `None`: it is for others.
+    fn find(list: &[Self], object: ObjectId, packet: &Packet) -> Option<u16> {
+        let family = if packet.version == IpVersion::V4 { Family::Ip } else { Family::Ip6 };
+        let fits = |it: &&Self| {
+            it.object == object && it.protocol == packet.protocol && it.family.is_none_or(|f| f == family)
+        };
+        list.iter().find(fits).map(|it| it.number)
+    }
 }
 
 impl Rules {
@@ -87,14 +107,24 @@ impl Rules {
         let mut helpers = Vec::new();
         for object in ruleset.helpers() {
             match helper_number(object, host) {
-                Ok(number) => helpers.push((object.id, Protocol(object.l4_protocol), number)),
+                Ok(number) => helpers.push(ForConns {
+                    object: object.id,
+                    family: object.family,
+                    protocol: Protocol(object.l4_protocol),
+                    number,
+                }),
                 Err(error) => errors.push(error),
             }
         }
         let mut timeouts = Vec::new();
         for object in ruleset.timeouts() {
             match timeout_policy(object) {
-                Ok(policy) => timeouts.push((object.id, tracker.add_timeout_policy(policy))),
+                Ok(policy) => timeouts.push(ForConns {
+                    object: object.id,
+                    family: object.family,
+                    protocol: Protocol(object.l4_protocol),
+                    number: tracker.add_timeout_policy(policy),
+                }),
                 Err(error) => errors.push(error),
             }
         }
@@ -115,10 +145,19 @@ impl Rules {
         &self.state
     }
 
+    /// What all chains after tracking make of a packet of an existing conn, where its state alone decides.
+    #[inline]
+    pub(crate) fn accepts_at_once(&self, path: Path, version: IpVersion, state: State) -> Option<Decision> {
+        let (states, rule) = self.plan(path, version).accepted?;
+        (states & u64::from(state.nft_bit()) != 0).then_some(Decision { verdict: Verdict::Accept, rule })
+    }
+
+    #[inline]
     pub(crate) fn has_raw(&self, path: Path, version: IpVersion) -> bool {
         !self.plan(path, version).raw.is_empty()
     }
 
+    #[inline]
     fn plan(&self, path: Path, version: IpVersion) -> &Plan {
         &self.plans[path as usize][usize::from(version == IpVersion::V6)]
     }
@@ -133,7 +172,8 @@ impl Rules {
         log: &mut dyn FnMut(RuleId),
     ) -> Decision {
         let plan = &self.plans[path as usize][usize::from(version == IpVersion::V6)];
-        let effects = Wishing { wishes: subject.0.wishes(), log };
+        let (helpers, timeouts, scene) = (&self.helpers, &self.timeouts, subject.0);
+        let effects = Wishing { helpers, timeouts, scene, tracked: false, log };
         let chains = plan.raw.iter().copied();
         walk(&self.ruleset, &mut self.state, chains, subject, effects, now)
     }
@@ -148,7 +188,8 @@ impl Rules {
         log: &mut dyn FnMut(RuleId),
     ) -> Decision {
         let plan = &self.plans[path as usize][usize::from(version == IpVersion::V6)];
-        let effects = Wishing { wishes: subject.scene.wishes(), log };
+        let (helpers, timeouts, scene) = (&self.helpers, &self.timeouts, subject.scene);
+        let effects = Wishing { helpers, timeouts, scene, tracked: true, log };
         let first = subject.tracked.created;
         let chains =
             plan.main.iter().filter(|(_, kind)| first || *kind != ChainKind::Nat).map(|&(chain, _)| chain);
@@ -157,20 +198,25 @@ impl Rules {
 
     /// The helper that an object attaches to the conn of this packet, if it reads that protocol.
     pub(crate) fn helper(&self, object: ObjectId, packet: &Packet) -> Option<u16> {
-        let same =
-            |&&(id, protocol, _): &&(ObjectId, Protocol, u16)| id == object && protocol == packet.protocol;
-        self.helpers.iter().find(same).map(|&(_, _, number)| number)
+        ForConns::find(&self.helpers, object, packet)
     }
 
-    /// The tracker's number of a timeout object.
-    pub(crate) fn timeout_policy(&self, object: ObjectId) -> Option<u16> {
-        self.timeouts.iter().find(|(id, _)| *id == object).map(|&(_, policy)| policy)
+    /// The tracker's number of a timeout object, if it is for the conn of this packet.
+    pub(crate) fn timeout_policy(&self, object: ObjectId, packet: &Packet) -> Option<u16> {
+        ForConns::find(&self.timeouts, object, packet)
     }
 
-    /// Enters the expectation that a `ct expectation` object describes: from the conn's responder to its initiator, to a fixed port.
-    pub(crate) fn enter_expectation(&self, object: ObjectId, tracker: &mut Tracker, conn: ConnId, now: Time) {
-        let Some(object) = self.ruleset.expectations().iter().find(|o| o.id == object) else { return };
-        let Some(reply) = tracker.reply(conn) else { return };
+    /// Enters the expectation that a `ct expectation` object describes: from the conn's responder to its initiator, to a fixed port. `None`:
+    /// the tracker refused it, and counted that.
+    pub(crate) fn enter_expectation(
+        &self,
+        object: ObjectId,
+        tracker: &mut Tracker,
+        conn: ConnId,
+        now: Time,
+    ) -> Option<ExpectationId> {
+        let object = self.ruleset.expectations().iter().find(|o| o.id == object)?;
+        let reply = tracker.reply(conn)?;
         let expect = Expect {
             class: 0,
             protocol: Protocol(object.l4_protocol),
@@ -190,52 +236,74 @@ impl Rules {
             max: object.size,
             timeout: object.timeout_milliseconds.div_ceil(1000),
         };
-        // A refusal is counted by the tracker; the rule has no packet to hold responsible.
-        let _ = tracker.expect(now, conn, &[Request { expect, class, helper: NO_HELPER }]);
+        let request = Request { expect, class, helper: NO_HELPER };
+        tracker.expect(now, conn, &[request]).ok()?.first().copied()
     }
 }
 
-/// Carries what rules set into the packet's wishes.
+/// Carries what rules set into the packet's wishes. What is set for a conn has no effect before tracking, and a zone or `notrack` none
+/// on a packet that has its conn.
 struct Wishing<'a, 'b> {
-    wishes: &'a Wishes,
+    helpers: &'a [ForConns],
+    timeouts: &'a [ForConns],
+    scene: &'a Scene<'a>,
+    tracked: bool,
     log: &'b mut dyn FnMut(RuleId),
 }
 
 impl Effects for Wishing<'_, '_> {
     fn set_ct_mark(&mut self, mark: u32) {
-        self.wishes.conn_mark.set(Some(mark));
+        if self.tracked {
+            self.scene.wishes().conn_mark.set(Some(mark));
+        }
     }
 
     fn set_packet_mark(&mut self, mark: u32) {
-        self.wishes.packet_mark.set(mark);
+        self.scene.wishes().packet_mark.set(mark);
     }
 
+    /// The first helper stays.
     fn set_helper(&mut self, object: ObjectId, rule: RuleId) {
-        self.wishes.helper.set(Some((object, rule)));
+        let wish = &self.scene.wishes().helper;
+        let fits = ForConns::find(self.helpers, object, self.scene.packet()).is_some();
+        if self.tracked && fits && wish.get().is_none() {
+            wish.set(Some((object, rule)));
+        }
     }
 
+    /// The last policy counts.
     fn set_timeout_policy(&mut self, object: ObjectId, _rule: RuleId) {
-        self.wishes.timeout.set(Some(object));
+        let fits = ForConns::find(self.timeouts, object, self.scene.packet()).is_some();
+        if self.tracked && fits {
+            self.scene.wishes().timeout.set(Some(object));
+        }
     }
 
-    fn set_expectation(&mut self, object: ObjectId, _rule: RuleId) {
-        self.wishes.expectation.set(Some(object));
+    fn set_expectation(&mut self, object: ObjectId, rule: RuleId) {
+        if self.tracked {
+            self.scene.wishes().expectation.set(Some((object, rule)));
+        }
     }
 
     fn notrack(&mut self) {
-        self.wishes.notrack.set(true);
+        self.scene.wishes().notrack.set(true);
     }
 
     fn set_zone(&mut self, zone: u16) {
-        self.wishes.zone.set(Some(zone));
+        if !self.tracked {
+            self.scene.wishes().zone.set(Some(zone));
+        }
     }
 
     fn set_label(&mut self, bits: u128) {
-        self.wishes.labels.set(self.wishes.labels.get() | bits);
+        if self.tracked {
+            let labels = &self.scene.wishes().labels;
+            labels.set(labels.get() | bits);
+        }
     }
 
     fn nat(&mut self, _action: &NatAction, _rule: RuleId) {
-        self.wishes.nat.set(true);
+        self.scene.wishes().nat.set(true);
     }
 
     fn log(&mut self, _statement: &LogStatement, rule: RuleId) {
@@ -254,6 +322,9 @@ fn walk(
 ) -> Decision {
     let mut decision = Decision::ACCEPT;
     for chain in chains {
+        if let Some(base) = ruleset.base_chain(chain) {
+            effects.scene.enter(base.hook);
+        }
         let verdict = ruleset.evaluate(chain, subject, &mut effects, state, now.0);
         let rule = verdict.rule.map_or(RuleRef::Policy(chain), RuleRef::Rule);
         match verdict.decision {
@@ -285,7 +356,24 @@ fn plan(ruleset: &Ruleset, path: Path, family: Family) -> Plan {
             }
         }
     }
+    plan.accepted = accepted(ruleset, &plan.main);
     plan
+}
+
+/// The states that all chains accept at once, and the last rule that does, as [`walk`] would find it.
+fn accepted(ruleset: &Ruleset, chains: &[(BaseChainId, ChainKind)]) -> Option<(u64, Option<RuleRef>)> {
+    let mut common = u64::MAX;
+    let mut named = None;
+    for &(chain, _) in chains.iter().filter(|(_, kind)| *kind != ChainKind::Nat) {
+        let (states, rule) = ruleset.accepted_states(chain)?;
+        common &= states;
+        named = match (rule, named) {
+            (Some(rule), _) => Some(RuleRef::Rule(rule)),
+            (None, Some(RuleRef::Rule(rule))) => Some(RuleRef::Rule(rule)),
+            (None, _) => Some(RuleRef::Policy(chain)),
+        };
+    }
+    Some((common, named))
 }
 
 fn helper_number(object: &HelperObject, host: &Host) -> Result<u16, SetupError> {

@@ -6,10 +6,11 @@
 
 mod header;
 
+use crate::engine::Frame;
 use crate::host::Host;
 use crate::topology::{InterfaceId, Topology};
-use pinhole_ruleset::{Field, NameField, ObjectId, RuleId, Subject};
-use pinhole_track::{Counters, Tracked, Tracker, Tuple};
+use pinhole_ruleset::{Field, Hook, NameField, ObjectId, RuleId, Subject};
+use pinhole_track::{Counters, State, Tracked, Tracker, Tuple};
 use pinhole_wire::{IpVersion, LinkType, Packet, Time};
 use std::cell::Cell;
 
@@ -21,6 +22,8 @@ pub(crate) struct Scene<'a> {
     topology: &'a Topology,
     ingress: Option<InterfaceId>,
     egress: Option<InterfaceId>,
+    /// Where the chain that looks is hooked in.
+    hook: Cell<Hook>,
     wishes: Wishes,
 }
 
@@ -35,8 +38,8 @@ pub(crate) struct Wishes {
     pub(crate) helper: Cell<Option<(ObjectId, RuleId)>>,
     /// Timeout policy object.
     pub(crate) timeout: Cell<Option<ObjectId>>,
-    /// Expectation object.
-    pub(crate) expectation: Cell<Option<ObjectId>>,
+    /// Expectation object, and the rule that set it.
+    pub(crate) expectation: Cell<Option<(ObjectId, RuleId)>>,
     /// Zone to track the packet in.
     pub(crate) zone: Cell<Option<u16>>,
     /// Labels to add to the conn's.
@@ -49,14 +52,26 @@ pub(crate) struct Wishes {
 
 impl<'a> Scene<'a> {
     pub(crate) fn new(
+        frame: &Frame<'a>,
         packet: &'a Packet,
         bytes: &'a [u8],
-        link: LinkType,
         topology: &'a Topology,
-        ingress: Option<InterfaceId>,
-        egress: Option<InterfaceId>,
+        wishes: Wishes,
     ) -> Self {
-        Self { packet, bytes, link, topology, ingress, egress, wishes: Wishes::default() }
+        let ingress = frame.ingress.or_else(|| topology.towards(packet.version, packet.source));
+        let egress = frame.egress.or_else(|| topology.towards(packet.version, packet.destination));
+        let hook = Cell::new(Hook::Prerouting);
+        Self { packet, bytes, link: frame.link, topology, ingress, egress, hook, wishes }
+    }
+
+    /// The chains from here on are those of this hook.
+    pub(crate) fn enter(&self, hook: Hook) {
+        self.hook.set(hook);
+    }
+
+    /// The packet.
+    pub(crate) fn packet(&self) -> &Packet {
+        self.packet
     }
 
     /// What the rules set so far.
@@ -72,29 +87,56 @@ impl<'a> Scene<'a> {
     fn load(&self, field: Field) -> Option<u128> {
         match field {
             Field::Mark => Some(self.wishes.packet_mark.get().into()),
-            // Indexes count from 1; 0 means none.
-            Field::InterfaceIn => self.ingress.map(|i| u128::from(i.0) + 1),
-            Field::InterfaceOut => self.egress.map(|i| u128::from(i.0) + 1),
+            Field::InterfaceIn => self.index(self.ingress, self.has_ingress()),
+            Field::InterfaceOut => self.index(self.egress, self.has_egress()),
             _ => header::load(field, self.packet, self.bytes, self.link),
         }
     }
 
     fn name(&self, field: NameField) -> Option<&str> {
-        match field {
-            NameField::InterfaceIn => self.topology.name(self.ingress?),
-            NameField::InterfaceOut => self.topology.name(self.egress?),
-            NameField::CtHelper => None,
+        let (interface, exists) = match field {
+            NameField::InterfaceIn => (self.ingress, self.has_ingress()),
+            NameField::InterfaceOut => (self.egress, self.has_egress()),
+            NameField::CtHelper => return None,
+        };
+        if exists { self.topology.name(interface?) } else { Some("") }
+    }
+
+    /// `notrack` makes `untracked` of whatever has no conn, even after tracking.
+    fn state_without_conn(&self, state: State) -> State {
+        if state == State::Invalid && self.wishes.notrack.get() { State::Untracked } else { state }
+    }
+
+    /// As Linux numbers interfaces: loopback is 1, and 0 stands for none.
+    fn index(&self, interface: Option<InterfaceId>, exists: bool) -> Option<u128> {
+        const LOOPBACK: u128 = 1;
+        if !exists {
+            return Some(0);
         }
+        let interface = interface?;
+        let is_loopback = self.topology.name(interface) == Some("lo");
+        Some(if is_loopback { LOOPBACK } else { u128::from(interface.0) + LOOPBACK + 1 })
+    }
+
+    /// A packet of the firewall itself came in by no interface.
+    fn has_ingress(&self) -> bool {
+        self.hook.get() != Hook::Output
+    }
+
+    /// Before routing, nobody knows the way out; a packet to the firewall itself has none.
+    fn has_egress(&self) -> bool {
+        !matches!(self.hook.get(), Hook::Prerouting | Hook::Input)
     }
 }
 
-/// The scene as raw chains see it: there is no conn, and `ct state` reads as `invalid`.
+/// The scene as raw chains see it: there is no conn, and `ct state` reads as `invalid`, or as
+/// `untracked` after a `notrack`.
 pub(crate) struct BeforeTracking<'a>(pub(crate) &'a Scene<'a>);
 
 impl Subject for BeforeTracking<'_> {
     fn load(&self, field: Field) -> Option<u128> {
         match field {
-            Field::CtState => Some(pinhole_track::State::Invalid.nft_bit().into()),
+            Field::CtState => Some(self.0.state_without_conn(State::Invalid).nft_bit().into()),
             _ => self.0.load(field),
         }
     }
@@ -116,7 +158,7 @@ pub(crate) struct AfterTracking<'a> {
 impl Subject for AfterTracking<'_> {
     fn load(&self, field: Field) -> Option<u128> {
         match field {
-            Field::CtState => Some(self.tracked.state.nft_bit().into()),
+            Field::CtState => Some(self.scene.state_without_conn(self.tracked.state).nft_bit().into()),
             Field::CtDirection => self.tracked.conn.map(|_| self.tracked.direction.index() as u128),
             _ if is_conntrack(field) => self.conn(field),
             _ => self.scene.load(field),
@@ -149,7 +191,9 @@ impl AfterTracking<'_> {
             }
             Field::CtExpiration => Some(u128::from(tracker.timeout_left(conn, self.now)?) * 1000),
             Field::CtId => Some(conn.index.into()),
-            Field::CtLabel => Some(u128::from_le_bytes(tracker.labels(conn)?)),
+            Field::CtLabel => {
+                Some(u128::from_le_bytes(tracker.labels(conn)?) | self.scene.wishes.labels.get())
+            }
             _ => self
                 .tuple_field(field, &tracker.original(conn)?, &tracker.reply(conn)?)
                 .or_else(|| counted(field, &tracker.counters(conn)?)),

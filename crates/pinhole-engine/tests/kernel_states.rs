@@ -2,6 +2,7 @@
 //!
 //! The recordings (`../shared/oracle/*/NAME.state.tsv`) were made by running the kernel, with all its helpers attached. A difference must be
 //! one that docs/divergences.md names; each is recognised here by [`named`].
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is the test's message")]
 
 mod support;
 

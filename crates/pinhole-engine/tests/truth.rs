@@ -2,6 +2,7 @@
 //!
 //! Truth rows name the frame of the announcement, the expected tuple and the first data packet. Rows marked `foreign` (address not the
 //! sender's) or not `valid` must be refused in that frame.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is the test's message")]
 
 mod support;
 

@@ -87,6 +87,8 @@ pub enum Refusal {
     Policy,
     /// The protocol cannot be understood that far (unknown notation).
     Unsupported,
+    /// The control conn has seen no answer: its only sender may be forged.
+    Unanswered,
 }
 
 impl Refusal {
@@ -106,6 +108,7 @@ impl Refusal {
             Self::Clash => "clash",
             Self::Policy => "policy",
             Self::Unsupported => "unsupported",
+            Self::Unanswered => "unanswered",
         }
     }
 }
@@ -126,6 +129,7 @@ impl fmt::Display for Refusal {
             Self::Clash => "another connection's expectation already covers it",
             Self::Policy => "the policy forbids it",
             Self::Unsupported => "the notation is not supported",
+            Self::Unanswered => "the connection has seen no answer yet; its sender may be forged",
         })
     }
 }

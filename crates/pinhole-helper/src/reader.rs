@@ -119,21 +119,21 @@ impl Reader {
         if tcp.flags.contains(TcpFlags::RST) {
             return;
         }
-        let syn = tcp.flags.contains(TcpFlags::SYN);
-        let first = tcp.sequence.wrapping_add(u32::from(syn));
-        if syn {
-            if !self.streams[from.index()].open(first) {
-                return;
-            }
-        } else if !payload.is_empty() && !self.pick_up(from, first) {
+        // Nor is that of a SYN before its receiver has taken it, and most never do (RFC 7413 §2). One packet, whose source may be
+        // forged, announces nothing; what is sent again after the handshake is read then.
+        if tcp.flags.contains(TcpFlags::SYN) {
+            self.streams[from.index()].open(tcp.sequence.wrapping_add(1));
+            return;
+        }
+        if !payload.is_empty() && !self.pick_up(from, tcp.sequence) {
             self.stop(Status::Blind(BlindReason::MidStream));
             return;
         }
         if tcp.flags.contains(TcpFlags::FIN) {
             let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).wrapping_add(missing);
-            self.streams[from.index()].finish(first.wrapping_add(length));
+            self.streams[from.index()].finish(tcp.sequence.wrapping_add(length));
         }
-        self.feed(at.into(), from, first, payload, actions);
+        self.feed(at.into(), from, tcp.sequence, payload, actions);
     }
 
     /// Shows one datagram.

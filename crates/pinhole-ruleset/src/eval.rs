@@ -352,7 +352,8 @@ impl<'a, S: Subject, E: Effects> Run<'a, S, E> {
     fn quota(&mut self, index: u32) -> Flow {
         let Some(quota) = self.program.quotas.get(index as usize) else { return Flow::Break };
         let used = self.state.consume(index, self.length());
-        if (used >= quota.bytes) == quota.over { Flow::Next } else { Flow::Break }
+        // A quota that is just used up still lets its last packet pass, since Linux 6.11.
+        if (used > quota.bytes) == quota.over { Flow::Next } else { Flow::Break }
     }
 
     fn use_object(&mut self, source: &ObjectSource, rule: RuleId) -> Flow {

@@ -1,6 +1,7 @@
 //! A ruleset ready to run: the program, and what is needed to explain its decisions.
 
 use crate::ast::ObjectKind;
+use crate::field::Field;
 use crate::object::{ExpectationObject, HelperObject, ObjectId, TimeoutObject};
 use crate::program::{BaseStart, Program};
 use crate::source::{Sources, Span};
@@ -188,6 +189,18 @@ impl Ruleset {
     /// A base chain.
     pub fn base_chain(&self, id: BaseChainId) -> Option<&BaseChain> {
         self.bases.get(id.0 as usize)
+    }
+
+    /// What a base chain makes of packets by their state alone: for packets in one of these states (nft's bits) it
+    /// accepts, without any effect, by this rule (or by its policy). `None` if that takes more than the first rule.
+    pub fn accepted_states(&self, id: BaseChainId) -> Option<(u64, Option<RuleId>)> {
+        let start = self.base_start(id);
+        match start.shortcut {
+            // The rule before the one at which the others begin.
+            Some((Field::CtState, mask)) => Some((mask, Some(RuleId(start.next - 1)))),
+            None if start.next == start.end && start.policy == ChainPolicy::Accept => Some((u64::MAX, None)),
+            _ => None,
+        }
     }
 
     #[inline]

@@ -236,14 +236,17 @@ fn limits_refill_with_time() {
 
 #[test]
 fn quotas_run_out() {
-    let ruleset = compiled(
-        "table ip t {\n chain c { type filter hook input priority 0; policy accept;\n  quota over 150 bytes drop\n }\n}\n",
-    );
-    let mut state = RulesetState::new(&ruleset);
-    let seen: Vec<Decision> = (0..4)
-        .map(|_| run(&ruleset, Hook::Input, &tcp(), &mut Recorded::default(), &mut state).decision)
-        .collect();
-    assert_eq!(seen, [Decision::Accept, Decision::Accept, Decision::Drop, Decision::Drop]);
+    // Packets of 60 bytes; one that just uses the quota up is not over it.
+    for bytes in [150, 120] {
+        let ruleset = compiled(&format!(
+            "table ip t {{\n chain c {{ type filter hook input priority 0; policy accept;\n  quota over {bytes} bytes drop\n }}\n}}\n",
+        ));
+        let mut state = RulesetState::new(&ruleset);
+        let seen: Vec<Decision> = (0..4)
+            .map(|_| run(&ruleset, Hook::Input, &tcp(), &mut Recorded::default(), &mut state).decision)
+            .collect();
+        assert_eq!(seen, [Decision::Accept, Decision::Accept, Decision::Drop, Decision::Drop], "{bytes}");
+    }
 }
 
 #[test]

@@ -12,13 +12,36 @@
 //! identifier, the code, the kind of query and which end asks.
 
 use crate::Tuple;
+use crate::hash::Secret;
 use pinhole_wire::{Address, IpVersion, Protocol};
 
 /// Direction-independent identity of a conn: five words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Key(pub(crate) [u64; 5]);
 
+/// Without branches: keys with one tag are nearly always equal.
+impl PartialEq for Key {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        let ([a, b, c, d, e], [f, g, h, i, j]) = (self.0, other.0);
+        (a ^ f) | (b ^ g) | (c ^ h) | (d ^ i) | (e ^ j) == 0
+    }
+}
+
+impl Eq for Key {}
+
 impl Key {
+    /// Hash of the key; of IPv4 addresses only what can differ goes in.
+    #[inline(always)]
+    pub(crate) fn hash(&self, secret: Secret) -> u64 {
+        let [_, low, _, high, rest] = self.0;
+        if rest >> 56 == IpVersion::V4 as u64 {
+            secret.hash(&[low >> 32 | high & !0xffff_ffff, rest])
+        } else {
+            secret.hash_long(&self.0)
+        }
+    }
+
     pub(crate) const fn zone(&self) -> u16 {
         (self.0[4] >> 32) as u16
     }
@@ -84,11 +107,16 @@ const fn address(low: u64, high: u64) -> Address {
 
 impl Ends {
     /// The key of a packet with ports.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn oriented(&self) -> Oriented {
-        let source = u128::from_le_bytes(self.source.0);
-        let destination = u128::from_le_bytes(self.destination.0);
-        let flipped = (source, self.source_port) > (destination, self.destination_port);
+        let ([s0, s1], [d0, d1]) = (words(self.source), words(self.destination));
+        let flipped = if s1 != d1 {
+            s1 > d1
+        } else if s0 != d0 {
+            s0 > d0
+        } else {
+            self.source_port > self.destination_port
+        };
         self.keyed(flipped, flipped, self.source_port, self.destination_port)
     }
 

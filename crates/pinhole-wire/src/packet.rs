@@ -6,6 +6,7 @@
 
 mod ipv4;
 mod ipv6;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -185,6 +186,27 @@ impl Layer {
     }
 }
 
+/// A packet without bytes, to be overwritten by [`Packet::parse_into`].
+impl Default for Packet {
+    fn default() -> Self {
+        Self {
+            version: IpVersion::V4,
+            protocol: Protocol(0),
+            source: Address::default(),
+            destination: Address::default(),
+            hop_limit: 0,
+            traffic_class: 0,
+            network: 0,
+            transport_offset: 0,
+            payload: 0,
+            end: 0,
+            missing: 0,
+            fragment: None,
+            transport: Transport::Other,
+        }
+    }
+}
+
 impl Packet {
     /// Reads the datagram that starts at offset `network` of `bytes`.
     ///
@@ -204,6 +226,26 @@ impl Packet {
             Some(4) => ipv4::read(datagram, network)?.complete(bytes),
             _ => Layer::read(bytes, network)?.complete(bytes),
         }
+    }
+
+    /// As [`parse`](Self::parse), in place of what this packet was; after an error it means nothing.
+    ///
+    /// For the packets of a batch, which are made once and overwritten again and again: nothing is moved.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    #[inline]
+    pub fn parse_into(&mut self, bytes: &[u8], network: u32) -> Result<(), ParseError> {
+        if self.read_plain(bytes, network).is_some() {
+            return Ok(());
+        }
+        self.parse_any(bytes, network)
+    }
+
+    #[inline(never)]
+    fn parse_any(&mut self, bytes: &[u8], network: u32) -> Result<(), ParseError> {
+        *self = Self::parse(bytes, network)?;
+        Ok(())
     }
 
     /// Reads the packet that an ICMP error quotes, which starts at offset `network` of `bytes` and may be cut to the first eight

@@ -54,7 +54,8 @@ pub struct Address(pub [u8; 16]);
 impl Address {
     /// From the four bytes of an IPv4 header field.
     pub const fn v4(b: [u8; 4]) -> Self {
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]])
+        // As one number: written in two stores, and read back without waiting for smaller ones.
+        Self((u32::from_be_bytes(b) as u128 | 0xffff << 32).to_be_bytes())
     }
 
     /// From the sixteen bytes of an IPv6 header field.

@@ -65,7 +65,7 @@ fn every_line_has_the_documented_fields() {
         ("header", "schema pinhole captures rules settings"),
         (
             "packet",
-            "capture frame conn state direction verdict rule reason message proto src sport dst dport length time",
+            "capture frame conn state direction verdict rule reason message about proto src sport dst dport length time",
         ),
         (
             "expectation",

@@ -7,9 +7,11 @@ pub(crate) mod demo;
 pub(crate) mod dependencies;
 pub(crate) mod documentation;
 pub(crate) mod fuzzing;
+pub(crate) mod kernel;
 pub(crate) mod source;
 pub(crate) mod tests;
 
+use crate::instructions;
 use crate::repository::Repository;
 use crate::stage::{Stage, summarize};
 use std::process::ExitCode;
@@ -32,6 +34,18 @@ const STAGES: &[Stage] = &[
         about: "licences, sources, layers, advisories",
         quick: false,
         run: dependencies::run,
+    },
+    Stage {
+        name: "kernel",
+        about: "states and verdicts of the running kernel",
+        quick: false,
+        run: kernel::run,
+    },
+    Stage {
+        name: "instructions",
+        about: "instructions per packet, counted by valgrind",
+        quick: false,
+        run: instructions::stage,
     },
     Stage { name: "fuzz", about: "every fuzz target for a few seconds", quick: false, run: fuzzing::run },
 ];

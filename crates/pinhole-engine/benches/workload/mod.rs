@@ -1,6 +1,7 @@
 //! The workload of the path benchmarks: an engine with an established-accept ruleset, and frames that are rewritten in place.
 //!
 //! UDP flow i = 10.64.0.0+(i>>14):1024+(i&16383) → 10.0.2.2:9000; TCP flows the same to port 80.
+#![allow(clippy::expect_used, reason = "a benchmark that cannot start has nothing to measure")]
 
 use pinhole_engine::{Engine, Frame, Outcome, Settings, Verdict};
 use pinhole_helper::Registry;
@@ -23,7 +24,7 @@ const STEP: u64 = 1_000;
 
 pub(crate) fn engine(conns: u32) -> Engine {
     let mut settings = Settings::default();
-    settings.track.max_conns = conns + conns / 8 + 1024;
+    settings.track.max_conns = 2 * conns + (1 << 17);
     settings.track.events = false;
     settings.checksums = pinhole_engine::ChecksumPolicy::Ignore;
     let rules = pinhole_ruleset::compile_text("bench.nft", RULES).expect("the ruleset compiles");

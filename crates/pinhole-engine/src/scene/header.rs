@@ -16,8 +16,12 @@ pub(super) fn load(field: Field, packet: &Packet, bytes: &[u8], link: LinkType) 
             IpVersion::V6 => 0x86dd,
         }),
         Field::Length => Some(packet.datagram_length().into()),
-        Field::SourcePort => packet.source_port().map(u128::from),
-        Field::DestinationPort => packet.destination_port().map(u128::from),
+        Field::SourcePort => {
+            packet.source_port().map_or_else(|| raw(packet, bytes, 0, 2), |p| Some(p.into()))
+        }
+        Field::DestinationPort => {
+            packet.destination_port().map_or_else(|| raw(packet, bytes, 2, 2), |p| Some(p.into()))
+        }
         Field::PacketType | Field::EtherSource | Field::EtherDestination | Field::EtherType => {
             ethernet(field, packet, bytes, link)
         }
@@ -144,8 +148,34 @@ fn transport(field: Field, packet: &Packet, bytes: &[u8]) -> Option<u128> {
         Transport::Dccp(dccp) => (field == Field::DccpType).then(|| dccp.kind.into()),
         Transport::Icmp(icmp) if packet.protocol == Protocol::ICMP => icmp4(field, packet, bytes, icmp),
         Transport::Icmp(icmp) => icmp6(field, packet, bytes, icmp),
+        _ => cut_transport(field, packet, bytes),
+    }
+}
+
+/// Fields of a transport header that as a whole cannot be read: rules see of it what there is.
+fn cut_transport(field: Field, packet: &Packet, bytes: &[u8]) -> Option<u128> {
+    let raw = |at, length| raw(packet, bytes, at, length);
+    match (packet.protocol, field) {
+        (Protocol::TCP, Field::TcpSequence) => raw(4, 4),
+        (Protocol::TCP, Field::TcpAcknowledgement) => raw(8, 4),
+        (Protocol::TCP, Field::TcpDataOffset) => Some(raw(12, 1)? >> 4),
+        (Protocol::TCP, Field::TcpFlags) => raw(13, 1),
+        (Protocol::TCP, Field::TcpWindow) => raw(14, 2),
+        (Protocol::TCP, Field::TcpChecksum) => raw(16, 2),
+        (Protocol::TCP, Field::TcpUrgentPointer) => raw(18, 2),
+        (Protocol::UDP, Field::UdpLength) => raw(4, 2),
+        (Protocol::UDP, Field::UdpChecksum) => raw(6, 2),
+        (Protocol::SCTP, Field::SctpVerificationTag) => raw(4, 4),
+        (Protocol::ICMP, Field::IcmpType) | (Protocol::ICMPV6, Field::Icmp6Type) => raw(0, 1),
+        (Protocol::ICMP, Field::IcmpCode) | (Protocol::ICMPV6, Field::Icmp6Code) => raw(1, 1),
+        (Protocol::ICMP, Field::IcmpChecksum) | (Protocol::ICMPV6, Field::Icmp6Checksum) => raw(2, 2),
         _ => None,
     }
+}
+
+/// Bytes of the transport layer, whatever protocol it is (`th sport` of an ICMP message is its type and code).
+fn raw(packet: &Packet, bytes: &[u8], at: usize, length: usize) -> Option<u128> {
+    number(bytes.get(..packet.end as usize)?, packet.transport_offset as usize + at, length)
 }
 
 /// RFC 792.

@@ -95,23 +95,40 @@ pub(crate) fn unreachable(source: IpAddr, destination: IpAddr, about: &[u8]) -> 
     bytes
 }
 
-/// One fragment of an IPv4 datagram without options: its data from `start` to `end` (multiples of eight, but for the last).
+/// One fragment of a datagram without options or extension headers: its data from `start` to `end` (multiples of eight, but for the last).
 pub(crate) fn fragment(datagram: &[u8], identification: u16, start: usize, end: usize) -> Vec<u8> {
-    const HEADER: usize = 20;
-    let data = &datagram[HEADER..];
+    let is_v4 = datagram[0] >> 4 == 4;
+    let header = if is_v4 { 20 } else { 40 };
+    let data = &datagram[header..];
     let end = end.min(data.len());
     assert!(start.is_multiple_of(8) && (end.is_multiple_of(8) || end == data.len()));
-    let more = u16::from(end < data.len()) << 13;
-    let mut bytes = datagram[..HEADER].to_vec();
-    bytes[2..4].copy_from_slice(&((HEADER + end - start) as u16).to_be_bytes());
-    bytes[4..6].copy_from_slice(&identification.to_be_bytes());
-    bytes[6..8].copy_from_slice(&(more | (start / 8) as u16).to_be_bytes());
-    bytes[10..12].fill(0);
-    let sum = bytes.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum::<u32>();
-    let folded = !(((sum & 0xffff) + (sum >> 16)) as u16);
-    bytes[10..12].copy_from_slice(&folded.to_be_bytes());
+    let more = end < data.len();
+    let mut bytes = datagram[..header].to_vec();
+    if is_v4 {
+        bytes[2..4].copy_from_slice(&((header + end - start) as u16).to_be_bytes());
+        bytes[4..6].copy_from_slice(&identification.to_be_bytes());
+        bytes[6..8].copy_from_slice(&(u16::from(more) << 13 | (start / 8) as u16).to_be_bytes());
+        repair_header(&mut bytes);
+    } else {
+        const FRAGMENT: u8 = 44;
+        let next = std::mem::replace(&mut bytes[6], FRAGMENT);
+        bytes[4..6].copy_from_slice(&((8 + end - start) as u16).to_be_bytes());
+        bytes.extend([next, 0]);
+        bytes.extend((start as u16 | u16::from(more)).to_be_bytes());
+        bytes.extend(u32::from(identification).to_be_bytes());
+    }
     bytes.extend_from_slice(&data[start..end]);
     bytes
+}
+
+/// Computes the checksum of an IPv4 header without options anew.
+pub(crate) fn repair_header(datagram: &mut [u8]) {
+    datagram[10..12].fill(0);
+    let words = datagram[..20].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+    let sum: u32 = words.sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let folded = (folded & 0xffff) + (folded >> 16);
+    datagram[10..12].copy_from_slice(&(!(folded as u16)).to_be_bytes());
 }
 
 /// A TCP conversation. Sequence numbers start near the wrap, so that they wrap in it.
@@ -142,6 +159,12 @@ impl Conversation {
             first(Direction::Reply, TcpFlags::SYN | TcpFlags::ACK, answer),
             self.acknowledge(Direction::Original),
         ]
+    }
+
+    /// A SYN with text in it (TCP Fast Open, RFC 7413).
+    pub(crate) fn opening(&self, payload: &[u8]) -> Vec<u8> {
+        let sequence = self.initial[0];
+        self.packet(Direction::Original, &Segment { sequence, payload, ..Segment::default() })
     }
 
     /// The next bytes of a side in one segment.

@@ -64,6 +64,15 @@ impl Lab {
         self.now = self.now.plus_seconds(seconds);
     }
 
+    /// Lets time pass; the engine is told of it, or must find out with the next packet.
+    pub(crate) fn pass(&mut self, seconds: u64, told: bool) {
+        if told {
+            self.wait(seconds);
+        } else {
+            self.jump(seconds);
+        }
+    }
+
     /// Opens a conn; every packet must be accepted.
     pub(crate) fn connect(&mut self, client: &str, server: &str) -> Conversation {
         let conversation = Conversation::new(client.parse().unwrap(), server.parse().unwrap());

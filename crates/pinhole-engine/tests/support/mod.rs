@@ -1,4 +1,5 @@
 //! Runs captures through an engine, and finds the shared captures.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is the test's message")]
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod conversation;

@@ -108,10 +108,18 @@ fn acknowledge(reader: &mut Reader, acknowledgement: u32) {
 const DATA: TcpFlags = TcpFlags::PSH;
 
 #[test]
-fn data_on_the_syn_and_with_the_fin_is_read() {
+fn data_with_the_fin_is_read() {
     let mut reader = reader(Pickup::Strict, false);
-    assert_eq!(send(&mut reader, TcpFlags::SYN, 99, b"x1\n").len(), 1);
-    assert_eq!(send(&mut reader, TcpFlags::FIN, 103, b"x2\n").len(), 1);
+    send(&mut reader, TcpFlags::SYN, 99, &[]);
+    assert_eq!(send(&mut reader, TcpFlags::FIN, 100, b"x2\n").len(), 1);
+    assert_eq!(reader.blind(), None);
+}
+
+#[test]
+fn data_on_the_syn_is_read_when_it_is_sent_again() {
+    let mut reader = reader(Pickup::Strict, false);
+    assert_eq!(send(&mut reader, TcpFlags::SYN, 99, b"x1\n"), []);
+    assert_eq!(send(&mut reader, DATA, 100, b"x1\n").len(), 1);
     assert_eq!(reader.blind(), None);
 }
 

@@ -31,7 +31,11 @@ impl Compiler {
             StatementKind::VerdictMap { key, map } => self.verdict_map(key, map)?,
             StatementKind::Verdict(word) => return self.verdict(word, span),
             StatementKind::Reject(word) => {
+                let before = self.rule.code.len();
                 let with = self.reject(word.as_ref(), span)?;
+                // As nft does, ask for the protocol first of all: what stands before does not count other packets.
+                let implied = self.rule.code.len() - before;
+                self.rule.code.rotate_right(implied);
                 self.graph.restrict(self.rule.chain, super::graph::Restriction::Reject, span);
                 self.emit(Instruction::Reject(with));
                 return Ok(true);

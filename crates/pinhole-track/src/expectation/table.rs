@@ -320,8 +320,20 @@ impl Expectations {
         budget
     }
 
+    /// Whether none ends by `now`.
+    #[inline]
+    pub(crate) fn is_quiet(&self, now: Time) -> bool {
+        self.all.is_empty() || self.next_due().is_none_or(|due| due > now)
+    }
+
     pub(crate) fn next_due(&self) -> Option<Time> {
         self.deadlines.first().map(|&(deadline, _)| deadline)
+    }
+
+    /// Whether some have ended since the last [`take_ended`](Self::take_ended).
+    #[inline]
+    pub(crate) fn has_ended(&self) -> bool {
+        !self.ended.is_empty()
     }
 
     /// What has ended since the last call, in order.

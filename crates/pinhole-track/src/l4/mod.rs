@@ -157,6 +157,7 @@ pub fn open(view: View<'_>, settings: &L4Settings) -> Result<L4, Invalid> {
 /// Judges a packet of an existing conn, and the very first one right after [`open`], as netfilter does.
 ///
 /// `status` is the conn's from *before* this packet: [`Status::SEEN_REPLY`] is not yet set when the first answer is judged.
+#[inline]
 pub fn update(
     state: &mut L4,
     view: View<'_>,

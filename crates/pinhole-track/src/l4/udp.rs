@@ -20,6 +20,7 @@ impl Udp {
         Self { stream_after: now.plus_seconds(STREAM_AFTER_SECONDS) }
     }
 
+    #[inline]
     pub(super) fn update(self, now: Time, status: Status, timeouts: &Timeouts) -> Step {
         let stream = status.contains(Status::SEEN_REPLY) && now > self.stream_after;
         Step::Accept {

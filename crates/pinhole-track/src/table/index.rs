@@ -60,11 +60,10 @@ impl Index {
         self.slots[tag as usize & self.mask()]
     }
 
-    /// The conn that is likely to be found: that of the home slot.
+    /// The conn that is likely to be found: the first with this tag.
     #[inline]
     pub(crate) fn peek(&self, tag: u32) -> Option<u32> {
-        let slot = self.home(tag);
-        (tag_of(slot) == tag && slot != EMPTY).then_some(index_of(slot))
+        self.find(tag, |_| true)
     }
 
     /// Adds a conn. The caller has made sure that its key is not there yet.

@@ -7,6 +7,6 @@ pub(crate) mod cold;
 pub(crate) mod entry;
 pub(crate) mod index;
 pub(crate) mod slab;
-pub(crate) mod wheel;
 #[cfg(test)]
 mod tests;
+pub(crate) mod wheel;

@@ -47,6 +47,8 @@ pub(crate) struct Wheel {
     heads: Box<[u32; LEVELS * SLOTS]>,
     /// One bit a slot.
     occupied: [u64; LEVELS],
+    /// No slot comes due before this tick. Removals leave it behind; then it is found to be early once, and set anew.
+    quiet_until: u64,
 }
 
 /// Position of a slot: its level and its number within it.
@@ -80,7 +82,8 @@ const fn start_of(tick: u64) -> Time {
 
 impl Wheel {
     pub(crate) fn new() -> Self {
-        Self { elapsed: 0, heads: Box::new([NONE; LEVELS * SLOTS]), occupied: [0; LEVELS] }
+        let heads = Box::new([NONE; LEVELS * SLOTS]);
+        Self { elapsed: 0, heads, occupied: [0; LEVELS], quiet_until: u64::MAX }
     }
 
     /// The slot for a deadline: the level is that of the highest bit in which it differs from now.
@@ -110,6 +113,7 @@ impl Wheel {
         }
         *head = index;
         self.occupied[place.level] |= 1 << place.number;
+        self.quiet_until = self.quiet_until.min(self.start(place));
     }
 
     /// Parks a thing anew if `deadline` comes before the slot in which it lies.
@@ -154,6 +158,12 @@ impl Wheel {
             .map(|level| Place { level, number: self.occupied[level].trailing_zeros() as usize })
     }
 
+    /// Whether [`pop_due`](Self::pop_due) has nothing yet: to be asked for every packet.
+    #[inline]
+    pub(crate) const fn is_quiet(&self, now: Time) -> bool {
+        tick_before(now) < self.quiet_until
+    }
+
     /// When [`pop_due`](Self::pop_due) will next have something; never later than that.
     pub(crate) fn next_due(&self) -> Option<Time> {
         self.next_place().map(|place| start_of(self.start(place).max(self.elapsed)))
@@ -161,11 +171,15 @@ impl Wheel {
 
     /// Takes out one thing whose slot has come due. Its deadline may be later; then it is to be parked anew.
     pub(crate) fn pop_due(&mut self, things: &mut impl Parked, now: Time) -> Option<u32> {
+        if self.is_quiet(now) {
+            return None;
+        }
         let now = tick_before(now);
         let place = match self.next_place() {
             Some(place) if self.start(place) <= now => place,
-            _ => {
+            later => {
                 self.elapsed = self.elapsed.max(now);
+                self.quiet_until = later.map_or(u64::MAX, |place| self.start(place));
                 return None;
             }
         };

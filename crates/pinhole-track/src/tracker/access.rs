@@ -13,6 +13,7 @@ use crate::{ConnId, ConnSnapshot, Counters, ExpectationId, Status, Timeouts, Tup
 use pinhole_wire::{Protocol, Time};
 
 impl Tracker {
+    #[inline]
     fn entry(&self, id: ConnId) -> Option<&Entry> {
         self.conns.get(id.index).filter(|entry| entry.generation == id.generation)
     }
@@ -21,8 +22,9 @@ impl Tracker {
         self.resolve(id).map(|index| &mut self.conns[index])
     }
 
+    #[inline]
     fn cold_of(&self, id: ConnId) -> Option<&Cold> {
-        self.resolve(id).and_then(|index| self.cold(index))
+        self.entry(id)?.cold.map(|number| self.cold.at(number))
     }
 
     fn cold_of_mut(&mut self, id: ConnId) -> Option<&mut Cold> {
@@ -119,6 +121,7 @@ impl Tracker {
     }
 
     /// The host's session for this conn.
+    #[inline]
     pub fn session(&self, id: ConnId) -> Option<u32> {
         self.cold_of(id)?.session
     }
@@ -216,6 +219,12 @@ impl Tracker {
     /// Counters of what happened so far.
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
+    }
+
+    /// Whether an event or a dead conn waits to be taken: to be asked for every packet.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        !self.events.is_empty() || !self.dead.is_empty()
     }
 
     /// The oldest event that was not taken yet.

@@ -15,13 +15,20 @@ impl Tracker {
         if self.conns[index].status().intersects(Status::CONFIRMED | Status::DYING) {
             return false;
         }
-        let original = self.conns[index].original();
-        let tag = self.tag(&original);
-        if self.find(now, &original, tag).is_some() {
-            self.statistics.clash += 1;
-            self.discard(index);
-            return false;
-        }
+        let tag = match self.fresh.take() {
+            // No conn was entered since this one was not found.
+            Some((fresh, tag)) if fresh == index => tag,
+            _ => {
+                let original = self.conns[index].original();
+                let tag = self.tag(&original);
+                if self.find(now, &original, tag).is_some() {
+                    self.statistics.clash += 1;
+                    self.discard(index);
+                    return false;
+                }
+                tag
+            }
+        };
         if let Some(expectation) = self.cold(index).and_then(|cold| cold.expectation) {
             if !self.expectations.fulfil(now, expectation) {
                 self.statistics.clash += 1;

@@ -14,6 +14,7 @@ const EARLY_DROP_CONNS: usize = 8;
 
 impl Tracker {
     /// Creates an unconfirmed conn for a packet that belongs to none.
+    #[inline(never)]
     pub(super) fn create(&mut self, view: View<'_>, prepared: &Prepared) -> Result<Tracked, TableFull> {
         let now = view.now;
         let mut l4 = match l4::open(view, &self.settings.l4) {
@@ -45,6 +46,7 @@ impl Tracker {
         count(&mut entry, Direction::Original, view.packet);
         let index = self.conns.add(entry);
         self.len += 1;
+        self.fresh = Some((index, prepared.tag));
 
         let mut tracked =
             Tracked { state: State::New, conn: Some(self.id(index)), created: true, ..Tracked::UNTRACKED };

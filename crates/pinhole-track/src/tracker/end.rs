@@ -63,7 +63,14 @@ impl Tracker {
 
     /// Ends up to `budget` things that are due: releases dying conns, ends conns and expectations whose time is up. Returns whether
     /// more are due. If `now` lies before an earlier call's, nothing is due.
+    #[inline]
     pub fn advance(&mut self, now: Time, budget: usize) -> bool {
+        let quiet = self.dying == NONE && self.wheel.is_quiet(now) && self.expectations.is_quiet(now);
+        !quiet && self.advance_due(now, budget)
+    }
+
+    #[inline(never)]
+    fn advance_due(&mut self, now: Time, budget: usize) -> bool {
         let mut budget = self.release_dying(budget);
         budget = self.expectations.expire(now, budget);
         self.tell_expectations_ended();

@@ -66,6 +66,9 @@ impl Tracker {
     }
 
     pub(super) fn tell_expectations_ended(&mut self) {
+        if !self.expectations.has_ended() {
+            return;
+        }
         for (id, cause) in self.expectations.take_ended() {
             self.statistics.expect_ended += u64::from(cause != EndCause::Fulfilled);
             self.events.push_back(Event::ExpectationEnd(id, cause));

@@ -6,7 +6,7 @@ use crate::event::DestroyCause;
 use crate::key::{Ends, Oriented};
 use crate::l4::{self, Step, View};
 use crate::table::entry::Entry;
-use crate::{Invalid, State, Status};
+use crate::{ConnId, Invalid, State, Status};
 use pinhole_wire::{Direction, Packet, Protocol, Time, Transport};
 use std::hint::black_box;
 
@@ -34,22 +34,54 @@ pub(super) enum Kind {
 }
 
 impl Prepared {
+    /// What prepares no packet: it is untracked.
+    pub const NOTHING: Self = Self::without_key(Kind::Untracked);
+
     pub(super) const fn without_key(kind: Kind) -> Self {
         let oriented = Oriented { key: crate::key::Key([0; 5]), flipped: false };
         Self { oriented, tag: 0, kind }
     }
 }
 
-/// What a known conn makes of a packet.
-enum Followed {
-    Tracked(Tracked),
-    /// The conn is over; the packet opens another.
-    Reopen,
+/// An accepted packet of a known conn.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// The conn.
+    pub conn: ConnId,
+    /// The packet's state.
+    pub state: State,
+    /// Its direction in the conn.
+    pub direction: Direction,
+    /// Nothing is kept beside the conn: no session, no master, no labels.
+    pub plain: bool,
+}
+
+impl From<Known> for Tracked {
+    #[inline]
+    fn from(known: Known) -> Self {
+        let Known { conn, state, direction, .. } = known;
+        Self { state, conn: Some(conn), direction, ..Self::UNTRACKED }
+    }
+}
+
+/// A packet that [`Tracker::follow`] could not settle, and how far it came: to be given to [`Tracker::track_unusual`] next.
+#[must_use]
+#[derive(Clone, Copy, Debug)]
+pub struct Unusual(Way);
+
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// It has no conn of its own, or none is known.
+    Apart,
+    /// The conn's time is up.
+    Expired(u32),
+    /// The conn does not simply accept it.
+    Judged { known: Known, status: Status, step: Step },
 }
 
 /// The key of a packet that is not ICMP.
 pub(super) fn oriented(packet: &Packet, zone: u16) -> Result<Oriented, Invalid> {
-    let (source_port, destination_port) = match &packet.transport {
+    let ports = match &packet.transport {
         Transport::Tcp(tcp) => (tcp.source_port, tcp.destination_port),
         Transport::Udp(udp) => (udp.source_port, udp.destination_port),
         Transport::Sctp(sctp) => (sctp.source_port, sctp.destination_port),
@@ -60,7 +92,12 @@ pub(super) fn oriented(packet: &Packet, zone: u16) -> Result<Oriented, Invalid> 
         _ if has_header(packet.protocol) => return Err(Invalid::Truncated),
         _ => (0, 0),
     };
-    let ends = Ends {
+    Ok(ends(packet, ports, zone).oriented())
+}
+
+#[inline(always)]
+fn ends(packet: &Packet, (source_port, destination_port): (u16, u16), zone: u16) -> Ends {
+    Ends {
         source: packet.source,
         destination: packet.destination,
         source_port,
@@ -68,8 +105,7 @@ pub(super) fn oriented(packet: &Packet, zone: u16) -> Result<Oriented, Invalid> 
         protocol: packet.protocol,
         version: packet.version,
         zone,
-    };
-    Ok(ends.oriented())
+    }
 }
 
 /// Protocols that cannot be keyed without their header.
@@ -91,8 +127,27 @@ impl Tracker {
     /// Computes key and hash of a packet (for ICMP errors: of the quoted packet).
     ///
     /// `packet` must be a whole datagram: a fragment is invalid.
-    #[inline]
     pub fn prepare(&self, packet: &Packet, bytes: &[u8], zone: u16) -> Prepared {
+        let mut prepared = Prepared::NOTHING;
+        self.prepare_into(packet, bytes, zone, &mut prepared);
+        prepared
+    }
+
+    /// As [`prepare`](Self::prepare), in place: nothing is moved.
+    #[inline(always)]
+    pub fn prepare_into(&self, packet: &Packet, bytes: &[u8], zone: u16, prepared: &mut Prepared) {
+        let ports = match &packet.transport {
+            Transport::Tcp(tcp) if packet.fragment.is_none() => (tcp.source_port, tcp.destination_port),
+            Transport::Udp(udp) if packet.fragment.is_none() => (udp.source_port, udp.destination_port),
+            _ => return *prepared = self.prepare_other(packet, bytes, zone),
+        };
+        prepared.oriented = ends(packet, ports, zone).oriented();
+        prepared.tag = self.tag(&prepared.oriented);
+        prepared.kind = Kind::Packet;
+    }
+
+    #[inline(never)]
+    fn prepare_other(&self, packet: &Packet, bytes: &[u8], zone: u16) -> Prepared {
         if packet.fragment.is_some_and(|fragment| !fragment.is_atomic()) {
             return Prepared::without_key(Kind::Invalid(Invalid::Fragment));
         }
@@ -109,8 +164,9 @@ impl Tracker {
         Prepared { oriented, tag: self.tag(&oriented), kind }
     }
 
+    #[inline(always)]
     pub(super) fn tag(&self, oriented: &Oriented) -> u32 {
-        (self.secret.hash(&oriented.key.0) >> 32) as u32
+        (oriented.key.hash(self.secret) >> 32) as u32
     }
 
     /// First step of loading early what [`Self::track`] will need: the slot of the index. Call it for a whole batch, then
@@ -142,25 +198,140 @@ impl Tracker {
         bytes: &[u8],
         prepared: &Prepared,
     ) -> Result<Tracked, TableFull> {
+        match self.follow(now, packet, bytes, prepared) {
+            Ok(known) => Ok(known.into()),
+            Err(unusual) => self.track_unusual(now, packet, bytes, prepared, unusual),
+        }
+    }
+
+    /// The first half of [`track`](Self::track), which settles nearly all packets: those that a known conn accepts.
+    ///
+    /// # Errors
+    /// For any other packet, what [`track_unusual`](Self::track_unusual) needs to go on.
+    #[inline(always)]
+    pub fn follow(
+        &mut self,
+        now: Time,
+        packet: &Packet,
+        bytes: &[u8],
+        prepared: &Prepared,
+    ) -> Result<Known, Unusual> {
+        if !matches!(prepared.kind, Kind::Packet) {
+            return Err(Unusual(Way::Apart));
+        }
+        let Oriented { key, flipped } = &prepared.oriented;
+        let Some(index) = self.index.find(prepared.tag, |index| self.conns[index].key == *key) else {
+            return Err(Unusual(Way::Apart));
+        };
+        let entry = &mut self.conns[index];
+        if entry.has_expired(now) {
+            return Err(Unusual(Way::Expired(index)));
+        }
+        let timeouts = timeouts_of(entry, &self.cold, &self.policies);
+        let direction = entry.direction(*flipped);
+        let status = entry.status();
         let view = View { packet, bytes, now };
-        let tracked = match prepared.kind {
-            Kind::Packet => self.track_packet(view, prepared)?,
-            Kind::IcmpError { to_source } => self.track_icmp_error(now, prepared, to_source),
-            Kind::Untracked => Tracked::UNTRACKED,
-            Kind::Invalid(why) => Tracked::invalid(why, None),
+        let step = l4::update(&mut entry.l4, view, direction, status, &self.settings.l4, timeouts);
+        let known = Known {
+            conn: ConnId { index, generation: entry.generation },
+            state: state_of(direction, status),
+            direction,
+            plain: entry.cold.is_none(),
+        };
+        let Step::Accept { timeout, assure, changed } = step else {
+            return Err(Unusual(Way::Judged { known, status, step }));
+        };
+        count(entry, direction, packet);
+        let mut news = Status::empty();
+        news.set(Status::ASSURED, assure);
+        news.set(Status::SEEN_REPLY, direction == Direction::Reply);
+        let news = news.difference(status);
+        if !status.contains(Status::FIXED_TIMEOUT) {
+            let deadline = now.plus_seconds(u64::from(timeout));
+            let earlier = deadline < entry.deadline;
+            entry.deadline = deadline;
+            if earlier {
+                self.wheel.hasten(&mut self.conns, index, deadline);
+            }
+        }
+        if changed || !news.is_empty() {
+            self.conns[index].insert_status(news);
+            self.tell_update(now, index);
+        }
+        Ok(known)
+    }
+
+    /// The second half of [`track`](Self::track), for the packet that [`follow`](Self::follow) has just given back.
+    ///
+    /// # Errors
+    /// The table is full.
+    #[inline(never)]
+    pub fn track_unusual(
+        &mut self,
+        now: Time,
+        packet: &Packet,
+        bytes: &[u8],
+        prepared: &Prepared,
+        unusual: Unusual,
+    ) -> Result<Tracked, TableFull> {
+        let tracked = match (prepared.kind, unusual.0) {
+            (Kind::Packet, Way::Judged { known, status, step }) => {
+                match self.carry_out(now, packet, known, status, step) {
+                    Some(tracked) => tracked,
+                    None => self.create(View { packet, bytes, now }, prepared)?,
+                }
+            }
+            (Kind::Packet, Way::Expired(index)) => {
+                self.end(now, index, DestroyCause::Timeout);
+                self.create(View { packet, bytes, now }, prepared)?
+            }
+            (Kind::Packet, Way::Apart) => self.create(View { packet, bytes, now }, prepared)?,
+            (Kind::IcmpError { to_source }, _) => self.track_icmp_error(now, prepared, to_source),
+            (Kind::Untracked, _) => Tracked::UNTRACKED,
+            (Kind::Invalid(why), _) => Tracked::invalid(why, None),
         };
         self.statistics.invalid += u64::from(tracked.invalid.is_some());
         Ok(tracked)
     }
 
-    fn track_packet(&mut self, view: View<'_>, prepared: &Prepared) -> Result<Tracked, TableFull> {
-        if let Some(index) = self.find(view.now, &prepared.oriented, prepared.tag) {
-            match self.follow(index, view, prepared.oriented.flipped) {
-                Followed::Tracked(tracked) => return Ok(tracked),
-                Followed::Reopen => self.end(view.now, index, DestroyCause::Closed),
+    /// Judgements other than acceptance. `None`: the conn is over, and the packet may open another.
+    fn carry_out(
+        &mut self,
+        now: Time,
+        packet: &Packet,
+        known: Known,
+        status: Status,
+        step: Step,
+    ) -> Option<Tracked> {
+        let index = known.conn.index;
+        Some(match step {
+            Step::Accept { .. } | Step::Ignore => {
+                if known.direction == Direction::Reply && !status.contains(Status::SEEN_REPLY) {
+                    self.conns[index].insert_status(Status::SEEN_REPLY);
+                    self.tell_update(now, index);
+                }
+                known.into()
             }
-        }
-        self.create(view, prepared)
+            Step::Kill => {
+                count(&mut self.conns[index], known.direction, packet);
+                self.end(now, index, DestroyCause::Closed);
+                // The conn ended unreplied, and is told so; rules that look at this packet see a reply.
+                let entry = &mut self.conns[index];
+                if known.direction == Direction::Reply && entry.status().contains(Status::DYING) {
+                    entry.insert_status(Status::SEEN_REPLY);
+                }
+                known.into()
+            }
+            Step::Reopen => {
+                self.end(now, index, DestroyCause::Closed);
+                return None;
+            }
+            Step::InvalidClose { reason, timeout } => {
+                self.shorten(now, index, timeout);
+                Tracked::invalid(reason, Some(known.conn))
+            }
+            Step::Invalid(why) => Tracked::invalid(why, Some(known.conn)),
+        })
     }
 
     /// The confirmed conn with this key. One whose time is up ends here.
@@ -171,60 +342,6 @@ impl Tracker {
             return None;
         }
         Some(index)
-    }
-
-    fn follow(&mut self, index: u32, view: View<'_>, flipped: bool) -> Followed {
-        let now = view.now;
-        let entry = &mut self.conns[index];
-        let timeouts = timeouts_of(entry, &self.cold, &self.policies);
-        let direction = entry.direction(flipped);
-        let status = entry.status();
-        let step = l4::update(&mut entry.l4, view, direction, status, &self.settings.l4, timeouts);
-        let tracked = Tracked {
-            state: state_of(direction, status),
-            conn: Some(crate::ConnId { index, generation: entry.generation }),
-            direction,
-            ..Tracked::UNTRACKED
-        };
-        let mut changed = false;
-        match step {
-            Step::Accept { timeout, assure, changed: new_state } => {
-                count(entry, direction, view.packet);
-                changed = new_state;
-                if assure && !status.contains(Status::ASSURED) {
-                    entry.insert_status(Status::ASSURED);
-                    changed = true;
-                }
-                if !status.contains(Status::FIXED_TIMEOUT) {
-                    let deadline = now.plus_seconds(u64::from(timeout));
-                    let earlier = deadline < entry.deadline;
-                    entry.deadline = deadline;
-                    if earlier {
-                        self.wheel.hasten(&mut self.conns, index, deadline);
-                    }
-                }
-            }
-            Step::Ignore => {}
-            Step::Kill => {
-                count(entry, direction, view.packet);
-                self.end(now, index, DestroyCause::Closed);
-                return Followed::Tracked(tracked);
-            }
-            Step::Reopen => return Followed::Reopen,
-            Step::InvalidClose { reason, timeout } => {
-                self.shorten(now, index, timeout);
-                return Followed::Tracked(Tracked::invalid(reason, tracked.conn));
-            }
-            Step::Invalid(why) => return Followed::Tracked(Tracked::invalid(why, tracked.conn)),
-        }
-        if direction == Direction::Reply && !status.contains(Status::SEEN_REPLY) {
-            self.conns[index].insert_status(Status::SEEN_REPLY);
-            changed = true;
-        }
-        if changed {
-            self.tell_update(now, index);
-        }
-        Followed::Tracked(tracked)
     }
 
     /// A conn that seems to be over at both ends need not keep its place for days.
@@ -241,6 +358,7 @@ impl Tracker {
 }
 
 /// The state of a packet of a known conn: netfilter's `resolve` step.
+#[inline]
 fn state_of(direction: Direction, status: Status) -> State {
     if direction == Direction::Reply || status.contains(Status::SEEN_REPLY) {
         State::Established
@@ -251,6 +369,7 @@ fn state_of(direction: Direction, status: Status) -> State {
     }
 }
 
+#[inline]
 pub(super) fn count(entry: &mut Entry, direction: Direction, packet: &Packet) {
     let counters = &mut entry.counters[direction.index()];
     counters.packets += 1;

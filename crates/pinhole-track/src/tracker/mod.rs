@@ -34,7 +34,7 @@ use crate::{ConnId, Event, ExpectationId, Invalid, Settings, State, Timeouts};
 use pinhole_wire::Direction;
 use std::collections::VecDeque;
 
-pub use lookup::Prepared;
+pub use lookup::{Known, Prepared, Unusual};
 
 /// What tracking made of a packet.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +93,8 @@ pub struct Tracker {
     /// First of the dying, chained by `link.next`.
     dying: u32,
     dying_len: u32,
+    /// Slab index and tag of the conn created last, until any conn is confirmed: the usual order makes it the next one.
+    fresh: Option<(u32, u32)>,
     expectations: Expectations,
     /// Timeout policies. The first is the tracker's own.
     policies: Vec<Timeouts>,
@@ -119,6 +121,7 @@ impl Tracker {
             len: 0,
             dying: NONE,
             dying_len: 0,
+            fresh: None,
             expectations: Expectations::new(settings.max_expectations, settings.max_expectations_per_source),
             policies: vec![settings.timeouts.clone()],
             events: VecDeque::new(),
@@ -128,11 +131,13 @@ impl Tracker {
         }
     }
 
+    #[inline]
     fn id(&self, index: u32) -> ConnId {
         ConnId { index, generation: self.conns[index].generation }
     }
 
     /// The slab index of a conn that still exists (perhaps dying).
+    #[inline]
     fn resolve(&self, id: ConnId) -> Option<u32> {
         self.conns.get(id.index).filter(|entry| entry.generation == id.generation).map(|_| id.index)
     }

@@ -100,6 +100,7 @@ impl<W: Write> Sink for Json<W> {
             None => line.raw("message", None),
             Some(reason) => line.raw("message", Some(&quoted(&reason.to_string()))),
         }
+        line.number("about", seen.about.map(u64::from));
         match headers.map(|h| h.protocol) {
             Some(protocol) if protocol.name().is_none() => line.display("proto", Some(protocol)),
             named => line.name("proto", named.and_then(Protocol::name)),

@@ -79,6 +79,8 @@ pub struct Seen<'a> {
     pub outcome: &'a Outcome,
     /// The number of its conn.
     pub conn: Option<u32>,
+    /// The number of the conn whose state it does not fit, if it is invalid for that reason.
+    pub about: Option<u32>,
 }
 
 impl Seen<'_> {
@@ -193,6 +195,7 @@ impl Replay {
                     described: reader.and_then(|reader| reader.interfaces().get(entry.interface as usize)),
                     outcome,
                     conn: outcome.conn.and_then(|id| self.report.number_of(id)),
+                    about: outcome.about.and_then(|id| self.report.number_of(id)),
                 };
                 for sink in sinks.iter_mut().filter(|sink| sink.wants_packets()) {
                     sink.packet(&self.report, &seen)?;
@@ -260,9 +263,10 @@ fn caused_by(event: &Event) -> Option<Place> {
         | Event::ExpectationActive { packet, .. }
         | Event::ExpectationHit { packet, .. }
         | Event::ExpectationEnd { packet, .. }
+        | Event::HelperAttached { packet, .. }
         | Event::Log { packet, .. } => *packet,
-        Event::ExpectationNew(record) => record.provenance.packet,
-        Event::Refusal(record) => record.provenance.packet,
+        Event::ExpectationNew(record) => record.provenance.read_with,
+        Event::Refusal(record) => record.provenance.read_with,
         _ => return None,
     };
     Some(Place::from_number(number))

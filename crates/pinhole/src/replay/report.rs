@@ -279,7 +279,7 @@ impl Report {
                 entry.end = Some((at(packet), cause));
                 Change::ConnEnd(number, at(packet))
             }
-            Event::HelperAttached { conn, helper, rule } => {
+            Event::HelperAttached { conn, helper, rule, .. } => {
                 let number = self.number(conn);
                 self.attached.insert(number, Attached { name: helper, rule });
                 Change::Attached(number)

@@ -20,6 +20,7 @@ pub(super) struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
+    #[inline(always)]
     pub(super) fn of(header: &Header, view: &View<'a>) -> Result<Self, Invalid> {
         let kind = TcpKind::of(header.flags).ok_or(Invalid::TcpFlags)?;
         let occupied = header.payload_length
@@ -37,6 +38,7 @@ impl<'a> Segment<'a> {
         })
     }
 
+    #[inline]
     pub(super) fn is_syn(&self) -> bool {
         matches!(self.kind, TcpKind::Syn | TcpKind::SynAck)
     }

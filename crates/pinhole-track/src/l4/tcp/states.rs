@@ -107,6 +107,7 @@ impl TcpKind {
     const ALL: [Self; 5] = [Self::Syn, Self::SynAck, Self::Fin, Self::Ack, Self::Rst];
 
     /// The kind of a segment; `None` for a combination of flags that no stack sends.
+    #[inline]
     pub const fn of(flags: TcpFlags) -> Option<Self> {
         const SYN: u8 = TcpFlags::SYN.bits();
         const ACK: u8 = TcpFlags::ACK.bits();
@@ -156,6 +157,7 @@ pub(super) enum Move {
 }
 
 /// The move of a segment of this kind, in this direction and state.
+#[inline]
 pub(super) fn next(direction: Direction, kind: TcpKind, state: TcpState) -> Move {
     TABLE[direction.index()][kind as usize][state as usize]
 }

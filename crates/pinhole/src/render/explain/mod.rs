@@ -38,6 +38,7 @@ struct Kept {
     headers: Option<Headers>,
     outcome: Outcome,
     conn: Option<u32>,
+    about: Option<u32>,
 }
 
 impl<W: Write> Explain<W> {
@@ -85,6 +86,7 @@ impl<W: Write> Sink for Explain<W> {
             headers,
             outcome: *seen.outcome,
             conn: seen.conn,
+            about: seen.about,
         });
         Ok(())
     }

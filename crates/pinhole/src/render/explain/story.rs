@@ -62,7 +62,8 @@ pub(super) fn frame(out: &mut dyn Write, p: &Palette, report: &Report, packet: &
 fn meaning(report: &Report, packet: &Kept) -> String {
     let outcome = &packet.outcome;
     if let Some(reason) = &outcome.reason {
-        return format!("{reason} ({})", reason.name());
+        let about = packet.about.map(|number| format!(", by the state of conn {number}")).unwrap_or_default();
+        return format!("{reason} ({}){about}", reason.name());
     }
     match outcome.state {
         None if outcome.verdict == Verdict::NotIp => "not an IP packet".to_owned(),

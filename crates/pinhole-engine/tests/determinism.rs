@@ -1,0 +1,214 @@
+//! The same input gives the same output, to the byte: twice, one by one or in batches of any size, under any secret.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is the test's message")]
+
+mod support;
+
+use pinhole_engine::{Engine, Frame, Settings};
+use pinhole_helper::Pickup;
+use pinhole_wire::{Direction, LinkType, Time};
+use std::path::Path;
+use support::Captured;
+use support::conversation::{Conversation, Dice, fragment, ping, syn, udp, unreachable};
+use support::lab::address;
+
+const RULES: &str = r#"table inet firewall {
+    ct helper ftp-reader { type "ftp" protocol tcp; }
+    ct helper irc-reader { type "irc" protocol tcp; }
+    set seen { type ipv4_addr; elements = { 10.0.0.1, 10.0.0.2 } }
+    chain forward {
+        type filter hook forward priority filter; policy drop;
+        ct state invalid log drop
+        ct state established,related counter accept
+        ct state new tcp dport 21 ct helper set "ftp-reader" ct mark set 7 accept
+        ct state new tcp dport 6660-7000 ct helper set "irc-reader" accept
+        ip saddr @seen limit rate 100/second accept
+        meta l4proto { tcp, udp } counter reject
+    }
+}
+"#;
+
+/// How frames are handed over.
+#[derive(Clone, Copy)]
+enum Manner {
+    OneByOne,
+    Batches(usize),
+    BatchesOfAnySize(u64),
+}
+
+/// Outcomes and events of a fresh engine, as text.
+fn run(frames: &[Captured], manner: Manner, secret: [u64; 2]) -> (Vec<String>, Vec<String>) {
+    let settings = Settings { secret, pickup: Pickup::Lenient, ..Settings::default() };
+    let rules = pinhole_ruleset::compile_text("firewall.nft", RULES).unwrap();
+    let mut engine = Engine::new(settings, &pinhole_helpers::registry(), Some(rules)).unwrap();
+    let frames: Vec<Frame<'_>> = frames
+        .iter()
+        .map(|f| Frame {
+            number: f.number,
+            time: f.time,
+            link: f.link,
+            bytes: &f.bytes,
+            ingress: None,
+            egress: None,
+        })
+        .collect();
+    let (mut outcomes, mut events) = (Vec::new(), Vec::new());
+    let mut rest = &frames[..];
+    let mut dice = Dice(0);
+    while !rest.is_empty() {
+        let count = match manner {
+            Manner::OneByOne => 1,
+            Manner::Batches(size) => size,
+            Manner::BatchesOfAnySize(seed) => {
+                dice.0 = dice.0.wrapping_add(seed);
+                1 + dice.below(200)
+            }
+        };
+        let (batch, others) = rest.split_at(count.min(rest.len()));
+        rest = others;
+        match manner {
+            Manner::OneByOne => outcomes.push(engine.handle(&batch[0])),
+            _ => engine.handle_batch(batch, &mut outcomes),
+        }
+        while let Some(event) = engine.next_event() {
+            events.push(format!("{event:?}"));
+        }
+    }
+    assert_eq!(engine.statistics().events_dropped, 0);
+    (outcomes.iter().map(|outcome| format!("{outcome:?}")).collect(), events)
+}
+
+/// Two runs came to the same; if not, where they part.
+fn assert_same(name: &str, one: &(Vec<String>, Vec<String>), other: &(Vec<String>, Vec<String>)) {
+    for (one, other) in [(&one.0, &other.0), (&one.1, &other.1)] {
+        if let Some(at) = one.iter().zip(other).position(|(a, b)| a != b) {
+            panic!("{name}, {at}:\n{}\n{}", one[at], other[at]);
+        }
+        assert_eq!(one.len(), other.len(), "{name}");
+    }
+}
+
+fn assert_same_in_every_manner(name: &str, frames: &[Captured]) {
+    let secret = Settings::default().secret;
+    let first = run(frames, Manner::OneByOne, secret);
+    assert_eq!(first.0.len(), frames.len());
+    assert_same(name, &first, &run(frames, Manner::OneByOne, secret));
+    for size in [1, 7, 32, 33, usize::MAX] {
+        assert_same(&format!("{name} by {size}"), &first, &run(frames, Manner::Batches(size), secret));
+    }
+    for seed in 1..4 {
+        assert_same(name, &first, &run(frames, Manner::BatchesOfAnySize(seed), secret));
+        assert_same(name, &first, &run(frames, Manner::OneByOne, [seed, !seed]));
+    }
+}
+
+/// Everything at once: many conns in all protocols, fragments, errors, broken packets, jumps of time.
+fn mixture(seed: u64) -> Vec<Captured> {
+    let mut dice = Dice(seed);
+    let mut now = Time::from_seconds(1_700_000_000);
+    let mut conversations: Vec<Conversation> = (0..12)
+        .map(|index| {
+            let port = [21, 6667, 80, 21][index % 4];
+            Conversation::new(
+                address(&format!("10.0.0.{}:{}", 1 + index % 5, 4000 + index)),
+                address(&format!("192.0.2.1:{port}")),
+            )
+        })
+        .collect();
+    let mut packets: Vec<Vec<u8>> = Vec::new();
+    let lines: [&[u8]; 8] = [
+        b"220 ready\r\n",
+        b"PORT 10,0,0,1,195,81\r\n",
+        b"200 ok\r\n",
+        b"PASV\r\n",
+        b"227 (192,0,2,1,195,82)\r\n",
+        b"NICK a\r\nPRIVMSG b :\x01DCC SEND a 167772161 5001 1\x01\r\n",
+        b"500 no\r\nPORT 10,0,0,9,1,1\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ];
+    let first = &mut conversations[0];
+    packets.extend(first.handshake());
+    packets.push(first.say(Direction::Reply, lines[0]));
+    packets.push(first.say(Direction::Original, lines[1]));
+    packets.push(syn(address("192.0.2.1:20"), address("10.0.0.1:50001")));
+    while packets.len() < 3000 {
+        let index = dice.below(conversations.len());
+        let conversation = &mut conversations[index];
+        let from = [Direction::Original, Direction::Reply][dice.below(2)];
+        match dice.below(12) {
+            0 => packets.extend(conversation.handshake()),
+            1..=6 => packets.push(conversation.say(from, lines[dice.below(lines.len())])),
+            7 => {
+                let whole = conversation.at(from, 0, &[b'x'; 100]);
+                packets.extend(
+                    [0, 32, 64]
+                        .map(|start| fragment(&whole, index as u16, start, start + 32 + 8 * dice.below(2))),
+                );
+            }
+            8 => {
+                let about = conversation.acknowledge(from);
+                packets.push(unreachable("192.0.2.1".parse().unwrap(), "10.0.0.1".parse().unwrap(), &about));
+            }
+            9 => {
+                let port = 50_001 + dice.below(2) as u16;
+                packets.push(syn(address("192.0.2.1:20"), address(&format!("10.0.0.1:{port}"))));
+                packets.push(udp(address("10.0.0.2:53"), address(&format!("192.0.2.3:{port}")), b"?"));
+                packets.push(ping("10.0.0.2".parse().unwrap(), "192.0.2.3".parse().unwrap(), port));
+            }
+            10 => packets.extend(conversation.close()),
+            _ => {
+                let mut broken = conversation.at(from, 0, lines[dice.below(lines.len())]);
+                let at = dice.below(broken.len());
+                broken[at] ^= 1 << dice.below(8);
+                broken.truncate(1 + dice.below(broken.len() + 40));
+                packets.push(broken);
+            }
+        }
+    }
+    packets
+        .into_iter()
+        .enumerate()
+        .map(|(index, bytes)| {
+            now = now.plus_nanos(if dice.one_in(50) { 20_000_000_000 } else { 1_000_000 });
+            Captured { number: index as u64 + 1, time: now, link: LinkType::RAW, bytes }
+        })
+        .collect()
+}
+
+#[test]
+fn a_mixture_of_everything() {
+    let mut told = String::new();
+    for seed in 0..6 {
+        let frames = mixture(seed);
+        assert_same_in_every_manner(&format!("seed {seed}"), &frames);
+        let (outcomes, events) = run(&frames, Manner::OneByOne, [1, 2]);
+        told.extend(outcomes.into_iter().chain(events));
+    }
+    for word in ["New", "Related", "Invalid", "Reject", "Held", "Overlap", "TransportCut", "Checksum"] {
+        assert!(told.contains(word), "no {word}");
+    }
+    for event in ["ConnDestroy", "ExpectationHit", "ExpectationEnd", "Refusal", "HelperBlind", "Log"] {
+        assert!(told.contains(event), "no {event}");
+    }
+}
+
+#[test]
+fn demo_captures() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pinhole/demo");
+    let paths = support::captures(&folder);
+    assert!(paths.len() >= 5);
+    for path in paths {
+        assert_same_in_every_manner(&path.display().to_string(), &support::frames(&path));
+    }
+}
+
+#[test]
+fn shared_captures() {
+    let Some(shared) = support::shared("determinism of shared captures") else { return };
+    for protocol in ["ftp", "irc", "sip", "pptp"] {
+        for path in support::captures(&shared.join("captures").join(protocol)) {
+            let mut frames = support::frames(&path);
+            frames.truncate(2000);
+            assert_same_in_every_manner(&path.display().to_string(), &frames);
+        }
+    }
+}
