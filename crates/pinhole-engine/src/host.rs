@@ -247,6 +247,11 @@ impl Host {
                         events(Event::ExpectationActive { packet: at.packet, time: at.time, id });
                     }
                 }
+                Action::Extend(handle, seconds) => {
+                    if let Some(id) = slot.known(*handle) {
+                        tracker.extend(at.time, id, *seconds);
+                    }
+                }
                 Action::Cancel(handle) => {
                     if let Some(id) = slot.known(*handle) {
                         tracker.cancel(id);
@@ -410,13 +415,23 @@ fn actions_of_group(first: &Action, others: &[Action], group: u32) -> usize {
 }
 
 /// The security rules that hold for every helper, whatever it asks: the announced address is the announcer's own unless the policy allows
-/// third parties, and no port lies below the policy's lowest.
+/// third parties, and no port lies below the policy's lowest, but for the one that the announcer sends the master's datagrams
+/// from (NetBIOS asks from port 137, and is answered there).
 fn admissible(master: &Master, from: Direction, expect: &Expect, policy: &Policy) -> Result<(), Refusal> {
     let own = [master.sender(from).ip(), master.sender_seen_by_peer(from).ip()];
     if !own.contains(&expect.destination) && !policy.third_party {
         return Err(Refusal::ForeignAddress);
     }
     let has_ports = !matches!(expect.protocol, Protocol::GRE);
+    let master_end = [master.sender(from), master.sender_seen_by_peer(from)];
+    if let PortMatch::Exact(port) = expect.destination_port
+        && port != 0
+        && expect.protocol == master.protocol
+        && expect.protocol != Protocol::TCP
+        && master_end.contains(&SocketAddr::new(expect.destination, port))
+    {
+        return Ok(());
+    }
     match expect.destination_port {
         PortMatch::Any if has_ports => Err(Refusal::Policy),
         PortMatch::Exact(0) if has_ports => Err(Refusal::PortZero),

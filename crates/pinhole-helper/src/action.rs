@@ -30,6 +30,15 @@ pub enum Field {
     Length(u8),
 }
 
+/// An end of the control conn, as seen from the packet that names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// The sender of the packet: NAT writes the endpoint that the receiver knows it by.
+    Sender,
+    /// The receiver of the packet: NAT writes the endpoint that the receiver itself has.
+    Peer,
+}
+
 /// One request to the host. The host checks each one; a session cannot open anything by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -38,10 +47,14 @@ pub enum Action {
     Expect(Handle, Expect),
     /// Let an inactive expectation match from now on.
     Activate(Handle),
+    /// Let an expectation live this many seconds from now on (SIP's granted registration time).
+    Extend(Handle, u32),
     /// Remove an expectation (a command that was answered with an error, a call that ended).
     Cancel(Handle),
     /// For the NAT half: this span holds that field of that expectation.
     Locate(Handle, Span, Field),
+    /// For the NAT half: this span names an end of the control conn itself, in that notation (SIP's `Via`). It opens nothing.
+    Mention(End, Span, Field),
     /// An announcement that is not honoured, with the bytes that carried it.
     Refuse(Refusal, Span),
     /// The session's condition changed (shown by `explain`; not an error).

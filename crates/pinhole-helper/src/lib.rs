@@ -22,7 +22,7 @@ pub mod session;
 pub mod spec;
 pub mod stream;
 
-pub use action::{Action, Condition, Field, Handle, Refusal, Span};
+pub use action::{Action, Condition, End, Field, Handle, Refusal, Span};
 pub use expect::{AddressMatch, Expect, GroupRule, Lifetime, PortMatch};
 pub use nat::{NatHelper, Unencodable};
 pub use reader::{Arrival, Pickup, Reader};

@@ -318,7 +318,11 @@ fn note(
                 condition = *new;
                 continue;
             }
-            Action::Activate(_) | Action::Cancel(_) | Action::Locate(..) => continue,
+            Action::Activate(_)
+            | Action::Extend(..)
+            | Action::Cancel(_)
+            | Action::Locate(..)
+            | Action::Mention(..) => continue,
         };
         let within = |at: u64| usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX);
         let (start, end) = (within(span.start), within(span.end).min(bytes.len()));

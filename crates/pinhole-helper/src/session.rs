@@ -1,6 +1,6 @@
 //! Helper and session: the two traits that a protocol implements.
 
-use crate::{Action, Condition, Expect, Field, Handle, Refusal, Span, Spec};
+use crate::{Action, Condition, End, Expect, Field, Handle, Refusal, Span, Spec};
 use pinhole_wire::{Direction, IpVersion, Protocol, Time};
 use std::fmt;
 use std::net::SocketAddr;
@@ -141,6 +141,11 @@ impl Master {
         }
     }
 
+    /// The receiver of packets of this direction, as it calls itself (differs from [`Self::peer`] under NAT).
+    pub fn receiver(&self, from: Direction) -> SocketAddr {
+        self.sender(from.opposite())
+    }
+
     /// The other end, as the sender of this direction sees it.
     pub fn peer(&self, from: Direction) -> SocketAddr {
         match from {
@@ -214,6 +219,11 @@ impl<'a> Context<'a> {
         self.actions.push(Action::Activate(handle));
     }
 
+    /// Lets an expectation live `seconds` from now on.
+    pub fn extend(&mut self, handle: Handle, seconds: u32) {
+        self.actions.push(Action::Extend(handle, seconds));
+    }
+
     /// Removes an expectation.
     pub fn cancel(&mut self, handle: Handle) {
         self.actions.push(Action::Cancel(handle));
@@ -222,6 +232,11 @@ impl<'a> Context<'a> {
     /// Tells the NAT half where a field of an expectation stands.
     pub fn locate(&mut self, handle: Handle, span: Span, field: Field) {
         self.actions.push(Action::Locate(handle, span, field));
+    }
+
+    /// Tells the NAT half where an end of the control conn itself is named.
+    pub fn mention(&mut self, end: End, span: Span, field: Field) {
+        self.actions.push(Action::Mention(end, span, field));
     }
 
     /// Records that an announcement is not honoured.

@@ -153,6 +153,15 @@ impl Expectations {
         self.all.get_mut(&id).map(|expectation| expectation.active = true).is_some()
     }
 
+    /// Gives an expectation a new deadline.
+    pub(crate) fn extend(&mut self, now: Time, id: ExpectationId, seconds: u32) -> bool {
+        let Some(expectation) = self.all.get_mut(&id) else { return false };
+        self.deadlines.remove(&(expectation.deadline, id));
+        expectation.deadline = now.plus_seconds(u64::from(seconds));
+        self.deadlines.insert((expectation.deadline, id));
+        true
+    }
+
     /// Enters a master's expectations, all or none.
     pub(crate) fn enter(
         &mut self,

@@ -60,6 +60,7 @@ enum Action {
     Hit { source: u8, source_port: u16, destination: u8, destination_port: u16 },
     Activate(u64),
     Cancel(u64),
+    Extend(u64, u32),
     MasterGone(u32),
     Wait(u64),
 }
@@ -71,6 +72,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
             Action::Hit { source, source_port, destination, destination_port }),
         1 => (1..30_u64).prop_map(Action::Activate),
         1 => (1..30_u64).prop_map(Action::Cancel),
+        1 => (1..30_u64, 0..40_u32).prop_map(|(id, seconds)| Action::Extend(id, seconds)),
         1 => (0..3_u32).prop_map(Action::MasterGone),
         1 => (0..20_u64).prop_map(Action::Wait),
     ];
@@ -233,6 +235,15 @@ proptest! {
                     if let Some(listed) = listed {
                         listed.active = true;
                     }
+                }
+                Action::Extend(id, seconds) => {
+                    let listed = list.iter_mut().find(|listed| listed.id.0 == id);
+                    prop_assert_eq!(table.extend(now, ExpectationId(id), seconds), listed.is_some());
+                    if let Some(listed) = listed {
+                        listed.deadline = now.plus_seconds(u64::from(seconds)).0;
+                    }
+                    table.expire(now, usize::MAX);
+                    list.retain(|listed| listed.deadline > now.0);
                 }
                 Action::Cancel(id) => {
                     let before = list.len();

@@ -48,6 +48,11 @@ impl Tracker {
         self.expectations.activate(id)
     }
 
+    /// Lets an expectation live `seconds` from `now` on, instead of what it had left; `false` if it is gone.
+    pub fn extend(&mut self, now: Time, id: ExpectationId, seconds: u32) -> bool {
+        self.expectations.extend(now, id, seconds)
+    }
+
     /// Removes an expectation; `false` if it is gone.
     pub fn cancel(&mut self, id: ExpectationId) -> bool {
         let found = self.expectations.remove(id, EndCause::Cancelled);
