@@ -11,9 +11,10 @@ use pinhole_fuzz::timed;
 use pinhole_fuzz::traffic::{Arrival, Traffic};
 use pinhole_helper::Pickup;
 use pinhole_helpers::registry;
-use pinhole_ruleset::compile_text;
+use pinhole_ruleset::{Ruleset, compile_text};
 use pinhole_track::State;
 use std::fmt::Debug;
+use std::sync::LazyLock;
 
 const RULES: &str = r#"
 table inet fw {
@@ -92,8 +93,14 @@ fn engine(options: u8) -> Engine {
     };
     settings.track.max_conns = CONNS;
     settings.track.max_expectations = 8;
-    let ruleset = compile_text("rules", RULES).expect("the ruleset is right");
-    Engine::new(settings, &registry(), Some(ruleset)).unwrap_or_else(|errors| panic!("{errors:?}"))
+    Engine::new(settings, &registry(), Some(ruleset())).unwrap_or_else(|errors| panic!("{errors:?}"))
+}
+
+/// Compiled once a process: that costs more than most inputs.
+fn ruleset() -> Ruleset {
+    static COMPILED: LazyLock<Ruleset> =
+        LazyLock::new(|| compile_text("rules", RULES).expect("the ruleset is right"));
+    COMPILED.clone()
 }
 
 fn check(engine: &Engine, frame: &Frame<'_>, outcome: &Outcome) {

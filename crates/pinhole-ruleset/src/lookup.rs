@@ -15,7 +15,7 @@ const SCANNED: usize = 8;
 pub(crate) type Interval = (u128, u128);
 
 /// A compiled set: finds the number of the element that holds a key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Lookup {
     Scan(Vec<(u128, u32)>),
     Hash(HashMap<u128, u32, BuildHasherDefault<Mixer>>),
@@ -32,7 +32,7 @@ pub(crate) enum Lookup {
 }
 
 /// One component of a crossed set: between two boundaries the same elements can match.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Component {
     boundaries: Vec<u128>,
     /// A row of words per boundary: the elements that hold the values from it to the next.

@@ -191,7 +191,7 @@ pub(crate) enum Payload {
 }
 
 /// A compiled set.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SetTable {
     pub(crate) lookup: Lookup,
     pub(crate) payloads: Vec<Payload>,
@@ -294,7 +294,7 @@ pub(crate) enum RangeSource {
 }
 
 /// Everything that evaluation reads.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Program {
     /// Where each base chain begins.
     pub(crate) bases: Vec<BaseStart>,

@@ -132,27 +132,27 @@ pub struct CounterReading<'a> {
     pub count: Count,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TableInfo {
     pub(crate) family: &'static str,
     pub(crate) name: String,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ChainInfo {
     pub(crate) table: usize,
     pub(crate) name: String,
     pub(crate) span: Span,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RuleInfo {
     pub(crate) chain: ChainId,
     pub(crate) span: Span,
     pub(crate) comment: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ObjectInfo {
     pub(crate) table: usize,
     pub(crate) kind: ObjectKind,
@@ -161,7 +161,7 @@ pub(crate) struct ObjectInfo {
 }
 
 /// A ruleset that was read, checked and compiled. Immutable; what changes is in [`RulesetState`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ruleset {
     pub(crate) sources: Sources,
     pub(crate) program: Program,

@@ -79,7 +79,7 @@ impl Loader for NoIncludes {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Source {
     name: String,
     text: String,
@@ -88,7 +88,7 @@ struct Source {
 }
 
 /// Every file read so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Sources {
     files: Vec<Source>,
 }
