@@ -460,7 +460,7 @@ impl Engine {
         tracked: &Tracked,
         conn: ConnId,
     ) -> bool {
-        let helper = self.helper_for(packet, wishes);
+        let helper = self.helper_for(packet, wishes).or_else(|| Some((self.expected_helper(tracked)?, None)));
         if let Some((number, _)) = helper {
             self.tracker.attach_helper(conn, number);
         }
@@ -505,6 +505,12 @@ impl Engine {
         };
         self.host.adopt(id, provenance.clone());
         self.push(Event::ExpectationNew(Box::new(ExpectationRecord { expectation, provenance })));
+    }
+
+    /// The helper that an expectation asked for, to read the conn that it brings in.
+    fn expected_helper(&self, tracked: &Tracked) -> Option<u16> {
+        let expectation = self.tracker.expectation(tracked.expectation?)?;
+        self.host.number(expectation.expect.helper?)
     }
 
     /// The helper that a rule set for this new conn, or else an explicit setting.

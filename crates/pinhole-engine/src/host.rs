@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 /// Most of a session's own names for expectations that are remembered; older ones can no longer be activated or cancelled.
-const HANDLES: usize = 64;
+const HANDLES: usize = 256;
 
 /// Widest range of destination ports that one expectation may open.
 const WIDEST_RANGE: u16 = 64;
@@ -252,6 +252,7 @@ impl Host {
                         tracker.extend(at.time, id, *seconds);
                     }
                 }
+                Action::Prolong(seconds) => tracker.prolong(at.time, slot.conn, *seconds),
                 Action::Cancel(handle) => {
                     if let Some(id) = slot.known(*handle) {
                         tracker.cancel(id);
@@ -304,7 +305,8 @@ impl Host {
             .iter()
             .map(|(_, expect)| {
                 // All that is known of a conn picked up in mid-stream may be one forged packet.
-                answered.then_some(()).ok_or(Refusal::Unanswered)?;
+                // An inactive expectation waits for an answer anyway.
+                (answered || !expect.active).then_some(()).ok_or(Refusal::Unanswered)?;
                 admissible(&slot.master, from, expect, &self.policy)?;
                 let class: Class = *classes.get(usize::from(expect.class)).ok_or(Refusal::Policy)?;
                 Ok(Request { expect: (*expect).clone(), class, helper: slot.helper })

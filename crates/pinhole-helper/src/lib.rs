@@ -26,6 +26,6 @@ pub use action::{Action, Condition, End, Field, Handle, Refusal, Span};
 pub use expect::{AddressMatch, Expect, GroupRule, Lifetime, PortMatch};
 pub use nat::{NatHelper, Unencodable};
 pub use reader::{Arrival, Pickup, Reader};
-pub use session::{BlindReason, Context, Helper, Master, Policy, Progress, Session};
+pub use session::{BlindReason, Context, Helper, Master, MediaSource, Policy, Progress, Session};
 pub use spec::{Class, Registry, Spec};
 pub use stream::{Readable, Stream};

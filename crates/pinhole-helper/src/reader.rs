@@ -320,6 +320,7 @@ fn note(
             }
             Action::Activate(_)
             | Action::Extend(..)
+            | Action::Prolong(_)
             | Action::Cancel(_)
             | Action::Locate(..)
             | Action::Mention(..) => continue,

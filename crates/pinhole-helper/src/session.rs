@@ -166,11 +166,33 @@ pub struct Policy {
     /// seen. Off by default, because some servers connect first and answer then (pyftpdlib does): from the very end that the announcement
     /// was made to, connecting *is* an answer. A negative answer cancels the announcement either way.
     pub wait_for_answer: bool,
+    /// Who may send media to an announced port.
+    pub media_source: MediaSource,
+    /// Calls for a registered user may come from anyone, and not from the registrar only (Linux: `sip_direct_signalling=0`).
+    pub any_caller: bool,
+}
+
+/// Who may send media to a port that one end of a call announced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MediaSource {
+    /// The other end of the signalling conn only (Linux: `sip_direct_media=1`).
+    Signalling,
+    /// The address at which the other end said that it has its media; its own, as long as it said nothing.
+    #[default]
+    Announced,
+    /// Anyone (Linux: `sip_direct_media=0`).
+    Anyone,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { lowest_port: 1024, third_party: false, wait_for_answer: false }
+        Self {
+            lowest_port: 1024,
+            third_party: false,
+            wait_for_answer: false,
+            media_source: MediaSource::Announced,
+            any_caller: false,
+        }
     }
 }
 
@@ -222,6 +244,11 @@ impl<'a> Context<'a> {
     /// Lets an expectation live `seconds` from now on.
     pub fn extend(&mut self, handle: Handle, seconds: u32) {
         self.actions.push(Action::Extend(handle, seconds));
+    }
+
+    /// Lets the control conn itself live at least `seconds` from now on.
+    pub fn prolong(&mut self, seconds: u32) {
+        self.actions.push(Action::Prolong(seconds));
     }
 
     /// Removes an expectation.

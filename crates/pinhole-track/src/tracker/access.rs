@@ -166,6 +166,15 @@ impl Tracker {
         }
     }
 
+    /// Lets a conn live at least `seconds` from `now` on, unless its timeout is fixed; its next packet gives it the usual timeout again.
+    pub fn prolong(&mut self, now: Time, id: ConnId, seconds: u32) {
+        if let Some(entry) = self.entry_mut(id)
+            && !entry.status().intersects(Status::FIXED_TIMEOUT | Status::DYING)
+        {
+            entry.deadline = entry.deadline.max(now.plus_seconds(u64::from(seconds)));
+        }
+    }
+
     /// The conn as it is.
     pub fn snapshot(&self, id: ConnId, now: Time) -> Option<ConnSnapshot> {
         self.resolve(id).map(|index| self.photograph(now, index))
