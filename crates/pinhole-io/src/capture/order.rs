@@ -32,6 +32,15 @@ impl ByteOrder {
         }
     }
 
+    /// The first 16 of the 32 bits that a word holds, as they stand in the file.
+    #[inline]
+    pub(super) fn first_half(self, word: u32) -> u16 {
+        match self {
+            Self::Little => word as u16,
+            Self::Big => (word >> 16) as u16,
+        }
+    }
+
     /// The words of a fixed header, each four bytes.
     #[inline]
     pub(super) fn words<const BYTES: usize, const WORDS: usize>(self, bytes: &[u8; BYTES]) -> [u32; WORDS] {

@@ -147,10 +147,7 @@ impl Pcapng {
         };
         let [.., link, snaplen] = self.order.words::<HEADER, 4>(&header);
         // A 16-bit link type and 16 reserved bits.
-        let link = LinkType(match self.order {
-            ByteOrder::Little => link as u16,
-            ByteOrder::Big => (link >> 16) as u16,
-        });
+        let link = LinkType(self.order.first_half(link));
         let options = rest.get(..rest.len().saturating_sub(4)).unwrap_or_default();
         let described = Description::read(options, self.order)?;
         if interfaces.len() == self.first_interface {
@@ -170,12 +167,7 @@ impl Pcapng {
         length: u32,
         interfaces: &[Interface],
     ) -> Result<Option<Located>, Problem> {
-        const HEADER: usize = 28;
-        block_length("enhanced packet", length, HEADER as u32 + 4, BUFFERED_BLOCK)?;
-        let header = window.peek_array::<HEADER>("an enhanced packet block")?;
-        let [_, _, interface, high, low, captured, original] = self.order.words(header);
-        let body = Body { length, header: HEADER as u32, interface, captured, original };
-        self.packet(window, &body, Some((high, low)), interfaces)
+        self.dated(window, length, "enhanced packet", |_, interface| interface, interfaces)
     }
 
     /// Simple Packet Block (§4.4): of the section's first interface, without a time.
@@ -206,14 +198,26 @@ impl Pcapng {
         length: u32,
         interfaces: &[Interface],
     ) -> Result<Option<Located>, Problem> {
+        // A 16-bit interface and a 16-bit count of drops.
+        let interface = |order: ByteOrder, word| u32::from(order.first_half(word));
+        self.dated(window, length, "packet block", interface, interfaces)
+    }
+
+    /// A packet block that has a time: the two kinds differ in how they number the interface.
+    #[inline]
+    fn dated(
+        &mut self,
+        window: &mut Window,
+        length: u32,
+        what: &'static str,
+        interface: impl Fn(ByteOrder, u32) -> u32,
+        interfaces: &[Interface],
+    ) -> Result<Option<Located>, Problem> {
         const HEADER: usize = 28;
-        block_length("packet block", length, HEADER as u32 + 4, BUFFERED_BLOCK)?;
-        let header = window.peek_array::<HEADER>("a packet block")?;
-        let [_, _, interface_and_drops, high, low, captured, original] = self.order.words(header);
-        let interface = match self.order {
-            ByteOrder::Little => interface_and_drops & 0xffff,
-            ByteOrder::Big => interface_and_drops >> 16,
-        };
+        block_length(what, length, HEADER as u32 + 4, BUFFERED_BLOCK)?;
+        let header = window.peek_array::<HEADER>("a packet block's header")?;
+        let [_, _, number, high, low, captured, original] = self.order.words(header);
+        let interface = interface(self.order, number);
         let body = Body { length, header: HEADER as u32, interface, captured, original };
         self.packet(window, &body, Some((high, low)), interfaces)
     }
