@@ -26,8 +26,6 @@ pub enum Field {
     Address(u8),
     /// A port alone.
     Port(u8),
-    /// A length in bytes of a body that contains other located spans (Content-Length).
-    Length(u8),
 }
 
 /// An end of the control conn, as seen from the packet that names it.
@@ -58,6 +56,9 @@ pub enum Action {
     Locate(Handle, Span, Field),
     /// For the NAT half: this span names an end of the control conn itself, in that notation (SIP's `Via`). It opens nothing.
     Mention(End, Span, Field),
+    /// For the NAT half: the first span holds, in decimal digits, how many bytes the second one has (Content-Length). Other located spans
+    /// may lie inside the second.
+    Length(Span, Span),
     /// An announcement that is not honoured, with the bytes that carried it.
     Refuse(Refusal, Span),
     /// The session's condition changed (shown by `explain`; not an error).

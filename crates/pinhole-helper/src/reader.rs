@@ -323,7 +323,8 @@ fn note(
             | Action::Prolong(_)
             | Action::Cancel(_)
             | Action::Locate(..)
-            | Action::Mention(..) => continue,
+            | Action::Mention(..)
+            | Action::Length(..) => continue,
         };
         let within = |at: u64| usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX);
         let (start, end) = (within(span.start), within(span.end).min(bytes.len()));

@@ -266,6 +266,11 @@ impl<'a> Context<'a> {
         self.actions.push(Action::Mention(end, span, field));
     }
 
+    /// Tells the NAT half where the length of a body stands, and where the body.
+    pub fn length(&mut self, digits: Span, body: Span) {
+        self.actions.push(Action::Length(digits, body));
+    }
+
     /// Records that an announcement is not honoured.
     pub fn refuse(&mut self, why: Refusal, span: Span) {
         self.actions.push(Action::Refuse(why, span));

@@ -15,6 +15,13 @@ pub mod irc;
 mod number;
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
 mod opening;
+#[cfg(feature = "rtsp")]
+pub mod rtsp;
+#[cfg(feature = "sip")]
+pub mod sip;
+#[cfg(any(feature = "rtsp", feature = "sip"))]
+#[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
+mod text_message;
 
 #[cfg(test)]
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
@@ -30,6 +37,10 @@ pub fn registry() -> Registry {
     registry.add(&ftp::Ftp);
     #[cfg(feature = "irc")]
     registry.add(&irc::Irc);
+    #[cfg(feature = "sip")]
+    registry.add(&sip::Sip);
+    #[cfg(feature = "rtsp")]
+    registry.add(&rtsp::Rtsp);
     registry
 }
 
@@ -40,5 +51,9 @@ pub fn nat_helpers() -> &'static [&'static dyn NatHelper] {
         &ftp::FtpNat,
         #[cfg(feature = "irc")]
         &irc::IrcNat,
+        #[cfg(feature = "sip")]
+        &sip::SipNat,
+        #[cfg(feature = "rtsp")]
+        &rtsp::RtspNat,
     ]
 }

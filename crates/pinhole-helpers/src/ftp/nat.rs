@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn what_cannot_be_written() {
         assert_eq!(encode(notation::OCTETS, "[2001:db8::7]:1", ""), Err(Unencodable::AddressFamily));
-        assert_eq!(encode(Field::Length(0), "203.0.113.7:1", ""), Err(Unencodable::Notation));
+        assert_eq!(encode(Field::Address(0), "203.0.113.7:1", ""), Err(Unencodable::Notation));
         assert_eq!(encode(Field::Endpoint(9), "203.0.113.7:1", ""), Err(Unencodable::Notation));
     }
 
