@@ -73,6 +73,13 @@ pub(super) fn announce(
     calls.enter(cx, party);
 }
 
+/// Refuses a medium, once for each expectation that it might have been.
+pub(super) fn refuse(cx: &mut Context<'_>, place: Place<'_>, medium: &Media, why: Refusal) {
+    for _ in 0..=u8::from(medium.has_rtcp()) {
+        cx.refuse(why, place.span(cx, &medium.line));
+    }
+}
+
 /// A description that is turned into expectations.
 struct Offer<'a> {
     place: Place<'a>,
@@ -112,12 +119,9 @@ impl Offer<'_> {
         if medium.port == Ok(0) {
             return announced;
         }
-        let separate_rtcp = medium.rtp && !medium.tcp && !medium.mux_only && !(medium.mux && answers);
+        let separate_rtcp = medium.has_rtcp() && !(medium.mux && answers);
         if let Err(refusal) = self.ports(cx, medium, connection, separate_rtcp, &mut announced) {
-            // One for each expectation that it might have been.
-            for _ in 0..=u8::from(separate_rtcp) {
-                cx.refuse(refusal, self.place.span(cx, &medium.line));
-            }
+            refuse(cx, self.place, medium, refusal);
         }
         self.candidates(cx, medium, &mut announced);
         announced
@@ -232,7 +236,7 @@ impl Offer<'_> {
             class: match medium.kind {
                 Kind::Audio => class::AUDIO,
                 Kind::Video => class::VIDEO,
-                Kind::Other => class::OTHER,
+                Kind::Other | Kind::Unknown => class::OTHER,
             },
             protocol: endpoint.protocol,
             source: self.source(cx),

@@ -76,6 +76,15 @@ impl StartLine {
     }
 }
 
+impl StartLine {
+    /// Whether the first line of a message, which is no start line, has SIP's version where one has it.
+    pub(super) fn is_damaged(message: &[u8]) -> bool {
+        let line = first_line(message).and_then(|line| message.get(line)).unwrap_or_default();
+        let (_, last) = line.split_last_chunk::<7>().unwrap_or((&[], &[0; 7]));
+        is_version(last) || line.first_chunk::<7>().is_some_and(|first| is_version(first))
+    }
+}
+
 /// The version is compared without regard to case (RFC 3261 §7.1).
 fn is_version(word: &[u8]) -> bool {
     word.eq_ignore_ascii_case(b"SIP/2.0")

@@ -48,7 +48,10 @@ pub(super) struct Connection {
 pub(super) enum Kind {
     Audio,
     Video,
+    /// Another of the registered ones (RFC 8866 §8.2.1).
     Other,
+    /// What it is like is not known: nothing is opened but what it names.
+    Unknown,
 }
 
 /// An `m=` line and what belongs to it.
@@ -178,7 +181,8 @@ impl Media {
             kind: match bytes.get(kind)? {
                 b"audio" => Kind::Audio,
                 b"video" => Kind::Video,
-                _ => Kind::Other,
+                b"text" | b"application" | b"message" | b"image" => Kind::Other,
+                _ => Kind::Unknown,
             },
             line,
             port: match (port(text.get(..slash)?), count) {
@@ -197,6 +201,11 @@ impl Media {
             active: false,
             candidates: Vec::new(),
         })
+    }
+
+    /// Whether RTCP has, or may have, a port of its own.
+    pub(super) fn has_rtcp(&self) -> bool {
+        self.rtp && !self.tcp && !self.mux_only && self.kind != Kind::Unknown
     }
 
     fn attribute(&mut self, bytes: &[u8], line: Range<usize>, value: Range<usize>) {

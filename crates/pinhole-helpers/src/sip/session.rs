@@ -71,7 +71,9 @@ impl SipSession {
         let end = head_end(message, 0).unwrap_or(message.len());
         let Some(head) = message.get(..end).and_then(Head::read) else {
             return match message.first().and_then(|&first| foreign_byte(first)) {
-                _ if self.sides[from.index()].is_open() => self.count_error(all),
+                _ if self.sides[from.index()].is_open() || StartLine::is_damaged(message) => {
+                    self.count_error(all)
+                }
                 Some(reason) => Progress::Blind(reason),
                 None => Progress::Blind(BlindReason::NotThisProtocol),
             };
@@ -244,6 +246,10 @@ impl SipSession {
         let tag = if answers { head.to_tag } else { head.from_tag };
         let speaker = Speaker { call: head.call_id, tag, transaction, answers };
         media::announce(cx, &mut self.calls, &mut self.groups, place, speaker, &description);
+        // What a datagram holds beyond its Content-Length is not part of the message.
+        for medium in Description::read(place.bytes, body.end..place.bytes.len()).media {
+            media::refuse(cx, place, &medium, Refusal::Malformed);
+        }
     }
 }
 

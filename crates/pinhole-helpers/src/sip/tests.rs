@@ -247,6 +247,7 @@ fn kinds_of_media() {
     assert_eq!(open("m=audio 30000 RTP/AVP 0\nm=video 30002 RTP/SAVPF 96"), [30000, 30001, 30002, 30003]);
     assert_eq!(open("m=image 30000 udptl t38"), [30000]);
     assert_eq!(open("m=application 30000 UDP/BFCP *"), [30000]);
+    assert_eq!(open("m=text 30000 RTP/AVP 98\nm=hologram 30010 RTP/AVP 0"), [30000, 30001, 30010]);
     assert_eq!(open("m=audio 30001 RTP/AVP 0"), [30001, 30002]);
     assert_eq!(open("m=audio 30000/2 RTP/AVP 0"), [30000, 30001, 30002, 30003]);
     assert_eq!(open("m=audio 30000 RTP/AVP 0\na=rtcp:30011"), [30000, 30011]);
@@ -384,7 +385,7 @@ fn bodies_that_are_cut_short_are_not_read() {
     // What follows a body is not part of it.
     let mut talk = Talk::new();
     talk.say(C, &format!("{whole}m=audio 30100 RTP/AVP 0\r\n"));
-    assert_eq!(talk.open(), [30000, 30001]);
+    assert_eq!((talk.open(), talk.refusals()), (vec![30000, 30001], vec![Why::Malformed; 2]));
     for length in ["4294967296", "-1", "x", "10\r\nContent-Length: 11"] {
         let start = whole.find("Content-Length: ").unwrap() + 16;
         let end = start + whole[start..].find('\r').unwrap();
@@ -535,6 +536,10 @@ fn what_opens_otherwise_is_never_read() {
     talk.reader.datagram(Time(0), C, b"\x16\xfe\xfd\x00", &mut Vec::new());
     assert_eq!(talk.reader.blind(), Some(BlindReason::Encrypted));
     assert_eq!(talk.reader.condition(), Condition::Encrypted);
+    // A damaged message is not another protocol; neither is a keep-alive.
+    let mut talk = Talk::new();
+    talk.say(C, &invite.replacen("INVITE ", "INVITEx", 1));
+    assert_eq!((talk.open(), talk.reader.blind()), (vec![], None));
     // Later junk is passed over, for a while.
     let mut talk = Talk::new();
     for junk in ["", "\r\n\r\n", "\0\0\0\0"] {

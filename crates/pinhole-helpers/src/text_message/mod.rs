@@ -163,7 +163,7 @@ impl BodyLength {
 mod tests {
     use super::*;
 
-    fn texts<'a>(bytes: &'a [u8], ranges: impl Iterator<Item = Range<usize>>) -> Vec<&'a str> {
+    fn texts(bytes: &[u8], ranges: impl Iterator<Item = Range<usize>>) -> Vec<&str> {
         ranges.map(|range| std::str::from_utf8(&bytes[range]).expect("text")).collect()
     }
 
