@@ -8,6 +8,9 @@
 //! A conn from an end to itself has one tuple both ways. As in netfilter, all its packets but the first count as replies; so it remembers
 //! the bit that its packets never have.
 //!
+//! A translated conn has two tuples that are not each other's inverse, hence two keys; each counts for one direction bit only, and
+//! the other bit of the same key may be another conn's.
+//!
 //! ICMP queries have no ports: the request goes one way and the reply the other, so *flipped* means reply, and the key records the
 //! identifier, the code, the kind of query and which end asks.
 
@@ -153,6 +156,24 @@ impl Ends {
 }
 
 impl Oriented {
+    /// The key of a packet that has this tuple; `None` if no packet of its protocol can have it.
+    pub(crate) fn of(tuple: &Tuple) -> Option<Self> {
+        let ends = Ends {
+            source: tuple.source,
+            destination: tuple.destination,
+            source_port: tuple.source_port,
+            destination_port: tuple.destination_port,
+            protocol: tuple.protocol,
+            version: tuple.version,
+            zone: tuple.zone,
+        };
+        if !is_icmp(tuple.protocol) {
+            return Some(ends.oriented());
+        }
+        let [kind, code] = tuple.destination_port.to_be_bytes();
+        ends.oriented_query(kind, code, tuple.source_port)
+    }
+
     /// The tuple of the packet that has this key and direction.
     pub(crate) fn tuple(&self) -> Tuple {
         let [a, b, c, d, rest] = self.key.0;
@@ -180,6 +201,11 @@ impl Oriented {
             queries(version).get(usize::from(high_port >> 8 & 0x7f)).copied().unwrap_or_default();
         let kind = if self.flipped { reply } else { request };
         tuple(lesser_asks != self.flipped, low_port, u16::from(kind) << 8 | (high_port & 0xff))
+    }
+
+    /// Whether it is of an ICMP query or the reply to one.
+    pub(crate) const fn is_query(&self) -> bool {
+        is_icmp(self.key.protocol())
     }
 
     /// The other direction of the same key.

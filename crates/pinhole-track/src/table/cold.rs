@@ -1,5 +1,6 @@
 //! What only some conns have, kept beside the conns so that plain ones do not pay for it.
 
+use crate::key::Oriented;
 use crate::{ConnId, ExpectationId};
 use std::num::NonZeroU32;
 
@@ -9,6 +10,10 @@ pub(crate) struct Cold {
     pub(crate) master: Option<ConnId>,
     pub(crate) expectation: Option<ExpectationId>,
     pub(crate) session: Option<u32>,
+    /// Key of the reply direction, if the conn is translated.
+    pub(crate) reply: Option<Oriented>,
+    /// What the host keeps of the translation.
+    pub(crate) translation: Option<u32>,
     pub(crate) helper: Option<u16>,
     /// Timeout policy; zero is the tracker's own.
     pub(crate) policy: u16,

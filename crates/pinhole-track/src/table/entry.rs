@@ -12,6 +12,9 @@ const FLIPPED: u16 = 1 << 14;
 /// The slot holds a conn.
 const LIVE: u16 = 1 << 15;
 
+/// Bits of a conn whose reply tuple has a key of its own.
+const TRANSLATED: u16 = (Status::SRC_NAT.bits() | Status::DST_NAT.bits()) as u16;
+
 /// A conn. What every packet reads comes first; the order of fields is the order in memory.
 #[repr(C)]
 pub(crate) struct Entry {
@@ -74,6 +77,18 @@ impl Entry {
     #[inline]
     pub(crate) fn insert_status(&mut self, status: Status) {
         self.status |= status.bits() as u16 & !(FLIPPED | LIVE);
+    }
+
+    /// Whether its reply tuple is not the inverse of the original one: it has a key of its own then, in the cold part.
+    #[inline]
+    pub(crate) fn is_translated(&self) -> bool {
+        self.status & TRANSLATED != 0
+    }
+
+    /// Whether its sequence numbers are adjusted.
+    #[inline]
+    pub(crate) fn is_adjusted(&self) -> bool {
+        self.status & Status::SEQ_ADJUST.bits() as u16 != 0
     }
 
     /// Key and direction bit of the conn's first packet.

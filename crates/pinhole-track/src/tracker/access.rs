@@ -52,7 +52,7 @@ impl Tracker {
 
     /// Tuple of the reply direction.
     pub fn reply(&self, id: ConnId) -> Option<Tuple> {
-        self.entry(id).map(|entry| entry.original().inverse().tuple())
+        self.resolve(id).map(|index| self.reply_key(index).tuple())
     }
 
     /// Status bits.
@@ -186,7 +186,7 @@ impl Tracker {
         ConnSnapshot {
             id: self.id(index),
             original: entry.original().tuple(),
-            reply: entry.original().inverse().tuple(),
+            reply: self.reply_key(index).tuple(),
             status: entry.status(),
             l4: entry.l4,
             counters: entry.counters,

@@ -29,6 +29,12 @@ impl Tracker {
                 tag
             }
         };
+        let reply = self.own_reply(index);
+        if (reply.is_some() || self.translated > 0) && self.is_held(now, &self.reply_key(index)) {
+            self.statistics.clash += 1;
+            self.discard(index);
+            return false;
+        }
         if let Some(expectation) = self.cold(index).and_then(|cold| cold.expectation) {
             if !self.expectations.fulfil(now, expectation) {
                 self.statistics.clash += 1;
@@ -39,6 +45,11 @@ impl Tracker {
             self.tell_expectations_ended();
         }
         self.index.insert(tag, index);
+        if let Some(reply) = reply {
+            let tag = self.tag(&reply);
+            self.index.insert(tag, index);
+            self.translated += 1;
+        }
         let entry = &mut self.conns[index];
         entry.insert_status(Status::CONFIRMED);
         let deadline = entry.deadline;

@@ -2,6 +2,7 @@
 
 use super::Tracker;
 use crate::event::{DeadConn, DestroyCause, Event};
+use crate::table::cold::Cold;
 use crate::table::wheel::NONE;
 use crate::{ConnId, Status};
 use pinhole_wire::Time;
@@ -17,6 +18,11 @@ impl Tracker {
         let original = entry.original();
         let tag = self.tag(&original);
         self.index.remove(tag, index);
+        if let Some(reply) = self.own_reply(index) {
+            let tag = self.tag(&reply);
+            self.index.remove(tag, index);
+            self.translated -= 1;
+        }
         self.wheel.remove(&mut self.conns, index);
         self.len -= 1;
         self.statistics.destroyed += 1;
@@ -53,9 +59,10 @@ impl Tracker {
     pub(super) fn release(&mut self, index: u32) {
         if let Some(number) = self.conns[index].cold.take() {
             let cold = self.cold.remove(number);
-            if cold.session.is_some() || cold.expectation.is_some() {
+            let Cold { session, expectation, translation, .. } = cold;
+            if session.is_some() || expectation.is_some() || translation.is_some() {
                 let id = self.id(index);
-                self.dead.push_back(DeadConn { id, session: cold.session, expectation: cold.expectation });
+                self.dead.push_back(DeadConn { id, session, expectation, translation });
             }
         }
         self.conns.release(index);

@@ -4,7 +4,7 @@ use super::lookup::{Kind, Prepared, oriented};
 use super::{Tracked, Tracker};
 use crate::key::{Ends, Oriented};
 use crate::{Invalid, State};
-use pinhole_wire::{Icmp, IpVersion, Packet, Time, Transport};
+use pinhole_wire::{Direction, Icmp, IpVersion, Packet, Time, Transport};
 
 /// ICMPv6 redirect (RFC 4861 §4.5).
 const REDIRECT: u8 = 137;
@@ -37,7 +37,9 @@ impl Tracker {
 
     /// An error is related to the conn it quotes, and travels against the quoted packet. It neither refreshes the conn nor counts.
     pub(super) fn track_icmp_error(&mut self, now: Time, prepared: &Prepared, to_source: bool) -> Tracked {
-        let Some(index) = self.find(now, &prepared.oriented, prepared.tag) else {
+        // What answers the quoted packet is of the conn: the quoted packet itself may have been translated on its way.
+        let answer = prepared.oriented.inverse();
+        let Some(index) = self.find(now, &answer, prepared.tag) else {
             return Tracked::invalid(Invalid::IcmpErrorUnknown, None);
         };
         let id = self.id(index);
@@ -47,10 +49,20 @@ impl Tracker {
         Tracked {
             state: State::Related,
             conn: Some(id),
-            direction: self.conns[index].direction(prepared.oriented.flipped).opposite(),
+            direction: self.error_direction(index, &prepared.oriented),
             icmp_error: true,
             ..Tracked::UNTRACKED
         }
+    }
+}
+
+impl Tracker {
+    /// Against the direction of the packet that an error quotes.
+    fn error_direction(&self, index: u32, quoted: &Oriented) -> Direction {
+        if self.conns[index].is_translated() {
+            return self.direction_of(index, &quoted.inverse());
+        }
+        self.direction_of(index, quoted).opposite()
     }
 }
 

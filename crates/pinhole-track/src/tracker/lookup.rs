@@ -54,6 +54,8 @@ pub struct Known {
     pub direction: Direction,
     /// Nothing is kept beside the conn: no session, no master, no labels.
     pub plain: bool,
+    /// Its packets are translated.
+    pub translated: bool,
 }
 
 impl From<Known> for Tracked {
@@ -75,8 +77,21 @@ enum Way {
     Apart,
     /// The conn's time is up.
     Expired(u32),
+    /// Its acknowledgement must be translated before it can be judged.
+    Adjusted(u32),
     /// The conn does not simply accept it.
     Judged { known: Known, status: Status, step: Step },
+}
+
+impl Unusual {
+    /// The conn whose packet this is, if its sequence numbers are adjusted: [`Tracker::track_unusual`] is to be shown the packet with
+    /// its acknowledgement (and SACK blocks) in the numbers of the receiver, as if nothing were adjusted.
+    pub fn adjusted(&self, tracker: &Tracker) -> Option<ConnId> {
+        match self.0 {
+            Way::Adjusted(index) => Some(tracker.id(index)),
+            _ => None,
+        }
+    }
 }
 
 /// The key of a packet that is not ICMP.
@@ -219,16 +234,32 @@ impl Tracker {
         if !matches!(prepared.kind, Kind::Packet) {
             return Err(Unusual(Way::Apart));
         }
-        let Oriented { key, flipped } = &prepared.oriented;
-        let Some(index) = self.index.find(prepared.tag, |index| self.conns[index].key == *key) else {
+        let Some(index) = self.index.find(prepared.tag, |index| self.is_of(index, &prepared.oriented)) else {
             return Err(Unusual(Way::Apart));
         };
-        let entry = &mut self.conns[index];
+        let entry = &self.conns[index];
         if entry.has_expired(now) {
             return Err(Unusual(Way::Expired(index)));
         }
+        if entry.is_adjusted() {
+            return Err(Unusual(Way::Adjusted(index)));
+        }
+        self.judge(now, packet, bytes, prepared, index)
+    }
+
+    /// What a conn makes of its packet.
+    #[inline(always)]
+    fn judge(
+        &mut self,
+        now: Time,
+        packet: &Packet,
+        bytes: &[u8],
+        prepared: &Prepared,
+        index: u32,
+    ) -> Result<Known, Unusual> {
+        let direction = self.direction_of(index, &prepared.oriented);
+        let entry = &mut self.conns[index];
         let timeouts = timeouts_of(entry, &self.cold, &self.policies);
-        let direction = entry.direction(*flipped);
         let status = entry.status();
         let view = View { packet, bytes, now };
         let step = l4::update(&mut entry.l4, view, direction, status, &self.settings.l4, timeouts);
@@ -237,6 +268,7 @@ impl Tracker {
             state: state_of(direction, status),
             direction,
             plain: entry.cold.is_none(),
+            translated: entry.is_translated(),
         };
         let Step::Accept { timeout, assure, changed } = step else {
             return Err(Unusual(Way::Judged { known, status, step }));
@@ -274,7 +306,14 @@ impl Tracker {
         prepared: &Prepared,
         unusual: Unusual,
     ) -> Result<Tracked, TableFull> {
-        let tracked = match (prepared.kind, unusual.0) {
+        let mut way = unusual.0;
+        if let (Kind::Packet, Way::Adjusted(index)) = (prepared.kind, way) {
+            match self.judge(now, packet, bytes, prepared, index) {
+                Ok(known) => return Ok(known.into()),
+                Err(Unusual(judged)) => way = judged,
+            }
+        }
+        let tracked = match (prepared.kind, way) {
             (Kind::Packet, Way::Judged { known, status, step }) => {
                 match self.carry_out(now, packet, known, status, step) {
                     Some(tracked) => tracked,
@@ -285,7 +324,9 @@ impl Tracker {
                 self.end(now, index, DestroyCause::Timeout);
                 self.create(View { packet, bytes, now }, prepared)?
             }
-            (Kind::Packet, Way::Apart) => self.create(View { packet, bytes, now }, prepared)?,
+            (Kind::Packet, Way::Apart | Way::Adjusted(_)) => {
+                self.create(View { packet, bytes, now }, prepared)?
+            }
             (Kind::IcmpError { to_source }, _) => self.track_icmp_error(now, prepared, to_source),
             (Kind::Untracked, _) => Tracked::UNTRACKED,
             (Kind::Invalid(why), _) => Tracked::invalid(why, None),
@@ -336,7 +377,7 @@ impl Tracker {
 
     /// The confirmed conn with this key. One whose time is up ends here.
     pub(super) fn find(&mut self, now: Time, oriented: &Oriented, tag: u32) -> Option<u32> {
-        let index = self.index.find(tag, |index| self.conns[index].key == oriented.key)?;
+        let index = self.index.find(tag, |index| self.is_of(index, oriented))?;
         if self.conns[index].has_expired(now) {
             self.end(now, index, DestroyCause::Timeout);
             return None;

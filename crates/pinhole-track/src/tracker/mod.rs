@@ -21,6 +21,7 @@ mod icmp;
 mod lookup;
 #[cfg(test)]
 mod tests;
+mod translate;
 
 use crate::event::DeadConn;
 use crate::expectation::table::Expectations;
@@ -35,6 +36,7 @@ use pinhole_wire::Direction;
 use std::collections::VecDeque;
 
 pub use lookup::{Known, Prepared, Unusual};
+pub use translate::TupleTaken;
 
 /// What tracking made of a packet.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +97,8 @@ pub struct Tracker {
     dying_len: u32,
     /// Slab index and tag of the conn created last, until any conn is confirmed: the usual order makes it the next one.
     fresh: Option<(u32, u32)>,
+    /// Translated conns in the index: each has two entries there.
+    translated: u32,
     expectations: Expectations,
     /// Timeout policies. The first is the tracker's own.
     policies: Vec<Timeouts>,
@@ -122,6 +126,7 @@ impl Tracker {
             dying: NONE,
             dying_len: 0,
             fresh: None,
+            translated: 0,
             expectations: Expectations::new(settings.max_expectations, settings.max_expectations_per_source),
             policies: vec![settings.timeouts.clone()],
             events: VecDeque::new(),
