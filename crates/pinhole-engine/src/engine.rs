@@ -6,9 +6,12 @@
 //! Invariants: a conn that [`Tracker::track`] created is confirmed or abandoned before the next packet is tracked; events that the tracker
 //! queues are taken after every packet, so that sessions and origins never outlive their conns.
 
+mod translate;
+
 use crate::defrag::{Defragmenter, Outcome as Reassembly};
 use crate::event::{Event, ExpectationRecord, Outcome, Provenance, RULE, Reason, Verdict};
 use crate::host::{Host, Moment, Seen};
+use crate::nat::{Emission, Nat, NatStatistics};
 use crate::rules::{Decision, Path, Rules};
 use crate::scene::{AfterTracking, BeforeTracking, Scene, Wishes};
 use crate::settings::{ChecksumPolicy, Settings, SetupError};
@@ -60,8 +63,6 @@ pub struct Statistics {
     pub fragments: u64,
     /// Transport checksums that are wrong.
     pub bad_checksums: u64,
-    /// Packets for which a NAT statement was met; translation is not carried out yet (ROADMAP.md).
-    pub nat_not_done: u64,
     /// Events dropped because nobody took them.
     pub events_dropped: u64,
 }
@@ -70,6 +71,9 @@ pub struct Statistics {
 pub struct Engine {
     tracker: Tracker,
     defragmenter: Defragmenter,
+    nat: Nat,
+    /// The checksum of the packet at hand was left to the network card.
+    partial: bool,
     rules: Option<Rules>,
     host: Host,
     events: VecDeque<Event>,
@@ -119,6 +123,8 @@ impl Engine {
         Ok(Self {
             tracker,
             defragmenter: Defragmenter::new(settings.defrag),
+            nat: Nat::new(settings.nat, rules.as_ref().is_some_and(Rules::has_nat), settings.secret),
+            partial: false,
             rules,
             host,
             events: VecDeque::new(),
@@ -135,6 +141,7 @@ impl Engine {
 
     /// Handles one frame.
     pub fn handle(&mut self, frame: &Frame<'_>) -> Outcome {
+        self.nat.output.clear();
         let mut stage = Stage::default();
         stage.prepare(frame, &self.tracker, &mut self.statistics);
         self.act(frame, &stage)
@@ -142,6 +149,7 @@ impl Engine {
 
     /// Handles frames in order; one outcome each is appended.
     pub fn handle_batch(&mut self, frames: &[Frame<'_>], outcomes: &mut Vec<Outcome>) {
+        self.nat.output.clear();
         let mut stages = std::mem::take(&mut self.stages);
         for chunk in frames.chunks(BATCH) {
             let (stages, _) = stages.split_at_mut(chunk.len().min(BATCH));
@@ -161,6 +169,7 @@ impl Engine {
 
     /// Lets time pass without a packet: ends up to `budget` things that are due. Returns whether more are due.
     pub fn advance(&mut self, now: Time, budget: usize) -> bool {
+        self.nat.output.clear();
         self.defragmenter.advance(now);
         let more = self.tracker.advance(now, budget);
         self.take_tracker_events(Moment { packet: 0, time: now });
@@ -180,6 +189,23 @@ impl Engine {
     /// The conn table.
     pub fn tracker(&self) -> &Tracker {
         &self.tracker
+    }
+
+    /// The packets that the last call ([`handle`](Self::handle), [`handle_batch`](Self::handle_batch) or [`advance`](Self::advance))
+    /// made, in the order in which they are to be sent. A frame whose outcome says that it was
+    /// [rewritten](Outcome::rewritten) is among them; others are sent as they came.
+    pub fn output(&self) -> impl Iterator<Item = Emission<'_>> {
+        self.nat.output.iter()
+    }
+
+    /// Counters of NAT.
+    pub fn nat_statistics(&self) -> NatStatistics {
+        self.nat.statistics
+    }
+
+    /// Ports in use by conns whose source is translated.
+    pub fn nat_ports(&self) -> u64 {
+        self.nat.ports()
     }
 
     /// The fragments that wait for the rest of their datagrams.
@@ -272,6 +298,9 @@ impl Engine {
             _ if self.is_corrupt(packet, bytes) => invalid(Invalid::Checksum),
             None => invalid(Invalid::Malformed),
             Some(prepared) => match self.tracker.follow(frame.time, packet, bytes, prepared) {
+                Ok(known) if known.translated => {
+                    return self.pass_translated(frame, packet, bytes, &known.into());
+                }
                 Ok(known) => match self.accepts_at_once(path, packet.version, known.state) {
                     // Most packets: their conn's state decides, and there is nothing to carry out.
                     Some(decision) => {
@@ -355,8 +384,12 @@ impl Engine {
 
     #[inline]
     fn is_corrupt(&mut self, packet: &Packet, bytes: &[u8]) -> bool {
-        let corrupt = self.checksums == ChecksumPolicy::Verify
-            && checksum::verify_transport(packet, bytes) == Checksum::Bad;
+        if self.checksums == ChecksumPolicy::Ignore {
+            return false;
+        }
+        let checksum = checksum::verify_transport(packet, bytes);
+        self.partial = checksum == Checksum::Partial;
+        let corrupt = checksum == Checksum::Bad;
         self.statistics.bad_checksums += u64::from(corrupt);
         corrupt
     }
@@ -372,6 +405,12 @@ impl Engine {
         wishes: Wishes,
         tracked: &Tracked,
     ) -> Outcome {
+        if self.nat.active
+            && let Some(conn) = tracked.conn
+            && (tracked.created || self.tracker.is_translated(conn))
+        {
+            return self.judge_translating(frame, packet, bytes, wishes, tracked);
+        }
         let scene = Scene::new(frame, packet, bytes, &self.topology, wishes);
         let mut decision = Decision::ACCEPT;
         if let Some(rules) = &mut self.rules {
@@ -382,28 +421,25 @@ impl Engine {
             decision = rules.run(path, packet.version, frame.time, &subject, &mut log);
         }
         let wishes = scene.into_wishes();
-        self.statistics.nat_not_done += u64::from(wishes.nat.get());
-        self.settle(frame, packet, bytes, &wishes, tracked, decision)
+        let outcome = self.settle(frame, packet, &wishes, tracked, decision);
+        if outcome.verdict == Verdict::Accept {
+            self.show(frame, packet, bytes, tracked);
+        }
+        outcome
     }
 
     #[inline]
     fn path(&self, packet: &Packet) -> Path {
         let from_us = self.topology.is_local(packet.version, packet.source);
         let to_us = self.topology.is_local(packet.version, packet.destination);
-        match (from_us, to_us) {
-            (false, false) => Path::Forward,
-            (false, true) => Path::Input,
-            (true, false) => Path::Output,
-            (true, true) => Path::Loopback,
-        }
+        Path::between(from_us, to_us)
     }
 
-    /// After the rules: a new conn is confirmed or never was; an accepted packet is shown to its helper.
+    /// After the rules: a new conn is confirmed or never was.
     fn settle(
         &mut self,
         frame: &Frame<'_>,
         packet: &Packet,
-        bytes: &[u8],
         wishes: &Wishes,
         tracked: &Tracked,
         decision: Decision,
@@ -428,7 +464,6 @@ impl Engine {
         if tracked.created && !self.admit(frame, packet, wishes, tracked, conn) {
             return Outcome { verdict: Verdict::Drop, conn: None, reason: Some(Reason::Clash), ..outcome };
         }
-        self.show(frame, packet, bytes, tracked);
         outcome
     }
 
@@ -557,6 +592,9 @@ impl Engine {
             }
             if let Some(expectation) = dead.expectation {
                 self.host.origin_released(expectation);
+            }
+            if let Some(translation) = dead.translation {
+                self.nat.end(translation);
             }
         }
     }

@@ -4,10 +4,13 @@
 //! something changes.
 
 use crate::defrag::DefragDrop;
+use crate::nat::NatFailure;
 use pinhole_helper::{BlindReason, Condition, Refusal, Span};
+use pinhole_nat::BindingError;
 use pinhole_ruleset::{BaseChainId, RejectWith, RuleId};
 use pinhole_track::{
     ConnId, ConnSnapshot, DestroyCause, EndCause, Expectation, ExpectationId, Invalid, Known, State, Tracked,
+    Tuple,
 };
 use pinhole_wire::link::LinkError;
 use pinhole_wire::{Direction, ParseError, Time};
@@ -71,6 +74,15 @@ pub enum Reason {
     /// No room for another conn.
     #[error("conntrack table is full")]
     TableFull,
+    /// No port was free for its conn's translation.
+    #[error("NAT: every port is in use")]
+    NatExhausted,
+    /// The interface has no address to masquerade as or to redirect to, or the address cannot be translated.
+    #[error("NAT: there is no address to translate to")]
+    NatNoAddress,
+    /// It belongs to a translated conn, and cannot be translated.
+    #[error("NAT: {0}")]
+    Untranslatable(BindingError),
     /// Another packet's conn took the tuple first.
     #[error("another connection took the tuple first")]
     Clash,
@@ -86,6 +98,9 @@ impl Reason {
             Self::Defragment(_) => "fragment-dropped",
             Self::Invalid(why) => why.name(),
             Self::TableFull => "table-full",
+            Self::NatExhausted => "nat-exhausted",
+            Self::NatNoAddress => "nat-no-address",
+            Self::Untranslatable(_) => "nat-untranslatable",
             Self::Clash => "clash",
         }
     }
@@ -108,6 +123,8 @@ pub struct Outcome {
     pub rule: Option<RuleRef>,
     /// Why, beyond the rule.
     pub reason: Option<Reason>,
+    /// The frame is not to be sent as it came: what leaves in its stead is in [`Engine::output`](crate::Engine::output).
+    pub rewritten: bool,
 }
 
 impl Outcome {
@@ -115,7 +132,16 @@ impl Outcome {
     #[inline]
     pub(crate) fn of_known(known: &Known, verdict: Verdict, rule: Option<RuleRef>) -> Self {
         let Known { conn, state, direction, .. } = *known;
-        Self { verdict, state: Some(state), conn: Some(conn), about: None, direction, rule, reason: None }
+        Self {
+            verdict,
+            state: Some(state),
+            conn: Some(conn),
+            about: None,
+            direction,
+            rule,
+            reason: None,
+            rewritten: false,
+        }
     }
 
     /// Of a packet that came to tracking and to the rules.
@@ -129,6 +155,7 @@ impl Outcome {
             direction: tracked.direction,
             rule,
             reason: tracked.invalid.map(Reason::Invalid),
+            rewritten: false,
         }
     }
 
@@ -141,6 +168,7 @@ impl Outcome {
             direction: Direction::Original,
             rule: None,
             reason,
+            rewritten: false,
         }
     }
 }
@@ -296,6 +324,17 @@ pub enum Event {
     },
     /// An announcement was refused.
     Refusal(Box<RefusalRecord>),
+    /// No translation was found for a new conn, whose first packet is dropped.
+    NatFailed {
+        /// This packet.
+        packet: u64,
+        /// At this time.
+        time: Time,
+        /// What its packets would have left bearing, as far as that was decided.
+        tuple: Box<Tuple>,
+        /// Why.
+        reason: NatFailure,
+    },
     /// A `log` statement.
     Log {
         /// For this packet.

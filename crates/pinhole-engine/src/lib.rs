@@ -11,6 +11,7 @@
 //! * `stage`: the first passes over a batch.
 //! * [`host`]: what carries out the requests of helper sessions: admission, provenance, refusals.
 //! * `rules` and `scene`: which chains a packet meets, what a rule sees of a packet, and what it may change.
+//! * [`nat`]: what becomes of conns whose ends are translated.
 //! * [`event`]: outcomes, reasons and events: the data that `explain` is made of.
 //! * [`defrag`]: fragments are put together before tracking.
 //! * [`topology`]: hooks and interface names from addresses, where no real interfaces are known.
@@ -20,6 +21,7 @@ pub mod defrag;
 pub mod engine;
 pub mod event;
 pub mod host;
+pub mod nat;
 mod rules;
 mod scene;
 pub mod settings;
@@ -28,5 +30,6 @@ pub mod topology;
 
 pub use engine::{Engine, Frame};
 pub use event::{Event, ExpectationRecord, Outcome, Provenance, Reason, RefusalRecord, RuleRef, Verdict};
+pub use nat::{Emission, EmissionKind, NatFailure, NatHelpers, NatRule, NatSettings, NatStatistics};
 pub use settings::{Attachment, ChecksumPolicy, Settings, SetupError};
 pub use topology::{Cidr, InterfaceId, Topology};

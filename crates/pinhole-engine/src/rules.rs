@@ -5,6 +5,7 @@
 
 use crate::event::{RuleRef, Verdict};
 use crate::host::Host;
+use crate::nat::Side;
 use crate::scene::{AfterTracking, BeforeTracking, Scene};
 use crate::settings::SetupError;
 use pinhole_helper::{AddressMatch, Class, Expect, Lifetime, PortMatch, Span};
@@ -37,7 +38,16 @@ pub(crate) enum Path {
 impl Path {
     const ALL: [Self; 4] = [Self::Forward, Self::Input, Self::Output, Self::Loopback];
 
-    const fn hooks(self) -> &'static [Hook] {
+    pub(crate) const fn between(from_us: bool, to_us: bool) -> Self {
+        match (from_us, to_us) {
+            (false, false) => Self::Forward,
+            (false, true) => Self::Input,
+            (true, false) => Self::Output,
+            (true, true) => Self::Loopback,
+        }
+    }
+
+    pub(crate) const fn hooks(self) -> &'static [Hook] {
         match self {
             Self::Forward => &[Hook::Prerouting, Hook::Forward, Hook::Postrouting],
             Self::Input => &[Hook::Prerouting, Hook::Input],
@@ -56,6 +66,14 @@ pub(crate) struct Decision {
 
 impl Decision {
     pub(crate) const ACCEPT: Self = Self { verdict: Verdict::Accept, rule: None };
+
+    /// What this and the decision of chains further on come to: the last rule that accepted is named.
+    pub(crate) fn then(self, next: Self) -> Self {
+        let by_rule = matches!(next.rule, Some(RuleRef::Rule(_)));
+        let named = matches!(self.rule, Some(RuleRef::Rule(_)));
+        let keeps = next.verdict == Verdict::Accept && (next.rule.is_none() || (named && !by_rule));
+        if keeps { self } else { next }
+    }
 }
 
 /// Chains of one path and IP version.
@@ -69,11 +87,25 @@ struct Plan {
     accepted: Option<(u64, Option<RuleRef>)>,
 }
 
+/// A part of a hook's chains.
+struct Leg {
+    hook: Hook,
+    chains: Vec<BaseChainId>,
+    translates: Option<Side>,
+}
+
+/// Priorities at which netfilter translates (`NF_IP_PRI_NAT_DST`, `NF_IP_PRI_NAT_SRC`), whatever the priorities of the NAT chains:
+/// these say only which of them comes first.
+const DESTINATION_PRIORITY: i32 = -100;
+const SOURCE_PRIORITY: i32 = 100;
+
 /// A ruleset with its counters, plans and objects.
 pub(crate) struct Rules {
     ruleset: Ruleset,
     state: RulesetState,
     plans: [[Plan; 2]; 4],
+    /// The chains after tracking of IPv4 and IPv6, hook by hook, cut where NAT happens.
+    legs: [Vec<Leg>; 2],
     helpers: Vec<ForConns>,
     timeouts: Vec<ForConns>,
 }
@@ -132,7 +164,8 @@ impl Rules {
             return Err(errors);
         }
         let state = RulesetState::new(&ruleset);
-        Ok(Self { ruleset, state, plans, helpers, timeouts })
+        let legs = [legs(&ruleset, Family::Ip), legs(&ruleset, Family::Ip6)];
+        Ok(Self { ruleset, state, plans, legs, helpers, timeouts })
     }
 }
 
@@ -193,6 +226,46 @@ impl Rules {
         let first = subject.tracked.created;
         let chains =
             plan.main.iter().filter(|(_, kind)| first || *kind != ChainKind::Nat).map(|&(chain, _)| chain);
+        walk(&self.ruleset, &mut self.state, chains, subject, effects, now)
+    }
+
+    /// Whether there is a chain of type `nat`: without one, netfilter does not look at conns' tuples at all.
+    pub(crate) fn has_nat(&self) -> bool {
+        self.legs.iter().flatten().any(|leg| leg.translates.is_some() && !leg.chains.is_empty())
+    }
+
+    /// The parts of a hook in order: their numbers, and which end is translated in them.
+    pub(crate) fn legs(
+        &self,
+        version: IpVersion,
+        hook: Hook,
+    ) -> impl Iterator<Item = (usize, Option<Side>)> + use<> {
+        let legs = &self.legs[usize::from(version == IpVersion::V6)];
+        let first = legs.iter().position(|leg| leg.hook == hook).unwrap_or_default();
+        let mut sides = [None; 3];
+        for (side, leg) in sides.iter_mut().zip(legs.iter().skip(first)) {
+            *side = leg.translates;
+        }
+        let count = legs.iter().filter(|leg| leg.hook == hook).count();
+        sides.into_iter().take(count).enumerate().map(move |(number, side)| (first + number, side))
+    }
+
+    /// Runs the chains of one part of a hook. Of those that translate, none is run after one that said how.
+    pub(crate) fn run_leg(
+        &mut self,
+        number: usize,
+        now: Time,
+        subject: &AfterTracking<'_>,
+        log: &mut dyn FnMut(RuleId),
+    ) -> Decision {
+        let (helpers, timeouts, scene) = (&self.helpers, &self.timeouts, subject.scene);
+        let version = scene.packet().version;
+        let Some(leg) = self.legs[usize::from(version == IpVersion::V6)].get(number) else {
+            return Decision::ACCEPT;
+        };
+        let effects = Wishing { helpers, timeouts, scene, tracked: true, log };
+        let is_said = || leg.translates.is_some() && scene.wishes().nat.get().is_some();
+        let chains = leg.chains.iter().copied().take_while(|_| !is_said());
         walk(&self.ruleset, &mut self.state, chains, subject, effects, now)
     }
 
@@ -302,8 +375,8 @@ impl Effects for Wishing<'_, '_> {
         }
     }
 
-    fn nat(&mut self, _action: &NatAction, _rule: RuleId) {
-        self.scene.wishes().nat.set(true);
+    fn nat(&mut self, action: &NatAction, _rule: RuleId) {
+        self.scene.wishes().nat.set(Some(*action));
     }
 
     fn log(&mut self, _statement: &LogStatement, rule: RuleId) {
@@ -358,6 +431,37 @@ fn plan(ruleset: &Ruleset, path: Path, family: Family) -> Plan {
     }
     plan.accepted = accepted(ruleset, &plan.main);
     plan
+}
+
+/// The chains of all hooks after tracking, cut at the priorities at which NAT happens.
+fn legs(ruleset: &Ruleset, family: Family) -> Vec<Leg> {
+    let mut legs = Vec::new();
+    for (hook, side) in [
+        (Hook::Prerouting, Some((Side::Destination, DESTINATION_PRIORITY))),
+        (Hook::Input, Some((Side::Source, SOURCE_PRIORITY))),
+        (Hook::Forward, None),
+        (Hook::Output, Some((Side::Destination, DESTINATION_PRIORITY))),
+        (Hook::Postrouting, Some((Side::Source, SOURCE_PRIORITY))),
+    ] {
+        let raw = |priority| matches!(hook, Hook::Prerouting | Hook::Output) && priority < CONNTRACK_PRIORITY;
+        let mut before = Vec::new();
+        let mut nat = Vec::new();
+        let mut after = Vec::new();
+        for chain in ruleset.base_chains(hook, family).filter(|chain| !raw(chain.priority)) {
+            let list = match side {
+                _ if chain.kind == ChainKind::Nat => &mut nat,
+                Some((_, priority)) if chain.priority >= priority => &mut after,
+                _ => &mut before,
+            };
+            list.push(chain.id);
+        }
+        legs.push(Leg { hook, chains: before, translates: None });
+        if let Some((side, _)) = side {
+            legs.push(Leg { hook, chains: nat, translates: Some(side) });
+            legs.push(Leg { hook, chains: after, translates: None });
+        }
+    }
+    legs
 }
 
 /// The states that all chains accept at once, and the last rule that does, as [`walk`] would find it.

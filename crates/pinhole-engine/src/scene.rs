@@ -9,7 +9,7 @@ mod header;
 use crate::engine::Frame;
 use crate::host::Host;
 use crate::topology::{InterfaceId, Topology};
-use pinhole_ruleset::{Field, Hook, NameField, ObjectId, RuleId, Subject};
+use pinhole_ruleset::{Field, Hook, NameField, NatAction, ObjectId, RuleId, Subject};
 use pinhole_track::{Counters, State, Tracked, Tracker, Tuple};
 use pinhole_wire::{IpVersion, LinkType, Packet, Time};
 use std::cell::Cell;
@@ -44,8 +44,8 @@ pub(crate) struct Wishes {
     pub(crate) zone: Cell<Option<u16>>,
     /// Labels to add to the conn's.
     pub(crate) labels: Cell<u128>,
-    /// A NAT statement was met.
-    pub(crate) nat: Cell<bool>,
+    /// The NAT statement that was met.
+    pub(crate) nat: Cell<Option<NatAction>>,
     /// The packet is not to be tracked.
     pub(crate) notrack: Cell<bool>,
 }
@@ -62,6 +62,22 @@ impl<'a> Scene<'a> {
         let egress = frame.egress.or_else(|| topology.towards(packet.version, packet.destination));
         let hook = Cell::new(Hook::Prerouting);
         Self { packet, bytes, link: frame.link, topology, ingress, egress, hook, wishes }
+    }
+
+    /// The same packet further on its way, translated: it leaves where its destination says now, and came in where it came in.
+    pub(crate) fn renewed(self, packet: &'a Packet, frame: &Frame<'_>) -> Self {
+        let towards = self.topology.towards(packet.version, packet.destination);
+        Self { packet, egress: frame.egress.or(towards), ..self }
+    }
+
+    /// The interface that the packet came in by.
+    pub(crate) fn ingress(&self) -> Option<InterfaceId> {
+        self.ingress
+    }
+
+    /// The interface that it will leave by.
+    pub(crate) fn egress(&self) -> Option<InterfaceId> {
+        self.egress
     }
 
     /// The chains from here on are those of this hook.

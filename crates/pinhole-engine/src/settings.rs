@@ -2,6 +2,7 @@
 
 use crate::Topology;
 use crate::defrag::DefragSettings;
+use crate::nat::NatSettings;
 use pinhole_helper::{Pickup, Policy};
 use pinhole_wire::Protocol;
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub pickup: Pickup,
     /// What helpers may open.
     pub policy: Policy,
+    /// NAT, besides what the ruleset says.
+    pub nat: NatSettings,
     /// Helpers attached without a rule.
     pub attachments: Vec<Attachment>,
     /// Own addresses and interfaces.
@@ -57,6 +60,7 @@ impl Default for Settings {
             checksums: ChecksumPolicy::default(),
             pickup: Pickup::default(),
             policy: Policy::default(),
+            nat: NatSettings::default(),
             attachments: Vec::new(),
             topology: Topology::default(),
             helper_memory: 64 << 20,

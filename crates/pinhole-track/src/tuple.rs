@@ -1,5 +1,6 @@
 //! Tuples: what identifies one direction of a conn.
 
+use crate::key::Oriented;
 use pinhole_wire::{Address, IpVersion, Protocol};
 use std::fmt;
 
@@ -23,6 +24,13 @@ pub struct Tuple {
     pub version: IpVersion,
     /// Zone: the same tuple in two zones is two conns.
     pub zone: u16,
+}
+
+impl Tuple {
+    /// The tuple of the answer, if nothing is translated; `None` if no packet of its protocol can have this one.
+    pub fn inverse(&self) -> Option<Self> {
+        Some(Oriented::of(self)?.inverse().tuple())
+    }
 }
 
 impl fmt::Debug for Tuple {

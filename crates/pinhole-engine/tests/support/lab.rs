@@ -2,7 +2,8 @@
 
 use super::conversation::{Conversation, syn};
 use pinhole_engine::{
-    Engine, Event, ExpectationRecord, Frame, InterfaceId, Outcome, RefusalRecord, RuleRef, Settings, Verdict,
+    EmissionKind, Engine, Event, ExpectationRecord, Frame, InterfaceId, Outcome, RefusalRecord, RuleRef,
+    Settings, Verdict,
 };
 use pinhole_helper::{BlindReason, Refusal};
 use pinhole_track::State;
@@ -43,6 +44,18 @@ impl Lab {
             self.engine.handle(&Frame { number, time, link, bytes: datagram, ingress, egress: None });
         self.take_events();
         outcome
+    }
+
+    /// Sends a datagram; what leaves, if it is accepted.
+    pub(crate) fn forward(&mut self, datagram: &[u8]) -> Option<Vec<u8>> {
+        let outcome = self.send(datagram);
+        let made = self.engine.output().find(|made| made.kind == EmissionKind::Translated);
+        assert_eq!(made.is_some(), outcome.rewritten);
+        match (outcome.verdict, made) {
+            (Verdict::Accept, Some(made)) => Some(made.bytes.to_vec()),
+            (Verdict::Accept, None) => Some(datagram.to_vec()),
+            _ => None,
+        }
     }
 
     pub(crate) fn send_all<'a>(&mut self, datagrams: impl IntoIterator<Item = &'a Vec<u8>>) {

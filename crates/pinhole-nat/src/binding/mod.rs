@@ -39,11 +39,15 @@ pub struct Binding {
 
 /// Addresses and ports of a packet; for ICMP queries `source_port` is the identifier, for GRE `destination_port` is the call id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Ends {
-    source: Address,
-    destination: Address,
-    source_port: u16,
-    destination_port: u16,
+pub struct Ends {
+    /// Source address.
+    pub source: Address,
+    /// Destination address.
+    pub destination: Address,
+    /// Source port.
+    pub source_port: u16,
+    /// Destination port.
+    pub destination_port: u16,
 }
 
 /// Why a packet cannot be translated. It must not be forwarded.
@@ -91,6 +95,22 @@ impl Binding {
     /// Whether packets leave as they come.
     pub fn is_identity(&self) -> bool {
         self.arrives == self.leaves
+    }
+
+    /// What packets of a direction bear when they come.
+    pub const fn arrives(&self, direction: Direction) -> &Ends {
+        &self.arrives[direction.index()]
+    }
+
+    /// What packets of a direction bear when they leave.
+    pub const fn leaves(&self, direction: Direction) -> &Ends {
+        &self.leaves[direction.index()]
+    }
+
+    /// The binding that makes of a packet that leaves the one that came.
+    #[must_use]
+    pub const fn undone(&self) -> Self {
+        Self { arrives: self.leaves, leaves: self.arrives, ..*self }
     }
 
     /// Translates a packet that travels in `direction` and was parsed from `bytes`: one of the conn's own, or an ICMP error about

@@ -85,6 +85,12 @@ impl Entry {
         self.status & TRANSLATED != 0
     }
 
+    /// Which ends are translated; both are decided about.
+    pub(crate) fn set_translated(&mut self, ends: Status) {
+        let decided = Status::SRC_NAT_DONE | Status::DST_NAT_DONE;
+        self.status = self.status & !TRANSLATED | (ends | decided).bits() as u16;
+    }
+
     /// Whether its sequence numbers are adjusted.
     #[inline]
     pub(crate) fn is_adjusted(&self) -> bool {

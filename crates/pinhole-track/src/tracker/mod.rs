@@ -36,7 +36,7 @@ use pinhole_wire::Direction;
 use std::collections::VecDeque;
 
 pub use lookup::{Known, Prepared, Unusual};
-pub use translate::TupleTaken;
+pub use translate::BadReply;
 
 /// What tracking made of a packet.
 #[derive(Clone, Copy, Debug)]

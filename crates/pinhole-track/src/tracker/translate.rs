@@ -9,42 +9,41 @@ use crate::key::Oriented;
 use crate::{ConnId, Status, Tuple};
 use pinhole_wire::{Direction, Time};
 
-/// The tuple belongs to another conn, or no packet can have it.
+/// No packet of the conn can have this tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the tuple is another connection's, or nobody's")]
-pub struct TupleTaken;
+#[error("the tuple cannot be that of the connection's replies")]
+pub struct BadReply;
 
 impl Tracker {
     /// Gives an unconfirmed conn the tuple that its replies will bear, and the status bits that say which of its ends are translated.
+    /// Whether another conn bears it is found out by [`confirm`](Self::confirm).
     ///
     /// # Errors
-    /// [`TupleTaken`]: the tuple is not of the conn's kind, is its own original one, or another conn's. Nothing has changed then.
-    pub fn set_reply(&mut self, now: Time, id: ConnId, reply: &Tuple) -> Result<(), TupleTaken> {
-        let index = self.resolve(id).ok_or(TupleTaken)?;
+    /// [`BadReply`]: the tuple is not of the conn's kind, or its own original one, or the conn is confirmed. Nothing has changed then.
+    pub fn set_reply(&mut self, id: ConnId, reply: &Tuple) -> Result<(), BadReply> {
+        let index = self.resolve(id).ok_or(BadReply)?;
         let entry = &self.conns[index];
-        if entry.status().intersects(Status::CONFIRMED | Status::DYING) {
-            return Err(TupleTaken);
-        }
-        let (original, wanted) = (entry.original(), Oriented::of(reply).ok_or(TupleTaken)?);
-        let same_kind =
-            |a: &Tuple| (a.version, a.protocol, a.zone) == (reply.version, reply.protocol, reply.zone);
-        if wanted == original || !same_kind(&original.tuple()) || self.is_held(now, &wanted) {
-            return Err(TupleTaken);
-        }
+        let (original, wanted) = (entry.original(), Oriented::of(reply).ok_or(BadReply)?);
         let plain = original.inverse().tuple();
-        let is_query = original.is_query();
-        let source = (reply.destination, if is_query { reply.source_port } else { reply.destination_port });
-        let plain_source =
-            (plain.destination, if is_query { plain.source_port } else { plain.destination_port });
-        let destination = (reply.source, if is_query { 0 } else { reply.source_port });
-        let plain_destination = (plain.source, if is_query { 0 } else { plain.source_port });
-        let mut status = Status::SRC_NAT_DONE | Status::DST_NAT_DONE;
-        status.set(Status::SRC_NAT, source != plain_source);
-        status.set(Status::DST_NAT, destination != plain_destination);
-        if status.intersects(Status::SRC_NAT | Status::DST_NAT) {
-            self.cold_mut(index).ok_or(TupleTaken)?.reply = Some(wanted);
+        let same_kind =
+            (plain.version, plain.protocol, plain.zone) == (reply.version, reply.protocol, reply.zone);
+        let is_late = entry.status().intersects(Status::CONFIRMED | Status::DYING);
+        if is_late || wanted == original || !same_kind {
+            return Err(BadReply);
         }
-        self.conns[index].insert_status(status);
+        // The identifier of an ICMP query stands in one place both ways, and counts as the source's.
+        let ends = |tuple: &Tuple| match original.is_query() {
+            true => ((tuple.destination, tuple.source_port), (tuple.source, tuple.destination_port)),
+            false => ((tuple.destination, tuple.destination_port), (tuple.source, tuple.source_port)),
+        };
+        let ((source, destination), (plain_source, plain_destination)) = (ends(reply), ends(&plain));
+        let mut translated = Status::empty();
+        translated.set(Status::SRC_NAT, source != plain_source);
+        translated.set(Status::DST_NAT, destination != plain_destination);
+        if !translated.is_empty() {
+            self.cold_mut(index).ok_or(BadReply)?.reply = Some(wanted);
+        }
+        self.conns[index].set_translated(translated);
         Ok(())
     }
 

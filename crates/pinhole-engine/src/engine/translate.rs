@@ -1,0 +1,229 @@
+//! The way of a packet whose conn is translated, or may become so.
+//!
+//! Chains see a packet as it is where they stand: until the destination is translated as it came, then with its new destination, at the
+//! end with its new source. What leaves is put into the output; the frame itself is never changed.
+
+use super::{Engine, Frame, log_event, push};
+use crate::event::{Event, Outcome, Reason, Verdict};
+use crate::nat::{Course, EmissionKind, Refused, Side};
+use crate::rules::{Decision, Path};
+use crate::scene::{AfterTracking, Scene, Wishes};
+use crate::topology::Topology;
+use pinhole_nat::ChecksumField;
+use pinhole_track::{ConnId, Tracked};
+use pinhole_wire::{LinkType, Packet};
+use std::cell::OnceCell;
+
+/// What the chains made of a packet, and what its conn is to become.
+struct Walked {
+    decision: Decision,
+    wishes: Wishes,
+    course: Course,
+    refused: Option<Refused>,
+}
+
+impl Engine {
+    /// A packet of a known, translated conn.
+    #[inline(never)]
+    pub(super) fn pass_translated(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        bytes: &[u8],
+        tracked: &Tracked,
+    ) -> Outcome {
+        let Some(ends) = tracked.conn.and_then(|conn| self.nat.ends(&self.tracker, conn, tracked, packet))
+        else {
+            return Outcome::of(tracked, Verdict::Drop, None);
+        };
+        let path = route(&self.topology, packet, &Packet { destination: ends.destination, ..*packet });
+        match self.accepts_at_once(path, packet.version, tracked.state) {
+            Some(decision) => {
+                let outcome = Outcome::of(tracked, decision.verdict, decision.rule);
+                self.deliver(frame, packet, bytes, tracked, outcome)
+            }
+            None => self.judge_translating(frame, packet, bytes, Wishes::default(), tracked),
+        }
+    }
+
+    /// A packet of a conn that is new, or translated, and its chains.
+    #[inline(never)]
+    pub(super) fn judge_translating(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        bytes: &[u8],
+        wishes: Wishes,
+        tracked: &Tracked,
+    ) -> Outcome {
+        let Some(course) = self.course(packet, tracked) else {
+            return Outcome::of(tracked, Verdict::Drop, None);
+        };
+        let walked = self.walk(frame, packet, bytes, wishes, tracked, course);
+        let Walked { decision, wishes, course, refused } = walked;
+        if let Some(refused) = refused {
+            return self.refuse(frame, tracked, &wishes, course, refused);
+        }
+        let begins = course.is_translated() && decision.verdict == Verdict::Accept;
+        let lease = if begins { self.lease(frame, &course) } else { None };
+        let outcome = self.settle(frame, packet, &wishes, tracked, decision);
+        let kept = match tracked.conn {
+            Some(conn) if begins && outcome.verdict == Verdict::Accept => {
+                self.nat.begin(&mut self.tracker, conn, lease)
+            }
+            _ => false,
+        };
+        if !kept {
+            self.nat.give_back(lease.or(course.lease));
+        }
+        if outcome.verdict != Verdict::Accept {
+            return outcome;
+        }
+        self.deliver(frame, packet, bytes, tracked, outcome)
+    }
+
+    /// What is known of the ends of this packet's conn, and what is still to be decided.
+    fn course(&self, packet: &Packet, tracked: &Tracked) -> Option<Course> {
+        let conn = tracked.conn?;
+        if !tracked.created {
+            return self
+                .nat
+                .ends(&self.tracker, conn, tracked, packet)
+                .map(|ends| Course::decided(conn, ends));
+        }
+        Some(Course::open(conn, self.tracker.original(conn)?))
+    }
+
+    /// Runs the chains of all hooks, and decides about both ends of a new conn on the way.
+    fn walk(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        bytes: &[u8],
+        wishes: Wishes,
+        tracked: &Tracked,
+        mut course: Course,
+    ) -> Walked {
+        let Self { tracker, host, nat, rules, topology, events, max_events, statistics, .. } = self;
+        let mut log = |rule| push(events, *max_events, statistics, log_event(frame, rule));
+        let (version, now) = (packet.version, frame.time);
+        let views = [OnceCell::new(), OnceCell::new()];
+        let mut scene = Scene::new(frame, packet, bytes, topology, wishes);
+        let mut decision = Decision::ACCEPT;
+        let mut path = route(topology, packet, packet);
+        let mut passed = 0;
+        while let Some(&hook) = path.hooks().get(passed) {
+            passed += 1;
+            scene.enter(hook);
+            for leg in nat.legs(rules.as_ref(), version, hook) {
+                if let Some(rules) = rules
+                    && leg.side.is_none_or(|side| course.is_open(side))
+                {
+                    let subject = AfterTracking { scene: &scene, tracker, host, tracked, now };
+                    decision = decision.then(rules.run_leg(leg.number, now, &subject, &mut log));
+                    if decision.verdict != Verdict::Accept {
+                        return Walked { decision, wishes: scene.into_wishes(), course, refused: None };
+                    }
+                }
+                let Some(side) = leg.side else { continue };
+                if course.is_open(side) {
+                    let action = scene.wishes().nat.take();
+                    if let Err(refused) = nat.decide(tracker, now, &mut course, side, hook, action, &scene) {
+                        let wishes = scene.into_wishes();
+                        return Walked { decision, wishes, course, refused: Some(refused) };
+                    }
+                }
+                let Some(view) = views.get(side as usize).filter(|view| view.get().is_none()) else {
+                    continue;
+                };
+                let view = view.get_or_init(|| course.shown(scene.packet(), side));
+                scene = scene.renewed(view, frame);
+                if side == Side::Destination {
+                    path = route(topology, packet, view);
+                }
+            }
+        }
+        Walked { decision, wishes: scene.into_wishes(), course, refused: None }
+    }
+
+    /// The port of a translated source becomes the conn's own.
+    fn lease(&mut self, frame: &Frame<'_>, course: &Course) -> Option<crate::nat::Lease> {
+        if let Some(lease) = course.lease {
+            return Some(lease);
+        }
+        if let Some(lease) = self.nat.lease(&mut self.tracker, frame.time, course) {
+            return Some(lease);
+        }
+        // Its last holder has ended, perhaps with this very packet, and was not taken note of yet.
+        self.tracker.advance(frame.time, super::EXPIRY_PER_PACKET);
+        self.take_tracker_events(super::Moment { packet: frame.number, time: frame.time });
+        self.nat.lease(&mut self.tracker, frame.time, course)
+    }
+
+    /// A first packet whose conn cannot be translated is dropped.
+    #[cold]
+    fn refuse(
+        &mut self,
+        frame: &Frame<'_>,
+        tracked: &Tracked,
+        wishes: &Wishes,
+        course: Course,
+        refused: Refused,
+    ) -> Outcome {
+        self.nat.give_back(course.lease);
+        self.nat.count(refused);
+        let drop = Decision { verdict: Verdict::Drop, rule: None };
+        let outcome = self.settle(frame, &Packet::default(), wishes, tracked, drop);
+        if let (Some(reason), Some(tuple)) = (refused.told(), course.leaving()) {
+            let (packet, time) = (frame.number, frame.time);
+            self.push(Event::NatFailed { packet, time, tuple: Box::new(tuple), reason });
+        }
+        Outcome { reason: Some(refused.reason()), ..outcome }
+    }
+
+    /// An accepted packet: its helper reads it, and if its conn is translated it leaves translated.
+    pub(super) fn deliver(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        bytes: &[u8],
+        tracked: &Tracked,
+        outcome: Outcome,
+    ) -> Outcome {
+        self.show(frame, packet, bytes, tracked);
+        let slot = tracked.conn.and_then(|conn| self.tracker.translation(conn));
+        let Some(translation) = slot.and_then(|slot| self.nat.slots.get(slot as usize)?.as_ref()) else {
+            return outcome;
+        };
+        let checksum = if self.partial { ChecksumField::Partial } else { ChecksumField::Full };
+        let link = if packet.network == 0 { LinkType::RAW } else { frame.link };
+        let leaving = self.nat.output.add(frame.number, EmissionKind::Translated, link, bytes);
+        match translation.binding.translate(tracked.direction, leaving, packet, checksum) {
+            Ok(()) => {
+                self.nat.statistics.packets += 1;
+                Outcome { rewritten: true, ..outcome }
+            }
+            Err(why) => {
+                self.nat.output.withdraw();
+                self.nat.statistics.untranslatable += 1;
+                Outcome { verdict: Verdict::Drop, reason: Some(Reason::Untranslatable(why)), ..outcome }
+            }
+        }
+    }
+
+    /// As a frame that was captured behind the translation would have come in before it: for captures of one side.
+    ///
+    /// The frame's datagram bears what packets of one of the translated conns bear when they *leave*; it is written to `out` as that
+    /// conn's packets bear it when they *come*, link header included. `None`: no translated conn has such packets, and `out` is unchanged.
+    pub fn view_from_outside(&self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Option<ConnId> {
+        self.nat.view_from_outside(&self.tracker, frame, out)
+    }
+}
+
+/// The way of a packet that came as `came` and goes on as `goes`.
+fn route(topology: &Topology, came: &Packet, goes: &Packet) -> Path {
+    Path::between(
+        topology.is_local(came.version, came.source),
+        topology.is_local(came.version, goes.destination),
+    )
+}

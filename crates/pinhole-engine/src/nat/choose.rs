@@ -1,0 +1,201 @@
+//! Which tuple a translated conn gets: netfilter's choice.
+//!
+//! One end of a conn is decided at a time, the destination before routing, the source after. A tuple that no other conn's replies bear
+//! is kept as it is; else a source gets another port, from the range that was asked for or from the class of its own
+//! ([`default_range`]). A destination's port is changed only into a range that was asked for. A conn that no rule translates is decided
+//! likewise, with its own address as the only one: so its source port is changed if its replies could be taken for another's.
+
+use super::pools::{Draws, Lease, PoolKey, Pools};
+use pinhole_nat::ports::{Order, Parity, PortRange, Request, default_range};
+use pinhole_track::{Tracker, Tuple};
+use pinhole_wire::{Address, Protocol, Time};
+
+/// The two ends that can be translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Destination,
+    Source,
+}
+
+/// What an end may become.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Want {
+    /// First and last address.
+    pub(crate) addresses: (Address, Address),
+    /// Keep the bits in which the two addresses differ.
+    pub(crate) prefix: bool,
+    /// First and last port.
+    pub(crate) ports: Option<(u16, u16)>,
+    /// The port is not kept.
+    pub(crate) random: bool,
+    /// The address depends on the client alone.
+    pub(crate) persistent: bool,
+}
+
+impl Want {
+    /// This address only, and the port that is there if it is free.
+    pub(crate) const fn only(address: Address) -> Self {
+        Self { addresses: (address, address), prefix: false, ports: None, random: false, persistent: false }
+    }
+}
+
+/// No port of all that would do is free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoPort;
+
+/// Tuples tried after the pool gave a port that is in use by a conn that stands in no pool; and ports of a destination's range.
+const ATTEMPTS: usize = 128;
+
+/// What a choice needs to know.
+pub(crate) struct Chooser<'a> {
+    pub(crate) tracker: &'a mut Tracker,
+    pub(crate) pools: &'a mut Pools,
+    pub(crate) draws: &'a mut Draws,
+    pub(crate) now: Time,
+}
+
+impl Chooser<'_> {
+    /// Decides one end of a conn whose packets would leave bearing `leaving`. The lease is of the port that was taken for it.
+    pub(crate) fn choose(
+        &mut self,
+        leaving: &mut Tuple,
+        side: Side,
+        want: &Want,
+    ) -> Result<Option<Lease>, NoPort> {
+        let kept = *leaving;
+        if side == Side::Source && !want.random && want.admits(&kept, side) && self.is_free(&kept) {
+            return Ok(None);
+        }
+        self.place(leaving, side, want);
+        if !want.random {
+            let fixed = want.ports.is_some_and(|(first, last)| first == last);
+            if want.admits_port(leaving, side) && (fixed || self.is_free(leaving)) {
+                return Ok(None);
+            }
+            if want.ports.is_none() && side == Side::Destination {
+                return Ok(None);
+            }
+        }
+        match side {
+            _ if !has_ports(leaving.protocol) => Ok(None),
+            Side::Source => self.another_source(leaving, want).map(Some),
+            Side::Destination => self.another_destination(leaving, want).map(|()| None),
+        }
+    }
+
+    /// The port that a translated source has becomes its own, if it has none yet.
+    pub(crate) fn lease(&mut self, leaving: &Tuple) -> Option<Lease> {
+        if !has_ports(leaving.protocol) {
+            return None;
+        }
+        self.pools.reserve(pool_of(leaving), leaving.source_port)
+    }
+
+    fn is_free(&mut self, leaving: &Tuple) -> bool {
+        leaving.inverse().is_some_and(|reply| !self.tracker.is_taken(self.now, &reply))
+    }
+
+    /// Puts one of the wanted addresses in place.
+    fn place(&mut self, leaving: &mut Tuple, side: Side, want: &Want) {
+        let (first, last) =
+            (u128::from_be_bytes(want.addresses.0.0), u128::from_be_bytes(want.addresses.1.0));
+        let own = match side {
+            Side::Source => leaving.source,
+            Side::Destination => leaving.destination,
+        };
+        let address = if want.prefix {
+            let host = first ^ last;
+            first & !host | u128::from_be_bytes(own.0) & host
+        } else {
+            let peer = if want.persistent { Address::default() } else { leaving.destination };
+            let number = u128::from(self.draws.fixed((leaving.source.0, peer.0)));
+            let size = last.saturating_sub(first).saturating_add(1);
+            first + number % size
+        };
+        let address = Address(address.to_be_bytes());
+        match side {
+            Side::Source => leaving.source = address,
+            Side::Destination => leaving.destination = address,
+        }
+    }
+
+    fn another_source(&mut self, leaving: &mut Tuple, want: &Want) -> Result<Lease, NoPort> {
+        let key = pool_of(leaving);
+        let range = match want.ports {
+            Some((first, last)) => PortRange { first, last },
+            None if is_query(leaving.protocol) => PortRange { first: 0, last: u16::MAX },
+            None => default_range(leaving.source_port),
+        };
+        let start = self.draws.draw() as u16;
+        let request =
+            Request { wish: leaving.source_port, range, parity: Parity::Any, order: Order::Any, start };
+        let mut refused = Vec::new();
+        let mut found = Err(NoPort);
+        while refused.len() < ATTEMPTS {
+            let Ok(lease) = self.pools.take(key, &request) else { break };
+            leaving.source_port = lease.port;
+            if self.is_free(leaving) {
+                found = Ok(lease);
+                break;
+            }
+            refused.push(lease);
+        }
+        for lease in refused {
+            self.pools.release(lease);
+        }
+        found
+    }
+
+    fn another_destination(&mut self, leaving: &mut Tuple, want: &Want) -> Result<(), NoPort> {
+        let (first, last) = want.ports.unwrap_or((leaving.destination_port, leaving.destination_port));
+        let size = u32::from(last.saturating_sub(first)) + 1;
+        let start = if want.random { self.draws.draw() as u32 % size } else { 0 };
+        for step in 0..size.min(ATTEMPTS as u32) {
+            leaving.destination_port = first + ((start + step) % size) as u16;
+            if self.is_free(leaving) {
+                return Ok(());
+            }
+        }
+        Err(NoPort)
+    }
+}
+
+impl Want {
+    fn admits(&self, leaving: &Tuple, side: Side) -> bool {
+        let address = match side {
+            Side::Source => leaving.source,
+            Side::Destination => leaving.destination,
+        };
+        let (first, last) = self.addresses;
+        !self.prefix && (first.0..=last.0).contains(&address.0) && self.admits_port(leaving, side)
+    }
+
+    fn admits_port(&self, leaving: &Tuple, side: Side) -> bool {
+        let port = match side {
+            Side::Source => leaving.source_port,
+            Side::Destination => leaving.destination_port,
+        };
+        self.ports.is_none_or(|(first, last)| (first..=last).contains(&port))
+    }
+}
+
+const fn is_query(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::ICMP | Protocol::ICMPV6)
+}
+
+/// Whether conns of a protocol have a port, or an identifier in its place, that may be changed.
+const fn has_ports(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP | Protocol::DCCP)
+        || is_query(protocol)
+}
+
+fn pool_of(leaving: &Tuple) -> PoolKey {
+    PoolKey {
+        outer: leaving.source,
+        remote: leaving.destination,
+        remote_port: leaving.destination_port,
+        protocol: leaving.protocol,
+        version: leaving.version,
+        zone: leaving.zone,
+    }
+}

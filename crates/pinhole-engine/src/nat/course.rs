@@ -1,0 +1,251 @@
+//! The two ends of one conn while its packet is on its way: open until decided.
+
+use super::choose::{Chooser, Side, Want};
+use super::pools::Lease;
+use super::{Nat, NatRule, Refused, Translation};
+use crate::rules::Rules;
+use crate::scene::Scene;
+use pinhole_nat::{Binding, Ends};
+use pinhole_ruleset::{Hook, NatAction, NatKind};
+use pinhole_track::{ConnId, Tracked, Tracker, Tuple};
+use pinhole_wire::{Address, IpVersion, Packet, Time, Transport};
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Where a packet's conn leads.
+pub(crate) struct Course {
+    ends: Ends,
+    conn: ConnId,
+    /// Of a new conn: the original tuple, and what its packets leave bearing as far as that is decided.
+    new: Option<(Tuple, Tuple)>,
+    open: [bool; 2],
+    pub(crate) lease: Option<Lease>,
+}
+
+impl Course {
+    /// Of a conn whose ends were decided with its first packet.
+    pub(crate) const fn decided(conn: ConnId, ends: Ends) -> Self {
+        Self { ends, conn, new: None, open: [false; 2], lease: None }
+    }
+
+    /// Of a new conn.
+    pub(crate) const fn open(conn: ConnId, original: Tuple) -> Self {
+        let ends = Ends {
+            source: original.source,
+            destination: original.destination,
+            source_port: original.source_port,
+            destination_port: original.destination_port,
+        };
+        Self { ends, conn, new: Some((original, original)), open: [true; 2], lease: None }
+    }
+
+    pub(crate) const fn is_open(&self, side: Side) -> bool {
+        self.open[side as usize]
+    }
+
+    /// Whether a new conn will be translated, as far as it is decided.
+    pub(crate) fn is_translated(&self) -> bool {
+        self.new.as_ref().is_some_and(|(original, leaving)| original != leaving)
+    }
+
+    /// What the packets of a new conn leave bearing.
+    pub(crate) fn leaving(&self) -> Option<Tuple> {
+        self.new.map(|(_, leaving)| leaving)
+    }
+
+    /// The packet with this end as it will be.
+    pub(crate) fn shown(&self, packet: &Packet, side: Side) -> Packet {
+        let mut shown = *packet;
+        match side {
+            Side::Destination => shown.destination = self.ends.destination,
+            Side::Source => shown.source = self.ends.source,
+        }
+        let (source, destination) = match &mut shown.transport {
+            Transport::Tcp(tcp) => (&mut tcp.source_port, &mut tcp.destination_port),
+            Transport::Udp(udp) => (&mut udp.source_port, &mut udp.destination_port),
+            Transport::Sctp(sctp) => (&mut sctp.source_port, &mut sctp.destination_port),
+            Transport::Dccp(dccp) => (&mut dccp.source_port, &mut dccp.destination_port),
+            _ => return shown,
+        };
+        match side {
+            Side::Destination => *destination = self.ends.destination_port,
+            Side::Source => *source = self.ends.source_port,
+        }
+        shown
+    }
+}
+
+/// A part of a hook's way.
+#[derive(Clone, Copy)]
+pub(crate) struct Leg {
+    pub(crate) number: usize,
+    pub(crate) side: Option<Side>,
+}
+
+impl Nat {
+    /// The parts of a hook: those of the ruleset, or where there is none the place where NAT happens.
+    pub(crate) fn legs(
+        &self,
+        rules: Option<&Rules>,
+        version: IpVersion,
+        hook: Hook,
+    ) -> impl Iterator<Item = Leg> + use<> {
+        let bare = match hook {
+            Hook::Prerouting | Hook::Output => Some(Side::Destination),
+            Hook::Input | Hook::Postrouting => Some(Side::Source),
+            Hook::Forward => None,
+        };
+        let bare = bare.filter(|_| rules.is_none()).map(|side| (0, Some(side)));
+        let ruled = rules.map(|rules| rules.legs(version, hook));
+        bare.into_iter().chain(ruled.into_iter().flatten()).map(|(number, side)| Leg { number, side })
+    }
+
+    /// What a packet of a translated conn leaves bearing.
+    pub(crate) fn ends(
+        &self,
+        tracker: &Tracker,
+        conn: ConnId,
+        tracked: &Tracked,
+        packet: &Packet,
+    ) -> Option<Ends> {
+        let binding = &self.translation(tracker.translation(conn)?)?.binding;
+        let leaves = *binding.leaves(tracked.direction);
+        let hides = leaves.source != binding.arrives(tracked.direction).source;
+        // Any router on the way may send an error.
+        let source = if hides || !tracked.icmp_error { leaves.source } else { packet.source };
+        Some(Ends { source, ..leaves })
+    }
+
+    /// Decides one end of a new conn: by a rule's action, else by a setting, else so that no two conns' replies are alike.
+    #[allow(clippy::too_many_arguments, reason = "what a decision depends on")]
+    pub(crate) fn decide(
+        &mut self,
+        tracker: &mut Tracker,
+        now: Time,
+        course: &mut Course,
+        side: Side,
+        hook: Hook,
+        action: Option<NatAction>,
+        scene: &Scene<'_>,
+    ) -> Result<(), Refused> {
+        let Some((_, leaving)) = &mut course.new else { return Ok(()) };
+        let want = match action {
+            Some(action) => self.want(&action, side, hook, leaving, scene)?,
+            None => self.setting(side, leaving)?.unwrap_or_else(|| Want::only(own(leaving, side))),
+        };
+        let mut chooser = Chooser { tracker, pools: &mut self.pools, draws: &mut self.draws, now };
+        let before = *leaving;
+        let lease = chooser.choose(leaving, side, &want).map_err(|_| Refused::Exhausted)?;
+        course.lease = course.lease.or(lease);
+        if before != *leaving {
+            let reply = leaving.inverse().ok_or(Refused::Clash)?;
+            tracker.set_reply(course.conn, &reply).map_err(|_| Refused::Clash)?;
+        }
+        course.open[side as usize] = false;
+        course.ends = Ends {
+            source: leaving.source,
+            destination: leaving.destination,
+            source_port: leaving.source_port,
+            destination_port: leaving.destination_port,
+        };
+        Ok(())
+    }
+
+    /// What a NAT statement asks for.
+    fn want(
+        &self,
+        action: &NatAction,
+        side: Side,
+        hook: Hook,
+        leaving: &Tuple,
+        scene: &Scene<'_>,
+    ) -> Result<Want, Refused> {
+        let version = leaving.version;
+        let statement = &action.statement;
+        let only = |address: Option<Address>| address.map(|a| (a, a)).ok_or(Refused::NoAddress);
+        let addresses = match statement.kind {
+            NatKind::Masquerade => only(self.settings.address(scene.egress(), version))?,
+            NatKind::Redirect if hook == Hook::Output => only(Some(loopback(version)))?,
+            NatKind::Redirect => only(self.settings.address(scene.ingress(), version))?,
+            NatKind::Snat | NatKind::Dnat => match action.address {
+                Some((first, last)) => (address(version, first), address(version, last)),
+                None => (own(leaving, side), own(leaving, side)),
+            },
+        };
+        Ok(Want {
+            addresses,
+            prefix: statement.prefix,
+            ports: action.port,
+            random: statement.random || statement.fully_random,
+            persistent: statement.persistent,
+        })
+    }
+
+    /// What the settings ask for.
+    fn setting(&self, side: Side, leaving: &Tuple) -> Result<Option<Want>, Refused> {
+        let (version, own) = (leaving.version, own(leaving, side));
+        for rule in &self.settings.rules {
+            let target = match (rule, side) {
+                (NatRule::Snat { from, to }, Side::Source) if from.contains(version, own) => (*to).into(),
+                (NatRule::Dnat { to, target }, Side::Destination) if to.contains(version, own) => {
+                    (*target).into()
+                }
+                (NatRule::Nptv6 { inside, mapping, .. }, Side::Source) if inside.contains(version, own) => {
+                    mapping.outward(own).map_err(|_| Refused::NoAddress)?
+                }
+                (NatRule::Nptv6 { outside, mapping, .. }, Side::Destination)
+                    if outside.contains(version, own) =>
+                {
+                    mapping.inward(own).map_err(|_| Refused::NoAddress)?
+                }
+                _ => continue,
+            };
+            return Ok(Some(Want::only(target)));
+        }
+        Ok(None)
+    }
+
+    /// The port of a translated source becomes the conn's.
+    pub(crate) fn lease(&mut self, tracker: &mut Tracker, now: Time, course: &Course) -> Option<Lease> {
+        let (original, leaving) = course.new.as_ref()?;
+        if (original.source, original.source_port) == (leaving.source, leaving.source_port) {
+            return None;
+        }
+        Chooser { tracker, pools: &mut self.pools, draws: &mut self.draws, now }.lease(leaving)
+    }
+
+    /// A translated conn was confirmed. `false`: nothing can be kept of it.
+    pub(crate) fn begin(&mut self, tracker: &mut Tracker, conn: ConnId, lease: Option<Lease>) -> bool {
+        let binding = tracker
+            .original(conn)
+            .zip(tracker.reply(conn))
+            .and_then(|(original, reply)| Binding::new(&original, &reply).ok());
+        let Some(slot) = binding.and_then(|binding| self.keep(Translation { binding, conn, lease })) else {
+            return false;
+        };
+        tracker.set_translation(conn, Some(slot));
+        self.statistics.conns += 1;
+        true
+    }
+}
+
+fn own(leaving: &Tuple, side: Side) -> Address {
+    match side {
+        Side::Source => leaving.source,
+        Side::Destination => leaving.destination,
+    }
+}
+
+/// An address as rules hold it: a number of its family.
+fn address(version: IpVersion, number: u128) -> Address {
+    match version {
+        IpVersion::V4 => Address::v4((number as u32).to_be_bytes()),
+        IpVersion::V6 => Address(number.to_be_bytes()),
+    }
+}
+
+fn loopback(version: IpVersion) -> Address {
+    match version {
+        IpVersion::V4 => Address::v4(Ipv4Addr::LOCALHOST.octets()),
+        IpVersion::V6 => Address::v6(Ipv6Addr::LOCALHOST.octets()),
+    }
+}

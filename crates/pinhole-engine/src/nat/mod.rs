@@ -1,0 +1,165 @@
+//! NAT: what becomes of conns whose ends are translated.
+//!
+//! ```text
+//! first packet ─► chains ─► destination decided ─► route ─► chains ─► source decided ─► chains ─► confirm ─► Translation
+//! later packets ─► tracker (either tuple) ─► chains, in the same order ─► Translation ─► output
+//! ```
+//!
+//! * `engine::translate`: the way of a packet whose conn is, or may become, translated.
+//! * `course`: the two ends of a conn while they are decided; what rules and settings ask for.
+//! * `choose`: which tuple a conn gets; `pools`: the ports in use.
+//! * `output`: where packets that were changed lie until the caller has sent them.
+//! * `settings`: what is set up besides the ruleset.
+//!
+//! Life of a [`Translation`]: made when a translated conn is confirmed; it goes, and its port becomes free, when the tracker delivers
+//! the conn as dead. A conn that is not translated has none.
+
+mod choose;
+mod course;
+mod output;
+mod outside;
+mod pools;
+mod settings;
+
+pub use output::{Emission, EmissionKind};
+pub use settings::{NatHelpers, NatRule, NatSettings};
+
+pub(crate) use choose::Side;
+pub(crate) use course::Course;
+pub(crate) use output::Output;
+pub(crate) use pools::Lease;
+
+use crate::event::Reason;
+use pinhole_nat::Binding;
+use pinhole_track::ConnId;
+use pools::{Draws, Pools};
+
+/// Counters of NAT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NatStatistics {
+    /// Conns that were translated.
+    pub conns: u64,
+    /// Packets that were translated.
+    pub packets: u64,
+    /// First packets dropped because no port was free.
+    pub exhausted: u64,
+    /// First packets dropped because the interface has no address to masquerade as or redirect to.
+    pub no_address: u64,
+    /// Packets of translated conns dropped because they cannot be translated.
+    pub untranslatable: u64,
+}
+
+/// The NAT of one engine.
+pub(crate) struct Nat {
+    pub(crate) settings: NatSettings,
+    /// Whether first packets are to be decided about at all.
+    pub(crate) active: bool,
+    pub(crate) statistics: NatStatistics,
+    pub(crate) output: Output,
+    pools: Pools,
+    draws: Draws,
+    pub(crate) slots: Vec<Option<Translation>>,
+    free: Vec<u32>,
+}
+
+/// Why a new conn cannot be translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Exhausted,
+    NoAddress,
+    Clash,
+}
+
+impl Refused {
+    pub(crate) const fn reason(self) -> Reason {
+        match self {
+            Self::Exhausted => Reason::NatExhausted,
+            Self::NoAddress => Reason::NatNoAddress,
+            Self::Clash => Reason::Clash,
+        }
+    }
+
+    /// What an event tells of it.
+    pub(crate) const fn told(self) -> Option<NatFailure> {
+        match self {
+            Self::Exhausted => Some(NatFailure::Exhausted),
+            Self::NoAddress => Some(NatFailure::NoAddress),
+            Self::Clash => None,
+        }
+    }
+}
+
+/// Why no translation was found for a new conn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NatFailure {
+    /// Every port that would do is in use.
+    Exhausted,
+    /// The interface has no address, or the address is one that cannot be translated.
+    NoAddress,
+}
+
+/// What is kept of a translated conn.
+pub(crate) struct Translation {
+    pub(crate) binding: Binding,
+    pub(crate) conn: ConnId,
+    lease: Option<Lease>,
+}
+
+impl Nat {
+    pub(crate) fn new(settings: NatSettings, active: bool, secret: [u64; 2]) -> Self {
+        let active = active || !settings.rules.is_empty();
+        Self {
+            settings,
+            active,
+            statistics: NatStatistics::default(),
+            output: Output::default(),
+            pools: Pools::new(secret),
+            draws: Draws::new(secret),
+            slots: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    pub(crate) fn count(&mut self, refused: Refused) {
+        match refused {
+            Refused::Exhausted => self.statistics.exhausted += 1,
+            Refused::NoAddress => self.statistics.no_address += 1,
+            Refused::Clash => {}
+        }
+    }
+
+    pub(crate) fn translation(&self, slot: u32) -> Option<&Translation> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    fn keep(&mut self, translation: Translation) -> Option<u32> {
+        if let Some(slot) = self.free.pop() {
+            if let Some(place) = self.slots.get_mut(slot as usize) {
+                *place = Some(translation);
+            }
+            return Some(slot);
+        }
+        let slot = u32::try_from(self.slots.len()).ok()?;
+        self.slots.push(Some(translation));
+        Some(slot)
+    }
+
+    /// A translated conn is gone.
+    pub(crate) fn end(&mut self, slot: u32) {
+        if let Some(gone) = self.slots.get_mut(slot as usize).and_then(Option::take) {
+            self.give_back(gone.lease);
+            self.free.push(slot);
+        }
+    }
+
+    pub(crate) fn give_back(&mut self, lease: Option<Lease>) {
+        if let Some(lease) = lease {
+            self.pools.release(lease);
+        }
+    }
+
+    /// Ports in use by translated sources.
+    pub(crate) fn ports(&self) -> u64 {
+        self.pools.len()
+    }
+}

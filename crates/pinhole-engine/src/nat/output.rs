@@ -1,0 +1,82 @@
+//! Packets that leave otherwise than they came.
+//!
+//! A frame that NAT leaves alone is sent on by the caller as it is. What NAT changes or makes is put here, in one buffer that is used
+//! again by the next call, so that nothing is allocated for a packet once it has grown.
+
+use pinhole_wire::LinkType;
+use std::ops::Range;
+
+/// What a packet that the engine gives out is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EmissionKind {
+    /// The frame itself, translated: it is sent in the frame's stead.
+    Translated,
+    /// What a rewritten segment holds beyond the longest one; sent right behind it.
+    Continued,
+    /// A frame that was [held](crate::Verdict::Held), translated.
+    Released,
+    /// An acknowledgement of held bytes, made in the receiver's name: it goes back where those came from, and bears addresses as
+    /// they are known there.
+    Acknowledgement,
+}
+
+/// A packet to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Emission<'a> {
+    /// The caller's count of the frame that it is made of.
+    pub frame: u64,
+    /// What it is.
+    pub kind: EmissionKind,
+    /// Link layer of the bytes: the frame's. [`LinkType::RAW`] for a datagram that was put together from fragments, which is to be
+    /// fragmented again where it does not fit.
+    pub link: LinkType,
+    /// The packet. Its link header, if there is one, is the frame's: hardware addresses are the sender's affair.
+    pub bytes: &'a [u8],
+}
+
+/// The packets that a call gave out.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    bytes: Vec<u8>,
+    packets: Vec<Made>,
+}
+
+#[derive(Debug)]
+struct Made {
+    frame: u64,
+    kind: EmissionKind,
+    link: LinkType,
+    place: Range<usize>,
+}
+
+impl Output {
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.packets.clear();
+        self.bytes.clear();
+    }
+
+    /// Adds a packet and returns its bytes, to be changed in place.
+    pub(crate) fn add(&mut self, frame: u64, kind: EmissionKind, link: LinkType, bytes: &[u8]) -> &mut [u8] {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        self.packets.push(Made { frame, kind, link, place: start..self.bytes.len() });
+        self.bytes.get_mut(start..).unwrap_or_default()
+    }
+
+    /// Takes the packet added last out again.
+    pub(crate) fn withdraw(&mut self) {
+        if let Some(made) = self.packets.pop() {
+            self.bytes.truncate(made.place.start);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Emission<'_>> {
+        self.packets.iter().map(|made| Emission {
+            frame: made.frame,
+            kind: made.kind,
+            link: made.link,
+            bytes: self.bytes.get(made.place.clone()).unwrap_or_default(),
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! Captures of one side: what a frame was before it was translated.
+
+use super::{Nat, Translation};
+use crate::engine::Frame;
+use pinhole_nat::ChecksumField;
+use pinhole_track::{ConnId, Tracker, Tuple};
+use pinhole_wire::link::{self, NetworkKind};
+use pinhole_wire::{Direction, Packet, Transport};
+
+impl Nat {
+    pub(crate) fn view_from_outside(
+        &self,
+        tracker: &Tracker,
+        frame: &Frame<'_>,
+        out: &mut Vec<u8>,
+    ) -> Option<ConnId> {
+        let network = link::strip(frame.link, frame.bytes).ok()?;
+        if matches!(network.kind, NetworkKind::Other(_)) {
+            return None;
+        }
+        let packet = Packet::parse(frame.bytes, network.offset).ok()?;
+        let (about, is_error) = match packet.quoted(frame.bytes) {
+            None => (packet, false),
+            Some(quoted) => (quoted.ok()?, true),
+        };
+        let (translation, quoted) = self.leaves_as(tracker, &about, is_error)?;
+        let direction = if is_error { quoted.opposite() } else { quoted };
+        out.clear();
+        out.extend_from_slice(frame.bytes);
+        if translation.binding.undone().translate(direction, out, &packet, ChecksumField::Full).is_err() {
+            out.clear();
+            return None;
+        }
+        Some(translation.conn)
+    }
+
+    /// The translated conn whose packets leave as this one is, and their direction. What an ICMP error quotes has not come yet: it bears
+    /// what packets that come in bear.
+    fn leaves_as(
+        &self,
+        tracker: &Tracker,
+        packet: &Packet,
+        comes: bool,
+    ) -> Option<(&Translation, Direction)> {
+        let tuple = tuple_of(packet)?;
+        let (conn, direction) = if comes {
+            tracker.conn_of(&tuple)?
+        } else {
+            let (conn, answers) = tracker.conn_of(&tuple.inverse()?)?;
+            (conn, answers.opposite())
+        };
+        Some((self.translation(tracker.translation(conn)?)?, direction))
+    }
+}
+
+/// The tuple that a packet bears.
+fn tuple_of(packet: &Packet) -> Option<Tuple> {
+    let (source_port, destination_port) = match &packet.transport {
+        Transport::Icmp(icmp) => (icmp.identifier, u16::from_be_bytes([icmp.kind, icmp.code])),
+        _ => (packet.source_port()?, packet.destination_port()?),
+    };
+    Some(Tuple {
+        source: packet.source,
+        destination: packet.destination,
+        source_port,
+        destination_port,
+        protocol: packet.protocol,
+        version: packet.version,
+        zone: 0,
+    })
+}

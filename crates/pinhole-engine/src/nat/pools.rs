@@ -1,0 +1,100 @@
+//! The ports in use by conns whose source is translated: a pool for each outer address, protocol and remote end.
+//!
+//! A port serves one conn for each remote end, as in netfilter. A pool exists as long as one of its ports is in use. The tracker has
+//! the last word on which tuples are taken: conns that are not translated, or that keep a tuple of one that has just ended, stand in no
+//! pool.
+
+use pinhole_nat::ports::{Exhausted, PortPool, Request};
+use pinhole_wire::{Address, IpVersion, Protocol};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
+
+/// Which pool a port is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PoolKey {
+    pub(crate) outer: Address,
+    pub(crate) remote: Address,
+    pub(crate) remote_port: u16,
+    pub(crate) protocol: Protocol,
+    pub(crate) version: IpVersion,
+    pub(crate) zone: u16,
+}
+
+/// A port that a conn holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) key: PoolKey,
+    pub(crate) port: u16,
+}
+
+/// Keyed, because whoever sends packets chooses remote ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Keyed(pub(crate) [u64; 2]);
+
+impl BuildHasher for Keyed {
+    type Hasher = DefaultHasher;
+
+    fn build_hasher(&self) -> DefaultHasher {
+        let mut hasher = DefaultHasher::new();
+        self.0.hash(&mut hasher);
+        hasher
+    }
+}
+
+/// Numbers that outsiders cannot foresee, the same for the same secret.
+pub(crate) struct Draws {
+    keyed: Keyed,
+    count: u64,
+}
+
+impl Draws {
+    pub(crate) const fn new(secret: [u64; 2]) -> Self {
+        Self { keyed: Keyed(secret), count: 0 }
+    }
+
+    pub(crate) fn draw(&mut self) -> u64 {
+        self.count += 1;
+        let mut hasher = self.keyed.build_hasher();
+        hasher.write_u64(self.count);
+        hasher.finish()
+    }
+
+    /// The same number for the same things.
+    pub(crate) fn fixed(&self, of: impl Hash) -> u64 {
+        self.keyed.hash_one(of)
+    }
+}
+
+pub(crate) struct Pools {
+    pools: HashMap<PoolKey, PortPool, Keyed>,
+}
+
+impl Pools {
+    pub(crate) fn new(secret: [u64; 2]) -> Self {
+        Self { pools: HashMap::with_hasher(Keyed(secret)) }
+    }
+
+    /// Takes a port as the request wants it.
+    pub(crate) fn take(&mut self, key: PoolKey, request: &Request) -> Result<Lease, Exhausted> {
+        self.pools.entry(key).or_default().take(request).map(|port| Lease { key, port })
+    }
+
+    /// Takes this very port; `None` if another conn has it.
+    pub(crate) fn reserve(&mut self, key: PoolKey, port: u16) -> Option<Lease> {
+        self.pools.entry(key).or_default().reserve(port).then_some(Lease { key, port })
+    }
+
+    pub(crate) fn release(&mut self, lease: Lease) {
+        if let Some(pool) = self.pools.get_mut(&lease.key) {
+            pool.release(lease.port);
+            if pool.is_empty() {
+                self.pools.remove(&lease.key);
+            }
+        }
+    }
+
+    /// Ports in use.
+    pub(crate) fn len(&self) -> u64 {
+        self.pools.values().map(|pool| u64::from(pool.len())).sum()
+    }
+}
