@@ -417,8 +417,9 @@ fn actions_of_group(first: &Action, others: &[Action], group: u32) -> usize {
 }
 
 /// The security rules that hold for every helper, whatever it asks: the announced address is the announcer's own unless the policy allows
-/// third parties, and no port lies below the policy's lowest, but for the one that the announcer sends the master's datagrams
-/// from (NetBIOS asks from port 137, and is answered there).
+/// third parties, and no port lies below the policy's lowest, but for two of datagrams: the one that the announcer sends the master's
+/// from (NetBIOS asks from port 137, and is answered there), and the one that the master itself is addressed to (talk's daemons ask
+/// each other, both on port 518).
 fn admissible(master: &Master, from: Direction, expect: &Expect, policy: &Policy) -> Result<(), Refusal> {
     let own = [master.sender(from).ip(), master.sender_seen_by_peer(from).ip()];
     if !own.contains(&expect.destination) && !policy.third_party {
@@ -426,11 +427,13 @@ fn admissible(master: &Master, from: Direction, expect: &Expect, policy: &Policy
     }
     let has_ports = !matches!(expect.protocol, Protocol::GRE);
     let master_end = [master.sender(from), master.sender_seen_by_peer(from)];
+    let service = [master.original.1.port(), master.reply.0.port()];
     if let PortMatch::Exact(port) = expect.destination_port
         && port != 0
         && expect.protocol == master.protocol
         && expect.protocol != Protocol::TCP
-        && master_end.contains(&SocketAddr::new(expect.destination, port))
+        && own.contains(&expect.destination)
+        && (service.contains(&port) || master_end.contains(&SocketAddr::new(expect.destination, port)))
     {
         return Ok(());
     }

@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
+mod binary;
+#[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
 mod endpoint;
 #[cfg(feature = "ftp")]
 pub mod ftp;
@@ -22,6 +24,8 @@ pub mod sip;
 #[cfg(any(feature = "rtsp", feature = "sip"))]
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
 mod text_message;
+#[cfg(feature = "talk")]
+pub mod talk;
 
 #[cfg(test)]
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
@@ -41,6 +45,8 @@ pub fn registry() -> Registry {
     registry.add(&sip::Sip);
     #[cfg(feature = "rtsp")]
     registry.add(&rtsp::Rtsp);
+    #[cfg(feature = "talk")]
+    registry.add(&talk::Talk);
     registry
 }
 
@@ -55,5 +61,7 @@ pub fn nat_helpers() -> &'static [&'static dyn NatHelper] {
         &sip::SipNat,
         #[cfg(feature = "rtsp")]
         &rtsp::RtspNat,
+        #[cfg(feature = "talk")]
+        &talk::TalkNat,
     ]
 }

@@ -42,6 +42,28 @@ impl Wire {
         Self::with(Reader::new(helper, master(client, server), Policy::default(), pickup))
     }
 
+    /// A conn of datagrams.
+    pub(crate) fn datagrams(helper: &dyn Helper, client: &str, server: &str) -> Self {
+        Self::datagrams_of(
+            helper,
+            Master { protocol: Protocol::UDP, ..master(client, server) },
+            Policy::default(),
+        )
+    }
+
+    /// The same, where the two ends may know each other by other addresses than their own.
+    pub(crate) fn datagrams_of(helper: &dyn Helper, master: Master, policy: Policy) -> Self {
+        Self::with(Reader::new(helper, master, policy, Pickup::Strict))
+    }
+
+    /// Sends one datagram.
+    pub(crate) fn datagram(&mut self, from: Direction, bytes: &[u8]) -> Vec<Noted> {
+        self.clock += 1;
+        let mut actions = Vec::new();
+        self.reader.datagram(Time(self.clock), from, bytes, &mut actions);
+        self.note(from, actions)
+    }
+
     pub(crate) fn with(reader: Reader) -> Self {
         Self { reader, noted: Vec::new(), peak: 0, delivered: [0; 2], clock: 0 }
     }
@@ -99,6 +121,10 @@ impl Wire {
         self.clock += 1;
         let mut actions = Vec::new();
         self.reader.segment(Time(self.clock), from, &tcp, bytes, missing, &mut actions);
+        self.note(from, actions)
+    }
+
+    fn note(&mut self, from: Direction, actions: Vec<Action>) -> Vec<Noted> {
         self.peak = self.peak.max(self.reader.memory());
         let note = |action: Action| {
             let span = match &action {

@@ -162,11 +162,11 @@ impl Expectations {
         true
     }
 
-    /// Enters a master's expectations, all or none.
+    /// Enters a master's expectations, all or none. `parent`: the conn that announced the master, if one did.
     pub(crate) fn enter(
         &mut self,
         now: Time,
-        master: ConnId,
+        (master, parent): (ConnId, Option<ConnId>),
         zone: u16,
         requests: &[Request],
     ) -> Result<Vec<ExpectationId>, Refusal> {
@@ -181,7 +181,7 @@ impl Expectations {
                 return Err(Refusal::Clash);
             }
         }
-        let mut plan = Plan { replaced: self.replaced(master, zone, requests)?, ..Plan::default() };
+        let mut plan = Plan { replaced: self.replaced(master, parent, zone, requests)?, ..Plan::default() };
         self.plan_evictions(master, requests, &mut plan)?;
         self.check_limits(requests, &plan)?;
 
@@ -194,17 +194,20 @@ impl Expectations {
         Ok(requests.iter().map(|request| self.insert(now, master, zone, request)).collect())
     }
 
-    /// Those that the same master entered before in the same words.
+    /// Those that the same master entered before in the same words, or the conn that announced it: a child that goes on with what
+    /// its parent began takes over (talk's look-up names the conversation that its announcement named).
     fn replaced(
         &self,
         master: ConnId,
+        parent: Option<ConnId>,
         zone: u16,
         requests: &[Request],
     ) -> Result<Vec<ExpectationId>, Refusal> {
         let mut replaced = Vec::new();
-        for Request { expect, .. } in requests {
+        for Request { expect, helper, .. } in requests {
             for other in self.overlapping(expect, zone) {
-                let same = other.master == master
+                let inherited = Some(other.master) == parent && other.helper == *helper;
+                let same = (other.master == master || inherited)
                     && other.expect.class == expect.class
                     && same_conns(&other.expect, expect);
                 if !same {

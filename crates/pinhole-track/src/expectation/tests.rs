@@ -132,15 +132,26 @@ fn same(a: &Expect, b: &Expect) -> bool {
         && source_set(a.source) == source_set(b.source)
 }
 
+fn conn(index: u32) -> ConnId {
+    ConnId { index, generation: 0 }
+}
+
+/// Of the masters 0, 1, …, the first announced the second.
+fn parent(master: u32) -> Option<u32> {
+    (master == 1).then_some(0)
+}
+
 /// Enters one by one into a copy; the copy counts only if all went well.
 fn enter(list: &[Listed], master: u32, expects: &[Expect]) -> Result<Vec<ExpectationId>, Refusal> {
     let mut clash = expects.iter().enumerate().any(|(n, a)| expects[..n].iter().any(|b| overlap(a, b)));
     let mut kept: Vec<&Listed> = Vec::new();
     for other in list {
         let in_the_way: Vec<_> = expects.iter().filter(|expect| overlap(expect, &other.expect)).collect();
-        clash |= in_the_way
-            .iter()
-            .any(|e| other.master != master || other.expect.class != e.class || !same(e, &other.expect));
+        clash |= in_the_way.iter().any(|e| {
+            ![Some(master), parent(master)].contains(&Some(other.master))
+                || other.expect.class != e.class
+                || !same(e, &other.expect)
+        });
         if in_the_way.is_empty() {
             kept.push(other);
         }
@@ -190,8 +201,8 @@ proptest! {
                     let class = Class { name: "", max: CLASS_MAX as u8, timeout: 1 };
                     let requests: Vec<_> =
                         expects.iter().map(|expect| Request { expect: expect.clone(), class, helper: 0 }).collect();
-                    let id = ConnId { index: master, generation: 0 };
-                    let entered = table.enter(now, id, 0, &requests);
+                    let id = conn(master);
+                    let entered = table.enter(now, (id, parent(master).map(conn)), 0, &requests);
                     match enter(&list, master, &expects) {
                         Err(refusal) => prop_assert_eq!(entered, Err(refusal)),
                         Ok(kept) => {

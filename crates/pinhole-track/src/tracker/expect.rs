@@ -9,8 +9,8 @@ use pinhole_wire::Time;
 impl Tracker {
     /// Enters expectations of one master, together or not at all.
     ///
-    /// A request that equals an expectation of the same master and class replaces it (it gets a new id and a new deadline). Where a class
-    /// is full, the master's oldest of that class give way; nobody else's ever do.
+    /// A request that equals an expectation of the same master and class replaces it (it gets a new id and a new deadline); so does one
+    /// that equals an expectation of the conn that announced the master, by the same helper. Where a class is full, the master's oldest of that class give way; nobody else's ever do.
     ///
     /// # Errors
     /// Why none was entered: [`Refusal::Limit`], [`Refusal::Clash`] with another expectation or within the request,
@@ -28,8 +28,9 @@ impl Tracker {
             return Err(Refusal::Policy);
         }
         let zone = entry.key.zone();
+        let parent = self.master(master);
         self.expectations.expire(now, usize::MAX);
-        let entered = self.expectations.enter(now, master, zone, requests);
+        let entered = self.expectations.enter(now, (master, parent), zone, requests);
         self.tell_expectations_ended();
         match &entered {
             Ok(ids) => {
