@@ -15,15 +15,18 @@ const MEMORY: usize = 256 * 1024;
 /// Longest piece that one segment carries.
 const SEGMENT: usize = 1460;
 
-/// Lets a helper read an input: one byte of options, then the script.
+/// Lets a helper read an input: one byte of options, then the script. To a helper of datagrams, each piece is one.
 ///
-/// The same script is shown twice, once in whole segments and once, where every piece arrives in order, byte by byte with the bytes of
+/// To a helper of streams the same script is shown twice, once in whole segments and once, where every piece arrives in order, byte by byte with the bytes of
 /// each piece in reverse order: how a stream is cut must not matter.
 pub fn converse(helper: &dyn Helper, input: &[u8]) {
     let Some((&options, script)) = input.split_first() else { return };
     let pieces = pieces(script);
     let whole = Conversation::new(helper, options).play(&pieces, SEGMENT);
     let in_order = |piece: &Piece| piece.passage == Passage::InOrder && piece.bytes.len() <= SEGMENT;
+    if !is_stream(helper) {
+        return;
+    }
     // Where the beginning was not seen, the first segment is the beginning, and it matters which that is.
     if options & NO_HANDSHAKE != 0 || !pieces.iter().all(in_order) {
         return;
@@ -34,6 +37,10 @@ pub fn converse(helper: &dyn Helper, input: &[u8]) {
         assert_eq!(whole.actions, cut.actions, "segmentation matters");
         assert_eq!(whole.blind, cut.blind, "segmentation matters");
     }
+}
+
+fn is_stream(helper: &dyn Helper) -> bool {
+    helper.spec().protocols.contains(&Protocol::TCP)
 }
 
 /// What came of it.
@@ -62,7 +69,7 @@ impl Conversation {
         let server = SocketAddr::new(host(six, 2), port);
         let master = Master {
             version: if six { IpVersion::V6 } else { IpVersion::V4 },
-            protocol: Protocol::TCP,
+            protocol: if is_stream(helper) { Protocol::TCP } else { Protocol::UDP },
             original: (client, server),
             reply: (server, client),
         };
@@ -74,7 +81,7 @@ impl Conversation {
             next: [u32::MAX - 100, 7],
             actions: Vec::new(),
         };
-        if options & NO_HANDSHAKE == 0 {
+        if options & NO_HANDSHAKE == 0 && is_stream(helper) {
             conversation.handshake();
         }
         conversation
@@ -89,6 +96,10 @@ impl Conversation {
 
     fn play(mut self, pieces: &[Piece], segment: usize) -> Report {
         for piece in pieces {
+            if self.master.protocol != Protocol::TCP {
+                self.datagram(piece.from, &piece.bytes);
+                continue;
+            }
             let start = self.next[piece.from.index()];
             match piece.passage {
                 Passage::InOrder => self.in_order(piece, segment),
@@ -137,6 +148,17 @@ impl Conversation {
         };
         let before = self.actions.len();
         self.reader.segment(Time::from_seconds(1), from, &tcp, payload, 0, &mut self.actions);
+        self.judge(from, before);
+    }
+
+    fn datagram(&mut self, from: Direction, payload: &[u8]) {
+        let before = self.actions.len();
+        self.reader.datagram(Time::from_seconds(1), from, payload, &mut self.actions);
+        self.judge(from, before);
+    }
+
+    /// Checks the actions after the first `before`.
+    fn judge(&self, from: Direction, before: usize) {
         assert!(self.reader.memory() <= MEMORY, "{} bytes held", self.reader.memory());
         for action in &self.actions[before..] {
             if let Action::Expect(_, expect) = action {
@@ -161,7 +183,9 @@ impl Conversation {
             "other family: {expect:?}"
         );
         let PortMatch::Exact(port) = expect.destination_port else { panic!("no exact port: {expect:?}") };
-        assert!(port >= self.policy.lowest_port, "privileged port: {expect:?}");
+        // Daemons of datagrams ask each other, all on the port that the conn is addressed to.
+        let service = expect.protocol == Protocol::UDP && port == self.master.original.1.port();
+        assert!(port >= self.policy.lowest_port || service, "privileged port: {expect:?}");
         assert!(expect.span.start < expect.span.end, "empty span: {expect:?}");
     }
 }

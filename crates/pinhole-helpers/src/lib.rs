@@ -11,6 +11,8 @@ mod binary;
 mod endpoint;
 #[cfg(feature = "ftp")]
 pub mod ftp;
+#[cfg(feature = "icq")]
+pub mod icq;
 #[cfg(feature = "irc")]
 pub mod irc;
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
@@ -24,6 +26,8 @@ pub mod sip;
 #[cfg(any(feature = "rtsp", feature = "sip"))]
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
 mod text_message;
+#[cfg(feature = "oscar")]
+pub mod oscar;
 #[cfg(feature = "talk")]
 pub mod talk;
 
@@ -47,6 +51,10 @@ pub fn registry() -> Registry {
     registry.add(&rtsp::Rtsp);
     #[cfg(feature = "talk")]
     registry.add(&talk::Talk);
+    #[cfg(feature = "icq")]
+    registry.add(&icq::Icq);
+    #[cfg(feature = "oscar")]
+    registry.add(&oscar::Oscar);
     registry
 }
 
@@ -63,5 +71,9 @@ pub fn nat_helpers() -> &'static [&'static dyn NatHelper] {
         &rtsp::RtspNat,
         #[cfg(feature = "talk")]
         &talk::TalkNat,
+        #[cfg(feature = "icq")]
+        &icq::IcqNat,
+        #[cfg(feature = "oscar")]
+        &oscar::OscarNat,
     ]
 }

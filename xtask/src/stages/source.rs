@@ -26,7 +26,7 @@ pub(crate) fn lints(repository: &Repository, _notes: &mut Notes) -> Outcome {
 /// Every helper is a cargo feature: the crate must build with none of them, and with each alone.
 pub(crate) fn features(repository: &Repository, _notes: &mut Notes) -> Outcome {
     const CRATE: [&str; 4] = ["check", "--package", "pinhole-helpers", "--no-default-features"];
-    let helpers = ["", "ftp", "irc", "rtsp", "sip", "talk"];
+    let helpers = ["", "ftp", "irc", "rtsp", "sip", "talk", "icq", "oscar"];
     let result = helpers.iter().try_for_each(|helper| {
         run(cargo(repository).args(CRATE).args(["--features", helper]).env("RUSTFLAGS", "-D warnings"))
     });

@@ -59,8 +59,8 @@ static SPEC: Spec = Spec {
     protocols: &[Protocol::UDP],
     ports: &[517, 518],
     classes: &[
-        Class { name: "conversation", max: 4, timeout: 240 },
-        Class { name: "look-up", max: 1, timeout: 240 },
+        Class { name: "conversation", max: 4, timeout: session::LIFETIME },
+        Class { name: "look-up", max: 1, timeout: session::LIFETIME },
         Class { name: "answer", max: 1, timeout: 30 },
     ],
     summary: "talk and ntalk: opens the look-up and the conversation of a call",
@@ -85,7 +85,7 @@ static SPEC: Spec = Spec {
     limits: &[
         "one outstanding request of each type",
         "4 conversations a connection, 240 s each, one connection each",
-        "an expectation ends with its control connection: 30 s after its last datagram, or 120 s if there were several",
+        "the control connection of an announcement or an answered look-up lives at least 240 s",
     ],
     nat: "addr of announcements and answers, and ctl_addr, are rewritten in place (IPv4)",
     ipv6: "none: the protocol has no room for such addresses; over IPv6 announcements are refused",

@@ -14,6 +14,9 @@ use pinhole_wire::{Direction, Protocol};
 use std::net::{IpAddr, SocketAddrV4};
 use std::ops::Range;
 
+/// Seconds that a call may ring: an announcement, and the conn that it was made on, live so long.
+pub(super) const LIFETIME: u32 = 240;
+
 /// One conn between a client and a daemon.
 #[derive(Debug, Default)]
 pub(super) struct TalkSession {
@@ -160,6 +163,7 @@ impl TalkSession {
         let handles = [announced.look_up, announced.conversation];
         if success {
             announced.confirmed = true;
+            cx.prolong(LIFETIME);
             handles.into_iter().for_each(|handle| cx.activate(handle));
         } else {
             self.announced = None;
@@ -176,6 +180,7 @@ fn looked_up(cx: &mut Context<'_>, from: Direction, answer: &Answer) -> Result<(
     let asking = cx.master.receiver(from).ip();
     let handle = cx.expect(conversation(asking, own, caller.socket.port(), place));
     cx.locate(handle, place, notation::SOCKET);
+    cx.prolong(LIFETIME);
     Ok(())
 }
 

@@ -158,12 +158,11 @@ fn families_in_either_byte_order() {
 
 #[test]
 fn a_look_up_opens_the_conversation_of_who_asks() {
-    for dialect in [false, true] {
-        let (ask, answer): (Vec<u8>, fn(u8, u8, u16, [u8; 4]) -> Vec<u8>) = if dialect {
-            (ntalk(LOOK_UP, 0, CALLER), ntalk_answer)
-        } else {
-            (old_talk(LOOK_UP, 0, CALLER), old_answer)
-        };
+    type Answer = fn(u8, u8, u16, [u8; 4]) -> Vec<u8>;
+    for (ask, answer) in [
+        (ntalk(LOOK_UP, 0, CALLER), ntalk_answer as Answer),
+        (old_talk(LOOK_UP, 0, CALLER), old_answer as Answer),
+    ] {
         let mut wire = wire();
         wire.datagram(C, &ask);
         let noted = wire.datagram(S, &answer(LOOK_UP, SUCCESS, LISTENS, CALLEE));
