@@ -19,17 +19,17 @@ pub mod irc;
 mod number;
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
 mod opening;
+#[cfg(feature = "oscar")]
+pub mod oscar;
 #[cfg(feature = "rtsp")]
 pub mod rtsp;
 #[cfg(feature = "sip")]
 pub mod sip;
+#[cfg(feature = "talk")]
+pub mod talk;
 #[cfg(any(feature = "rtsp", feature = "sip"))]
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
 mod text_message;
-#[cfg(feature = "oscar")]
-pub mod oscar;
-#[cfg(feature = "talk")]
-pub mod talk;
 
 #[cfg(test)]
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
