@@ -4,6 +4,7 @@
 //! firewall's own (hence input and output instead of forward), and which interface name a rule's `iifname` and `oifname` see.
 
 use pinhole_wire::{Address, IpVersion};
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -36,9 +37,21 @@ impl Cidr {
         version == self.version && u128::from_be_bytes(address.0) & self.mask == self.network
     }
 
+    /// Whether the addresses are IPv4.
+    pub fn is_ipv4(&self) -> bool {
+        self.version == IpVersion::V4
+    }
+
     /// Length of the prefix in bits of its own family.
     pub const fn prefix_length(&self) -> u8 {
         self.length
+    }
+}
+
+/// `10.0.0.0/8`
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", Address(self.network.to_be_bytes()).ip(self.version), self.length)
     }
 }
 
@@ -142,6 +155,7 @@ mod tests {
         assert!(range.contains(IpVersion::V4, address("10.255.0.1")));
         assert!(!range.contains(IpVersion::V4, address("11.0.0.1")));
         assert!(!range.contains(IpVersion::V6, address("::ffff:10.0.0.1")));
+        assert_eq!(range.to_string(), "10.0.0.0/8");
         let all: Cidr = "0.0.0.0/0".parse().unwrap();
         assert!(all.contains(IpVersion::V4, address("192.0.2.1")));
         let six: Cidr = "2001:db8::/32".parse().unwrap();
