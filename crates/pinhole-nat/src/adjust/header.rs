@@ -11,7 +11,18 @@ const BLOCK: usize = 8;
 
 /// Translates the blocks of every SACK option in `options` to the numbers of the sender that they are for. The length of `options`
 /// does not change: no-operations fill the place of blocks of which nothing is left.
-pub(crate) fn translate_sack(mut options: &mut [u8], acknowledged: &Ledger) {
+pub(crate) fn translate_sack(options: &mut [u8], acknowledged: &Ledger) {
+    for_each_sack(options, |edges| {
+        [acknowledged.original_ceiling(edges[0]), acknowledged.original(edges[1])]
+    });
+}
+
+/// The other way round: from the numbers of the sender to those of the receiver.
+pub(crate) fn translate_sack_to_edited(options: &mut [u8], acknowledged: &Ledger) {
+    for_each_sack(options, |edges| [acknowledged.edited_ceiling(edges[0]), acknowledged.edited(edges[1])]);
+}
+
+fn for_each_sack(mut options: &mut [u8], translate: impl Fn([u32; 2]) -> [u32; 2]) {
     loop {
         let step = match *options {
             [NO_OPERATION, ..] => 1,
@@ -20,21 +31,20 @@ pub(crate) fn translate_sack(mut options: &mut [u8], acknowledged: &Ledger) {
         };
         let Some((option, rest)) = std::mem::take(&mut options).split_at_mut_checked(step) else { return };
         if option.first() == Some(&SACK) {
-            translate_option(option, acknowledged);
+            translate_option(option, &translate);
         }
         options = rest;
     }
 }
 
-fn translate_option(option: &mut [u8], acknowledged: &Ledger) {
+fn translate_option(option: &mut [u8], translate: &impl Fn([u32; 2]) -> [u32; 2]) {
     let Some((head, data)) = option.split_first_chunk_mut::<2>() else { return };
     let mut kept = 0;
     let mut at = 0;
     while let Some(block) = data.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
         at += BLOCK;
         let [a, b, c, d, e, f, g, h] = *block;
-        let left = acknowledged.original_ceiling(u32::from_be_bytes([a, b, c, d]));
-        let right = acknowledged.original(u32::from_be_bytes([e, f, g, h]));
+        let [left, right] = translate([u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])]);
         if !after(right, left) {
             continue;
         }

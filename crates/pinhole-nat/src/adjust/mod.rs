@@ -42,6 +42,6 @@ mod ledger;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use header::translate_sack;
+pub(crate) use header::{translate_sack, translate_sack_to_edited};
 pub use ledger::{Ledger, LedgerError, Run};
 pub(crate) use ledger::{after, at_or_after};

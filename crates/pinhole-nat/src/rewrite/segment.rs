@@ -4,7 +4,7 @@ use super::edits::EditedStream;
 use super::length::{longest_payload, write_length};
 use super::{Edit, RewriteError};
 use crate::ChecksumField;
-use crate::adjust::{LedgerError, translate_sack};
+use crate::adjust::{LedgerError, translate_sack, translate_sack_to_edited};
 use crate::checksum::update_field;
 use pinhole_wire::checksum::{Delta, Sum};
 use pinhole_wire::{Direction, Packet, Tcp, TcpFlags, Transport};
@@ -133,6 +133,23 @@ impl Conversation {
 /// Number of the first byte of data: a SYN has one of its own.
 const fn data_start(tcp: &Tcp) -> u32 {
     tcp.sequence.wrapping_add(tcp.flags.contains(TcpFlags::SYN) as u32)
+}
+
+impl Conversation {
+    /// Makes a segment from a capture that shows the other direction *before* its edits what its sender would have sent after them:
+    /// the acknowledgement and the SACK blocks are put into edited numbers, as [`Self::translate`] expects them.
+    pub fn acknowledge_edited(&self, from: Direction, frame: &mut [u8], packet: &Packet) {
+        let acknowledged = self.streams[from.opposite().index()].ledger();
+        let Transport::Tcp(tcp) = &packet.transport else { return };
+        if acknowledged.is_identity() || !tcp.flags.contains(TcpFlags::ACK) {
+            return;
+        }
+        let Some(mut headers) = Headers::read(frame, packet) else { return };
+        headers.put_u32(ACKNOWLEDGEMENT, acknowledged.edited(tcp.acknowledgement));
+        let options = headers.new.get_mut(FIXED_HEADER..headers.length).unwrap_or_default();
+        translate_sack_to_edited(options, acknowledged);
+        headers.write_alone(frame, packet, ChecksumField::Full);
+    }
 }
 
 /// The numbers that a translated segment has.
