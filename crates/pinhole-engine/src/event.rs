@@ -324,6 +324,19 @@ pub enum Event {
     },
     /// An announcement was refused.
     Refusal(Box<RefusalRecord>),
+    /// The packets of a new conn are translated.
+    ConnTranslated {
+        /// From this packet on.
+        packet: u64,
+        /// At this time.
+        time: Time,
+        /// The conn.
+        conn: ConnId,
+        /// The rule that asked for another source; `None` if no rule did: a setting, its master's translation, or a clash.
+        source: Option<RuleId>,
+        /// The rule that asked for another destination.
+        destination: Option<RuleId>,
+    },
     /// No translation was found for a new conn, whose first packet is dropped.
     NatFailed {
         /// This packet.

@@ -375,8 +375,8 @@ impl Effects for Wishing<'_, '_> {
         }
     }
 
-    fn nat(&mut self, action: &NatAction, _rule: RuleId) {
-        self.scene.wishes().nat.set(Some(*action));
+    fn nat(&mut self, action: &NatAction, rule: RuleId) {
+        self.scene.wishes().nat.set(Some((*action, rule)));
     }
 
     fn log(&mut self, _statement: &LogStatement, rule: RuleId) {

@@ -44,8 +44,8 @@ pub(crate) struct Wishes {
     pub(crate) zone: Cell<Option<u16>>,
     /// Labels to add to the conn's.
     pub(crate) labels: Cell<u128>,
-    /// The NAT statement that was met.
-    pub(crate) nat: Cell<Option<NatAction>>,
+    /// The NAT statement that was met, and its rule.
+    pub(crate) nat: Cell<Option<(NatAction, RuleId)>>,
     /// The packet is not to be tracked.
     pub(crate) notrack: Cell<bool>,
 }

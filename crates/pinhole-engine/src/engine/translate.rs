@@ -10,6 +10,7 @@ use crate::rules::{Decision, Path};
 use crate::scene::{AfterTracking, Scene, Wishes};
 use crate::topology::Topology;
 use pinhole_nat::ChecksumField;
+use pinhole_ruleset::RuleId;
 use pinhole_track::{ConnId, Tracked};
 use pinhole_wire::{LinkType, Packet};
 use std::cell::OnceCell;
@@ -19,6 +20,8 @@ struct Walked {
     decision: Decision,
     wishes: Wishes,
     course: Course,
+    /// The rules that decided about the ends of a new conn, by [`Side`].
+    translated_by: [Option<RuleId>; 2],
     refused: Option<Refused>,
 }
 
@@ -60,7 +63,7 @@ impl Engine {
             return Outcome::of(tracked, Verdict::Drop, None);
         };
         let walked = self.walk(frame, packet, bytes, wishes, tracked, course);
-        let Walked { decision, wishes, course, refused } = walked;
+        let Walked { decision, wishes, course, translated_by, refused } = walked;
         if let Some(refused) = refused {
             return self.refuse(frame, tracked, &wishes, course, refused);
         }
@@ -75,6 +78,15 @@ impl Engine {
         };
         if !kept {
             self.nat.give_back(lease.or(course.lease));
+        } else if let Some(conn) = tracked.conn {
+            let [destination, source] = translated_by;
+            self.push(Event::ConnTranslated {
+                packet: frame.number,
+                time: frame.time,
+                conn,
+                source,
+                destination,
+            });
         }
         if outcome.verdict != Verdict::Accept {
             return outcome;
@@ -112,6 +124,7 @@ impl Engine {
         let mut decision = Decision::ACCEPT;
         let mut path = route(topology, packet, packet);
         let mut passed = 0;
+        let mut translated_by = [None; 2];
         while let Some(&hook) = path.hooks().get(passed) {
             passed += 1;
             scene.enter(hook);
@@ -122,16 +135,23 @@ impl Engine {
                     let subject = AfterTracking { scene: &scene, tracker, host, tracked, now };
                     decision = decision.then(rules.run_leg(leg.number, now, &subject, &mut log));
                     if decision.verdict != Verdict::Accept {
-                        return Walked { decision, wishes: scene.into_wishes(), course, refused: None };
+                        return Walked {
+                            decision,
+                            wishes: scene.into_wishes(),
+                            course,
+                            translated_by,
+                            refused: None,
+                        };
                     }
                 }
                 let Some(side) = leg.side else { continue };
                 if course.is_open(side) {
-                    let action = scene.wishes().nat.take();
+                    let (action, rule) = scene.wishes().nat.take().unzip();
                     if let Err(refused) = nat.decide(tracker, now, &mut course, side, hook, action, &scene) {
                         let wishes = scene.into_wishes();
-                        return Walked { decision, wishes, course, refused: Some(refused) };
+                        return Walked { decision, wishes, course, translated_by, refused: Some(refused) };
                     }
+                    translated_by[side as usize] = rule;
                 }
                 let Some(view) = views.get(side as usize).filter(|view| view.get().is_none()) else {
                     continue;
@@ -143,7 +163,7 @@ impl Engine {
                 }
             }
         }
-        Walked { decision, wishes: scene.into_wishes(), course, refused: None }
+        Walked { decision, wishes: scene.into_wishes(), course, translated_by, refused: None }
     }
 
     /// The port of a translated source becomes the conn's own.
