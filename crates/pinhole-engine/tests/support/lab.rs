@@ -15,6 +15,8 @@ pub(crate) struct Lab {
     pub(crate) engine: Engine,
     pub(crate) now: Time,
     pub(crate) events: Vec<Event>,
+    /// What left with the packet that was sent last, where NAT may change it; nothing if it did not survive.
+    pub(crate) left: Vec<Vec<u8>>,
     number: u64,
 }
 
@@ -28,7 +30,13 @@ impl Lab {
             Err(errors) => panic!("{errors:#?}"),
         };
         let engine = Engine::new(settings, &pinhole_helpers::registry(), rules.map(compile)).unwrap();
-        Self { engine, now: Time::from_seconds(1_700_000_000), events: Vec::new(), number: 0 }
+        Self {
+            engine,
+            now: Time::from_seconds(1_700_000_000),
+            events: Vec::new(),
+            left: Vec::new(),
+            number: 0,
+        }
     }
 
     pub(crate) fn send(&mut self, datagram: &[u8]) -> Outcome {
@@ -42,6 +50,10 @@ impl Lab {
         let (number, time, link) = (self.number, self.now, LinkType::RAW);
         let outcome =
             self.engine.handle(&Frame { number, time, link, bytes: datagram, ingress, egress: None });
+        self.left = self.engine.output().map(|made| made.bytes.to_vec()).collect();
+        if self.left.is_empty() && outcome.verdict == Verdict::Accept {
+            self.left.push(datagram.to_vec());
+        }
         self.take_events();
         outcome
     }

@@ -1,0 +1,101 @@
+//! What a NAT must and must not do, against the whole engine: the ideas of FreeBSD's libalias tests and NPF's (masquerading, equal ports,
+//! nothing comes in unasked, hairpins, exhausted port ranges, a stress of 30,000 packets), and the attacks on helpers that need NAT.
+//!
+//! The network of all tests: 10.0.0.0/8 inside, the firewall's 203.0.113.7 outside, servers in 192.0.2.0/24.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is the test's message")]
+
+mod conns;
+mod stress;
+#[path = "../support/mod.rs"]
+mod support;
+
+use pinhole_engine::{NatHelpers, Outcome, Settings, Verdict};
+use pinhole_wire::{Packet, Protocol};
+use std::net::SocketAddr;
+use support::lab::{Lab, address};
+
+const PUBLIC: &str = "203.0.113.7";
+const SERVER: &str = "192.0.2.1:80";
+
+/// Settings with interfaces lan and wan and all NAT helpers.
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    let wan = settings.topology.add_interface("wan", "0.0.0.0/0".parse().unwrap());
+    settings.topology.add_interface("lan", "10.0.0.0/8".parse().unwrap());
+    settings.topology.add_local(PUBLIC.parse().unwrap());
+    settings.nat.addresses.push((wan, PUBLIC.parse().unwrap()));
+    settings.nat.helpers = NatHelpers::new(pinhole_helpers::nat_helpers());
+    settings
+}
+
+/// Nothing comes in unasked; `before` and `after` are the rules of the NAT chains.
+fn lab(before: &str, after: &str) -> Lab {
+    Lab::new(
+        settings(),
+        Some(&format!(
+            r#"table inet firewall {{
+                ct helper ftp-reader {{ type "ftp" protocol tcp; }}
+                ct helper irc-reader {{ type "irc" protocol tcp; }}
+                chain input {{ type filter hook input priority filter; policy drop; }}
+                chain forward {{
+                    type filter hook forward priority filter; policy drop;
+                    ct state established,related accept
+                    ct state new tcp dport {{ 21, 2121 }} ct helper set "ftp-reader"
+                    ct state new tcp dport 6667 ct helper set "irc-reader"
+                    iifname "lan" accept
+                    ct status dnat accept
+                }}
+                chain prerouting {{ type nat hook prerouting priority dstnat; {before}
+                }}
+                chain postrouting {{ type nat hook postrouting priority srcnat; {after}
+                }}
+            }}"#
+        )),
+    )
+}
+
+fn masquerading() -> Lab {
+    lab("", "oifname \"wan\" masquerade")
+}
+
+/// The ends of a datagram.
+fn ends(datagram: &[u8]) -> (SocketAddr, SocketAddr) {
+    let packet = Packet::parse(datagram, 0).unwrap();
+    let ports = if matches!(packet.protocol, Protocol::ICMP) {
+        (0, 0)
+    } else {
+        (packet.source_port().unwrap_or(0), packet.destination_port().unwrap_or(0))
+    };
+    let end = |address: pinhole_wire::Address, port| SocketAddr::new(address.ip(packet.version), port);
+    (end(packet.source, ports.0), end(packet.destination, ports.1))
+}
+
+/// Sends a datagram that must be accepted and leave as one; returns that.
+fn pass(lab: &mut Lab, datagram: &[u8]) -> Vec<u8> {
+    let outcome = lab.send(datagram);
+    assert_eq!(outcome.verdict, Verdict::Accept, "{:?}: {outcome:?}", ends(datagram));
+    assert_eq!(lab.left.len(), 1, "{:?}", ends(datagram));
+    let left = lab.left[0].clone();
+    let packet = Packet::parse(&left, 0).unwrap();
+    assert_ne!(pinhole_wire::checksum::verify_transport(&packet, &left), pinhole_wire::Checksum::Bad);
+    left
+}
+
+/// As [`pass`], by the ends alone.
+fn leaves(lab: &mut Lab, datagram: &[u8]) -> (SocketAddr, SocketAddr) {
+    let left = pass(lab, datagram);
+    ends(&left)
+}
+
+/// A datagram that must not pass.
+fn stopped(lab: &mut Lab, datagram: &[u8]) -> Outcome {
+    let outcome = lab.send(datagram);
+    assert_ne!(outcome.verdict, Verdict::Accept, "{:?}: {outcome:?}", ends(datagram));
+    assert!(lab.left.is_empty());
+    outcome
+}
+
+/// Ends as text.
+fn from_to(source: &str, destination: &str) -> (SocketAddr, SocketAddr) {
+    (address(source), address(destination))
+}
