@@ -5,6 +5,7 @@
 //! measured by itself as `rewrite`.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
+#[allow(dead_code, reason = "each benchmark uses its part")]
 mod workload;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

@@ -1,6 +1,6 @@
 //! Runs one workload of the path benchmarks a given number of times and nothing else, to be counted by callgrind.
 //!
-//! `steady WORKLOAD COUNT [CONNS]`, where WORKLOAD is `udp`, `tcp`, `new` or `life`. The difference between two counts is the cost of the
+//! `steady WORKLOAD COUNT [CONNS]`, where WORKLOAD is `udp`, `tcp`, `nat`, `new`, `nat-new` or `life`. The difference between two counts is the cost of the
 //! packets alone; `cargo xtask instructions` takes it. On a busy machine the same difference of processor times (`time`) says more than
 //! what a clock on the wall measures.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a developer's tool")]
@@ -8,7 +8,7 @@
 #[path = "../benches/workload/mod.rs"]
 mod workload;
 
-use workload::{BATCH, Frames, address, engine, populated, populated_tcp, tcp_lives, udp_batches};
+use workload::{BATCH, Frames, address, engine, nat, populated, populated_tcp, tcp_lives, udp_batches};
 
 /// Conns in the table, unless told.
 const CONNS: u32 = 4096;
@@ -18,7 +18,7 @@ fn main() {
     let (name, count, conns) = match arguments.as_slice() {
         [_, name, count] => (name, count, CONNS),
         [_, name, count, conns] => (name, count, conns.parse().unwrap()),
-        _ => panic!("usage: steady udp|tcp|new|life COUNT [CONNS]"),
+        _ => panic!("usage: steady udp|tcp|nat|new|nat-new|life COUNT [CONNS]"),
     };
     let count: u64 = count.parse().unwrap();
     let order = |k: u64| (k.wrapping_mul(2_654_435_761) % u64::from(conns)) as u32;
@@ -35,6 +35,14 @@ fn main() {
                 }
                 frames.run(&mut engine, None);
             }
+        }
+        "nat" => {
+            let (mut engine, mut frames) = nat::populated(conns, true);
+            nat::batches(&mut engine, &mut frames, 0, count / BATCH as u64, order);
+        }
+        "nat-new" => {
+            let mut engine = nat::engine(1_000_000, true);
+            nat::batches(&mut engine, &mut Frames::new(17), 0, count / BATCH as u64, |k| k as u32);
         }
         "new" => {
             let mut engine = engine(conns.max(1 << 17));

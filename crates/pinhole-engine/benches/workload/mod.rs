@@ -3,6 +3,8 @@
 //! UDP flow i = 10.64.0.0+(i>>14):1024+(i&16383) → 10.0.2.2:9000; TCP flows the same to port 80.
 #![allow(clippy::expect_used, reason = "a benchmark that cannot start has nothing to measure")]
 
+pub(crate) mod nat;
+
 use pinhole_engine::{Engine, Frame, Outcome, Settings, Verdict};
 use pinhole_helper::Registry;
 use pinhole_wire::{LinkType, Time};
