@@ -64,7 +64,12 @@ impl Session {
         let end = self.sent + COMMAND.len() as u64 - 2;
         let edit = Edit { span: Span { start, end }, replacement: REWRITTEN, owed: false };
         self.conversation.edit(Direction::Original, &edit).expect("the edit fits");
-        self.pass(Direction::Original, (self.sent as u32).wrapping_add(1), self.answered.wrapping_add(1), COMMAND);
+        self.pass(
+            Direction::Original,
+            (self.sent as u32).wrapping_add(1),
+            self.answered.wrapping_add(1),
+            COMMAND,
+        );
         self.sent += COMMAND.len() as u64;
         self.received = self.received.wrapping_add(ENDPOINT as u32 + REWRITTEN.len() as u32 + 2);
         self.answer();
@@ -80,7 +85,8 @@ impl Session {
         self.frame.clear();
         self.frame.extend_from_slice(&[0x45, 0]);
         self.frame.extend_from_slice(&(40 + payload.len() as u16).to_be_bytes());
-        self.frame.extend_from_slice(&[0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 5, 192, 0, 2, 1, 0x9c, 0x40, 0, 21]);
+        self.frame
+            .extend_from_slice(&[0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 5, 192, 0, 2, 1, 0x9c, 0x40, 0, 21]);
         self.frame.extend_from_slice(&sequence.to_be_bytes());
         self.frame.extend_from_slice(&acknowledgement.to_be_bytes());
         self.frame.extend_from_slice(&[0x50, 0x18, 0x20, 0, 0, 0, 0, 0]);

@@ -1,8 +1,10 @@
 //! What can be asked on the command line.
 
+mod nat;
 mod replay;
 mod target;
 
+pub use nat::{NatEnd, NatHalves, NatMapping, rules as nat_rules};
 pub use replay::{Checksums, Clock, FailOn, Format, HelperPorts, Interface, PickupChoice, ReplayArguments};
 pub use target::{Endpoint, Flow, Target, TargetError};
 

@@ -14,6 +14,35 @@ pub fn load(path: &Path) -> Result<Ruleset, Vec<Diagnostic>> {
     pinhole_ruleset::load(&path.display().to_string(), &Files)
 }
 
+/// Compiles the rules of the command line, `nat`, together with the ruleset of a file, if there is one.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: Option<&Path>, nat: &str) -> Result<Ruleset, Vec<Diagnostic>> {
+    let include = path.map_or_else(String::new, |_| format!("include \"{INCLUDED}\"\n"));
+    let root = Root(path.map(|path| path.display().to_string()));
+    pinhole_ruleset::compile_text_with("--nat", &format!("{include}{nat}"), &root)
+}
+
+/// Stands for the ruleset of the file in the text of the command line, since names of files may hold any character.
+const INCLUDED: &str = "--rules";
+
+/// The file system, and [`INCLUDED`] in it.
+struct Root(Option<String>);
+
+impl Loader for Root {
+    fn resolve(&self, from: &str, pattern: &str) -> Result<Vec<String>, LoadError> {
+        match &self.0 {
+            Some(name) if pattern == INCLUDED => Ok(vec![name.clone()]),
+            _ => Files.resolve(from, pattern),
+        }
+    }
+
+    fn read(&self, name: &str, limit: usize) -> Result<String, LoadError> {
+        Files.read(name, limit)
+    }
+}
+
 /// The file system, as rulesets include from it: a name that is not absolute is looked for beside the including file, then in the working
 /// directory. `*` and `?` in the last part of a name match what files there are, in the order of their names.
 #[derive(Clone, Copy, Debug)]
@@ -108,26 +137,14 @@ pub fn setup_problems(ruleset: Ruleset) -> Vec<String> {
     }
 }
 
-/// What a ruleset asks for that a replay does not do: address translation.
-pub fn not_carried_out(ruleset: &Ruleset) -> Vec<String> {
-    let mut notes = Vec::new();
-    for hook in Hook::ALL {
-        for base in [Family::Ip, Family::Ip6].into_iter().flat_map(|family| ruleset.base_chains(hook, family))
-        {
-            if base.kind != ChainKind::Nat {
-                continue;
-            }
-            let place = ruleset.chain_location(base.chain).map(|place| place.to_string()).unwrap_or_default();
-            let name = ruleset.chain_name(base.chain);
-            let note = format!(
-                "{place}: addresses are not translated yet: NAT statements of chain {name} have no effect"
-            );
-            if !notes.contains(&note) {
-                notes.push(note);
-            }
-        }
-    }
-    notes
+/// Whether a ruleset may translate addresses.
+pub fn translates(ruleset: &Ruleset) -> bool {
+    let families = [Family::Ip, Family::Ip6];
+    let mut chains = Hook::ALL
+        .into_iter()
+        .flat_map(|hook| families.map(|family| (hook, family)))
+        .flat_map(|(hook, family)| ruleset.base_chains(hook, family));
+    chains.any(|base| base.kind == ChainKind::Nat)
 }
 
 #[cfg(test)]

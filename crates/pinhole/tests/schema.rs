@@ -65,7 +65,8 @@ fn every_line_has_the_documented_fields() {
         ("header", "schema pinhole captures rules settings"),
         (
             "packet",
-            "capture frame conn state direction verdict rule reason message about proto src sport dst dport length time",
+            "capture frame conn state direction verdict rule reason message about proto src sport dst dport length time \
+             left",
         ),
         (
             "expectation",
@@ -75,7 +76,7 @@ fn every_line_has_the_documented_fields() {
         ("refusal", "capture frame helper master bytes direction offset reason message"),
         (
             "conn",
-            "capture frame conn original reply status assured protocol_state helper helper_by master expectation \
+            "capture frame conn original reply translated_by nat_helper status assured protocol_state helper helper_by master expectation \
              packets bytes mark timeout ended ended_frame",
         ),
         ("summary", "packets conns expectations fulfilled refusals states complete"),

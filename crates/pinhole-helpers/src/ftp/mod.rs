@@ -82,7 +82,7 @@ static SPEC: Spec = Spec {
         "32 unanswered announcements",
         "8 expectations a connection, 300 s each, one connection each",
     ],
-    nat: "announces where address and port stand; rewriting is not part of this build",
+    nat: "rewrites address and port of PORT, EPRT, LPRT, 227, 228 and 229, IPv4 and IPv6; texts may grow or shrink",
     ipv6: "EPRT, EPSV, LPRT, LPSV",
     references: &["RFC 959", "RFC 1123 §4.1.2", "RFC 1639", "RFC 2228", "RFC 2428", "RFC 4217"],
 };

@@ -73,7 +73,7 @@ static SPEC: Spec = Spec {
         "messages of 512 bytes, and 8191 of tags; longer ones announce nothing",
         "8 expectations a connection, 300 s each, one connection each",
     ],
-    nat: "announces where address and port stand; rewriting is not part of this build",
+    nat: "rewrites the address and port of DCC offers, in the notation they came in; reverse offers (port 0) keep their port",
     ipv6: "textual addresses",
     references: &["RFC 1459", "RFC 2812", "IRCv3 message-tags", "CTCP/DCC (Zeuge, Rollo, Mesander 1994)"],
 };

@@ -1,9 +1,10 @@
 //! `pinhole replay`: its arguments, and the engine settings that follow from them.
 
-use super::{Target, TargetError};
+use super::{NatHalves, NatMapping, Target, TargetError};
 use clap::{ArgAction, Args, ValueEnum};
-use pinhole_engine::{Attachment, ChecksumPolicy, Cidr, Settings};
+use pinhole_engine::{Attachment, ChecksumPolicy, Cidr, NatHelpers, Settings};
 use pinhole_helper::Pickup;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -37,9 +38,20 @@ pub struct ReplayArguments {
     /// Addresses of the firewall host itself: their packets pass input and output instead of forward (repeatable)
     #[arg(long, value_name = "CIDR", help_heading = "Firewall")]
     pub local: Vec<Cidr>,
-    /// Addresses behind an interface, for iifname and oifname (repeatable; the longest prefix wins)
-    #[arg(long, value_name = "NAME=CIDR", help_heading = "Firewall")]
+    /// Addresses behind an interface, for iifname and oifname (repeatable; the longest prefix wins), and the firewall's own address there,
+    /// for masquerade and redirect: `wan=0.0.0.0/0,address=203.0.113.7`
+    #[arg(long, value_name = "NAME=CIDR[,address=IP]", help_heading = "Firewall")]
     pub iface: Vec<Interface>,
+    /// Translate addresses without a ruleset: `snat:10.0.0.0/8=203.0.113.7` for conns from inside, `dnat:203.0.113.7=10.0.0.5` or
+    /// `dnat:203.0.113.7:2121=10.0.0.5:21` for those to it (repeatable). Works beside the NAT statements of --rules
+    #[arg(long, value_name = "MAPPING", help_heading = "Address translation")]
+    pub nat: Vec<NatMapping>,
+    /// The captures show one side of the firewall only: answers are addressed, and acknowledgements numbered, as the other side would have
+    #[arg(long, help_heading = "Address translation")]
+    pub one_sided: bool,
+    /// NAT helpers that rewrite announcements: `all`, `none`, or a list (`ftp,irc`)
+    #[arg(long, value_name = "LIST", default_value = "all", help_heading = "Address translation")]
+    pub nat_helpers: NatHalves,
     /// Whether wrong transport checksums make packets invalid. Captures taken on a sending host hold packets whose checksum the
     /// network card was still to fill in, hence `ignore` by default
     #[arg(long, value_enum, default_value_t, value_name = "POLICY", help_heading = "Firewall")]
@@ -134,8 +146,10 @@ impl ReplayArguments {
             settings.topology.add_local(range);
         }
         for interface in &self.iface {
-            settings.topology.add_interface(&interface.name, interface.range);
+            let id = settings.topology.add_interface(&interface.name, interface.range);
+            settings.nat.addresses.extend(interface.address.map(|address| (id, address)));
         }
+        settings.nat.helpers = NatHelpers::new(&self.nat_helpers.loaded());
         settings
     }
 }
@@ -174,21 +188,32 @@ pub struct Interface {
     pub name: String,
     /// The addresses.
     pub range: Cidr,
+    /// The firewall's own address there.
+    pub address: Option<IpAddr>,
 }
 
 impl FromStr for Interface {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, range) = text.split_once('=').ok_or("expected NAME=CIDR, as in lan=10.0.0.0/8")?;
+        let (name, rest) = text.split_once('=').ok_or("expected NAME=CIDR, as in lan=10.0.0.0/8")?;
+        let (range, option) = rest.split_once(',').map_or((rest, None), |(range, rest)| (range, Some(rest)));
         if name.is_empty() {
             return Err("the interface name is empty".to_owned());
         }
         Ok(Self {
             name: name.to_owned(),
             range: range.parse().map_err(|e: pinhole_engine::topology::CidrError| e.to_string())?,
+            address: option.map(own_address).transpose()?,
         })
     }
+}
+
+fn own_address(option: &str) -> Result<IpAddr, String> {
+    let address = option
+        .strip_prefix("address=")
+        .ok_or_else(|| format!("`{option}` is unknown: expected address=IP behind the comma"))?;
+    address.parse().map_err(|_| format!("`{address}` is not an IP address"))
 }
 
 fn parse_diagram(text: &str) -> Result<PathBuf, String> {

@@ -1,7 +1,7 @@
 //! `pinhole replay`.
 
 use super::{Failure, Terminal};
-use crate::arguments::{FailOn, Format, ReplayArguments, Target};
+use crate::arguments::{FailOn, Format, ReplayArguments, Target, nat_rules};
 use crate::render::conntrack::{Events, Listing};
 use crate::render::diagram::{self, Diagram};
 use crate::render::explain::Explain;
@@ -9,11 +9,12 @@ use crate::render::json::Json;
 use crate::render::table::Table;
 use crate::render::tree::Tree;
 use crate::render::write::Survivors;
-use crate::replay::{Keep, Replay, Report, Sink};
+use crate::replay::{Keep, OneSided, Replay, Report, Sink, Translation};
 use crate::{exit, files};
 use indicatif::{ProgressBar, ProgressStyle};
 use pinhole_engine::{Engine, Verdict};
 use pinhole_io::capture::{CaptureReader, Merge};
+use pinhole_ruleset::{Diagnostic, Ruleset};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::BufWriter;
@@ -28,13 +29,15 @@ pub fn run(mut arguments: ReplayArguments, terminal: &mut Terminal) -> Result<u8
     if arguments.captures.is_empty() {
         return Err(Failure::Usage("no capture is given (see `pinhole replay --help`)".to_owned()));
     }
-    let ruleset = arguments.rules.as_deref().map(files::load).transpose().map_err(Failure::Ruleset)?;
-    let notes = ruleset.as_ref().map(files::not_carried_out).unwrap_or_default();
+    let ruleset = ruleset(&arguments).map_err(Failure::Ruleset)?;
+    let nat_helpers = arguments.nat_helpers.loaded().iter().map(|helper| helper.name()).collect();
+    let translation = translation(&arguments, ruleset.as_ref());
     let engine =
         Engine::new(arguments.settings(), &pinhole_helpers::registry(), ruleset).map_err(Failure::Setup)?;
     let merge = open(&arguments)?;
     let bar = progress_bar(&merge, terminal.interactive);
-    let replay = Replay::new(merge, engine, arguments.clock, keep(&arguments, target.as_ref()));
+    let replay = Replay::new(merge, engine, arguments.clock, keep(&arguments, target.as_ref()))
+        .translating(translation, nat_helpers);
 
     let mut format = format(&arguments, target, terminal);
     let mut survivors =
@@ -50,10 +53,27 @@ pub fn run(mut arguments: ReplayArguments, terminal: &mut Terminal) -> Result<u8
     if let (Some(diagram), Some(path)) = (diagram, &arguments.diagram) {
         draw(&diagram, &report, path)?;
     }
-    for message in notes.iter().chain(&report.warnings) {
+    for message in &report.warnings {
         terminal.warn(message)?;
     }
     Ok(exit_code(&arguments, &report))
+}
+
+/// The ruleset of `--rules` and `--nat`.
+fn ruleset(arguments: &ReplayArguments) -> Result<Option<Ruleset>, Vec<Diagnostic>> {
+    let path = arguments.rules.as_deref();
+    if arguments.nat.is_empty() {
+        return path.map(files::load).transpose();
+    }
+    files::load_with(path, &nat_rules(&arguments.nat)).map(Some)
+}
+
+/// Whether and how addresses are translated.
+fn translation(arguments: &ReplayArguments, ruleset: Option<&Ruleset>) -> Option<Translation> {
+    if arguments.one_sided {
+        return Some(Translation::OneSided(OneSided::new(arguments.nat.clone())));
+    }
+    ruleset.is_some_and(files::translates).then_some(Translation::AsCaptured)
 }
 
 fn open(arguments: &ReplayArguments) -> Result<Merge, Failure> {
@@ -114,6 +134,9 @@ fn settings_json(arguments: &ReplayArguments) -> Value {
         "tcp_be_liberal": arguments.tcp_be_liberal,
         "tcp_loose": !arguments.no_tcp_loose,
         "max_conns": arguments.max_conns,
+        "nat": arguments.nat.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "nat_helpers": arguments.nat_helpers.to_string(),
+        "one_sided": arguments.one_sided,
     })
 }
 

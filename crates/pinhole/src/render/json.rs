@@ -5,7 +5,7 @@
 mod lines;
 
 use super::Text;
-use crate::replay::{Change, Place, Report, STATES, Seen, Sink, VERDICTS};
+use crate::replay::{Change, LeftPacket, Place, Report, STATES, Seen, Sink, VERDICTS};
 use lines::{conn_line, event_lines, expectation_line};
 use pinhole_engine::RuleRef;
 use pinhole_wire::{Protocol, Time};
@@ -111,6 +111,10 @@ impl<W: Write> Sink for Json<W> {
         line.number("dport", headers.and_then(|h| h.destination_port).map(u64::from));
         line.number("length", Some(u64::from(seen.original_length)));
         line.time("time", seen.time);
+        match seen.left_packets() {
+            None => line.raw("left", None),
+            Some(packets) => line.raw("left", Some(&left(&packets))),
+        }
         self.out.write_all(line.end())
     }
 
@@ -169,6 +173,23 @@ fn summary(report: &Report) -> Value {
         "states": states,
         "complete": !report.incomplete,
     })
+}
+
+/// The packets that left in place of one.
+fn left(packets: &[LeftPacket]) -> Vec<u8> {
+    let packet = |packet: &LeftPacket| {
+        let headers = packet.headers;
+        json!({
+            "src": headers.map(|h| h.source),
+            "sport": headers.and_then(|h| h.source_port),
+            "dst": headers.map(|h| h.destination),
+            "dport": headers.and_then(|h| h.destination_port),
+            "length": packet.length,
+            "bytes": packet.rewritten.as_deref().map(lossy),
+        })
+    };
+    let packets: Vec<Value> = packets.iter().map(packet).collect();
+    serde_json::to_vec(&packets).unwrap_or_default()
 }
 
 /// The name, as `bytes` fields hold it.

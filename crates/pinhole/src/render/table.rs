@@ -1,5 +1,6 @@
 //! One line a packet.
 
+use super::words::left_packet;
 use super::{Palette, Style};
 use crate::replay::{End, Report, Seen, Sink};
 use pinhole_engine::Verdict;
@@ -83,6 +84,14 @@ fn row(out: &mut dyn Write, p: &Palette, report: &Report, seen: &Seen<'_>, first
         write!(out, "{} {source} > {destination}{gap}{kind} {} B", headers.protocol, headers.payload)?;
     } else {
         write!(out, "{} bytes of {}", seen.bytes.len(), seen.link)?;
+    }
+    match seen.left_packets() {
+        Some(packets) if packets.is_empty() => write!(out, "  held back")?,
+        packets => {
+            for packet in packets.unwrap_or_default() {
+                write!(out, "  → {}", left_packet(&packet))?;
+            }
+        }
     }
     write!(out, "{}", p.dim)?;
     if let Some(rule) = outcome.rule.and_then(|rule| report.rule(rule)) {

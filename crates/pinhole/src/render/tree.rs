@@ -2,7 +2,7 @@
 
 use super::explain::why::{circumstances, describe_drop};
 use super::text::grouped;
-use super::words::{conn_state, expected, fate, sight, tuple};
+use super::words::{conn_state, expected, fate, not_rewritten, sight, translation, tuple};
 use super::{Count, Palette, Text, bytes, seconds};
 use crate::replay::record::{Conn, Dropped, Expectation, Refused, Unread};
 use crate::replay::{Report, STATES, Sink, VERDICTS};
@@ -181,12 +181,18 @@ fn conn_line(p: &Palette, report: &Report, conn: &Conn) -> String {
         tuple(&conn.original),
         conn_state(conn)
     );
+    if let Some(translation) = translation(conn) {
+        line.push_str(&format!(" · {translation}"));
+    }
     if let Some(helper) = &conn.helper {
         let by = helper
             .rule
             .and_then(|rule| report.rule(RuleRef::Rule(rule)))
             .map_or_else(|| "--helpers".to_owned(), |rule| rule.location.clone());
         line.push_str(&format!(" · helper {}{}{} ({by})", p.strong, helper.name, p.strong.end()));
+    }
+    if let Some(why) = not_rewritten(report, conn) {
+        line.push_str(&format!(" · {}{why}{}", p.warn, p.warn.end()));
     }
     line.push_str(&format!(" · {}, {}", Count(conn.packets(), "packet"), bytes(conn.bytes())));
     line

@@ -1,10 +1,11 @@
 //! Tuples, states and the fates of expectations, in words that several formats share.
 
+use super::Text;
 use crate::replay::record::{Conn, Expectation, Sight, Unread};
-use crate::replay::{End, Place, Report};
+use crate::replay::{End, LeftPacket, Place, Report};
 use pinhole_helper::{AddressMatch, Condition, PortMatch};
 use pinhole_track::{EndCause, Status, Tuple};
-use pinhole_wire::Protocol;
+use pinhole_wire::{Address, Protocol};
 
 /// `tcp 10.0.0.1:1234 > 10.0.0.2:21`
 pub(crate) fn tuple(tuple: &Tuple) -> String {
@@ -21,6 +22,52 @@ pub(crate) fn tuple(tuple: &Tuple) -> String {
     }
     format!("{} {source} > {destination}", tuple.protocol)
 }
+
+/// `source 10.0.0.5:40000 as 203.0.113.7:40000`: how a conn is translated; `None` if it is not.
+pub(crate) fn translation(conn: &Conn) -> Option<String> {
+    let (original, reply) = (&conn.original, &conn.reply);
+    let has_ports = !matches!(original.protocol, Protocol::ICMP | Protocol::ICMPV6 | Protocol::GRE);
+    let end = |address: Address, port: u16| {
+        End(address.ip(original.version), (has_ports && port != 0).then_some(port)).to_string()
+    };
+    let change = |name: &str, before: String, verb: &str, after: String| {
+        (before != after).then(|| format!("{name} {before} {verb} {after}"))
+    };
+    let source = change(
+        "source",
+        end(original.source, original.source_port),
+        "as",
+        end(reply.destination, reply.destination_port),
+    );
+    let destination = change(
+        "destination",
+        end(original.destination, original.destination_port),
+        "is",
+        end(reply.source, reply.source_port),
+    );
+    let parts: Vec<String> = [source, destination].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// Why announcements of a translated conn are not rewritten, if they are not.
+pub(crate) fn not_rewritten(report: &Report, conn: &Conn) -> Option<String> {
+    let helper = conn.helper.filter(|_| report.is_rewritten(conn) == Some(false))?;
+    Some(format!("NAT helper {} is not loaded: announcements are not rewritten", helper.name))
+}
+
+/// `203.0.113.7:40000 > 192.0.2.1:21 "PORT 203,0,113,7,195,101"`: the ends of a packet as it left, and its text if that was rewritten.
+pub(crate) fn left_packet(packet: &LeftPacket) -> String {
+    let ends = packet.headers.map_or_else(String::new, |h| {
+        format!("{} > {}", End(h.source, h.source_port), End(h.destination, h.destination_port))
+    });
+    match &packet.rewritten {
+        Some(text) => format!("{ends} \"{}\"", Text(text.get(..SHOWN).unwrap_or(text))),
+        None => ends,
+    }
+}
+
+/// Bytes shown of a rewritten payload.
+const SHOWN: usize = 120;
 
 /// `ESTABLISHED`, or for protocols without states whether there was an answer.
 pub(crate) fn conn_state(conn: &Conn) -> &'static str {

@@ -1,6 +1,6 @@
-//! `--write`: packets into a pcapng file, each with a comment that Wireshark shows.
+//! `--write`: packets into a pcapng file as they leave the firewall, each with a comment that Wireshark shows.
 
-use crate::replay::{Report, Seen, Sink};
+use crate::replay::{Left, Report, Seen, Sink};
 use pinhole_engine::Verdict;
 use pinhole_io::capture::{PcapngWriter, Record};
 use pinhole_track::State;
@@ -29,6 +29,39 @@ impl<W: Write> Survivors<W> {
     }
 }
 
+impl<W: Write> Survivors<W> {
+    /// Writes one frame with the comment at hand.
+    fn record(
+        &mut self,
+        report: &Report,
+        seen: &Seen<'_>,
+        link: LinkType,
+        bytes: &[u8],
+        original_length: u32,
+    ) -> io::Result<()> {
+        let Some(writer) = self.writer.as_mut() else { return Ok(()) };
+        let key = (seen.place.capture(), seen.interface, link);
+        let interface = match self.interfaces.get(&key) {
+            Some(&interface) => interface,
+            None => {
+                let named = seen.described.and_then(|described| described.name.as_deref());
+                let capture = report.captures.get(seen.place.capture()).map_or("", |c| c.name.as_str());
+                let interface = writer.add_interface(link, named.unwrap_or(capture))?;
+                self.interfaces.insert(key, interface);
+                interface
+            }
+        };
+        writer.write(&Record {
+            interface,
+            time: seen.time,
+            bytes,
+            original_length,
+            direction: None,
+            comment: Some(&self.comment),
+        })
+    }
+}
+
 impl<W: Write> Sink for Survivors<W> {
     fn wants_packets(&self) -> bool {
         true
@@ -37,29 +70,21 @@ impl<W: Write> Sink for Survivors<W> {
     fn packet(&mut self, report: &Report, seen: &Seen<'_>) -> io::Result<()> {
         // A held fragment has done nothing wrong; whether its datagram survives is said at its last fragment.
         let survives = !matches!(seen.outcome.verdict, Verdict::Drop | Verdict::Reject(_));
-        let Some(writer) = self.writer.as_mut().filter(|_| survives || self.all) else { return Ok(()) };
-        let key = (seen.place.capture(), seen.interface, seen.link);
-        let interface = match self.interfaces.get(&key) {
-            Some(&interface) => interface,
-            None => {
-                let named = seen.described.and_then(|described| described.name.as_deref());
-                let capture = report.captures.get(seen.place.capture()).map_or("", |c| c.name.as_str());
-                let interface = writer.add_interface(seen.link, named.unwrap_or(capture))?;
-                self.interfaces.insert(key, interface);
-                interface
-            }
-        };
+        if !survives && !self.all {
+            return Ok(());
+        }
         self.comment.clear();
         // Writing to memory cannot fail.
         let _ = write!(self.comment, "{}", Comment { report, seen });
-        writer.write(&Record {
-            interface,
-            time: seen.time,
-            bytes: seen.bytes,
-            original_length: seen.original_length,
-            direction: None,
-            comment: Some(&self.comment),
-        })
+        match seen.left {
+            Left::Changed(frames) if survives => {
+                for frame in frames {
+                    self.record(report, seen, frame.link, &frame.bytes, frame.bytes.len() as u32)?;
+                }
+                Ok(())
+            }
+            _ => self.record(report, seen, seen.link, seen.bytes, seen.original_length),
+        }
     }
 
     fn finish(&mut self, _report: &Report) -> io::Result<()> {

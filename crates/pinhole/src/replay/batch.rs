@@ -30,6 +30,21 @@ pub(super) struct Entry {
     range: Range<usize>,
 }
 
+impl Entry {
+    /// As the engine takes it, with these bytes.
+    #[inline]
+    pub(super) fn frame<'a>(&self, bytes: &'a [u8]) -> Frame<'a> {
+        Frame {
+            number: self.place.number(),
+            time: self.clock,
+            link: self.link,
+            bytes,
+            ingress: None,
+            egress: None,
+        }
+    }
+}
+
 impl Batch {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
@@ -68,14 +83,7 @@ impl Batch {
     /// The frames as the engine takes them, in `room`; returns those that are filled in.
     pub(super) fn frames<'a, 'b>(&'a self, room: &'b mut [Frame<'a>; BATCH]) -> &'b [Frame<'a>] {
         for (place, entry) in room.iter_mut().zip(&self.entries) {
-            *place = Frame {
-                number: entry.place.number(),
-                time: entry.clock,
-                link: entry.link,
-                bytes: self.bytes(entry),
-                ingress: None,
-                egress: None,
-            };
+            *place = entry.frame(self.bytes(entry));
         }
         room.get(..self.entries.len().min(BATCH)).unwrap_or_default()
     }

@@ -9,6 +9,8 @@
 pub mod announced;
 mod batch;
 mod headers;
+mod left;
+mod one_sided;
 mod place;
 pub mod record;
 pub mod report;
@@ -16,14 +18,16 @@ mod rules;
 mod totals;
 
 pub use headers::{End, Headers, Kind};
+pub use left::{Left, LeftFrame, LeftPacket};
+pub use one_sided::OneSided;
 pub use place::Place;
 pub use report::{Change, Keep, Report};
 pub use rules::{RuleBook, RuleLine};
 pub use totals::{STATES, Totals, VERDICTS};
 
 use crate::arguments::Clock;
-use batch::{BATCH, Batch, NO_FRAME};
-use pinhole_engine::{Engine, Event, Outcome, RuleRef};
+use batch::{BATCH, Batch, Entry, NO_FRAME};
+use pinhole_engine::{Engine, Event, Outcome, Reason, RuleRef, Verdict};
 use pinhole_io::capture::{CaptureError, CaptureReader, Interface, Merge};
 use pinhole_wire::{LinkType, Time};
 use std::io;
@@ -67,7 +71,7 @@ pub struct Seen<'a> {
     pub time: Time,
     /// What `bytes` start with.
     pub link: LinkType,
-    /// The frame.
+    /// The frame as it came to the firewall.
     pub bytes: &'a [u8],
     /// Its length on the wire.
     pub original_length: u32,
@@ -77,6 +81,8 @@ pub struct Seen<'a> {
     pub described: Option<&'a Interface>,
     /// What became of it.
     pub outcome: &'a Outcome,
+    /// What left in its place.
+    pub left: Left<'a>,
     /// The number of its conn.
     pub conn: Option<u32>,
     /// The number of the conn whose state it does not fit, if it is invalid for that reason.
@@ -90,6 +96,14 @@ impl Seen<'_> {
     }
 }
 
+/// How a replay goes about address translation.
+pub enum Translation {
+    /// Captures show packets as they come to the firewall.
+    AsCaptured,
+    /// Captures show one side of the firewall.
+    OneSided(OneSided),
+}
+
 /// A replay under way.
 pub struct Replay {
     merge: Merge,
@@ -99,6 +113,9 @@ pub struct Replay {
     frozen: Option<Time>,
     latest: Time,
     outcomes: Vec<Outcome>,
+    /// How frames are taken by a firewall that translates addresses; `None` if this one does not.
+    translation: Option<Translation>,
+    left: Vec<LeftFrame>,
     /// An event that belongs to a later packet than the one being reported.
     pending: Option<Event>,
 }
@@ -115,8 +132,17 @@ impl Replay {
             frozen: None,
             latest: Time(0),
             outcomes: Vec::with_capacity(BATCH),
+            translation: None,
+            left: Vec::new(),
             pending: None,
         }
+    }
+
+    /// The same, for a firewall that translates addresses and rewrites the announcements that these NAT helpers know.
+    #[must_use]
+    pub fn translating(mut self, translation: Option<Translation>, nat_helpers: Vec<&'static str>) -> Self {
+        self.report.nat_helpers = nat_helpers;
+        Self { translation, ..self }
     }
 
     /// Runs to the end of the captures. `progress` is called now and then with the bytes read so far. A damaged capture ends early and
@@ -169,40 +195,87 @@ impl Replay {
     }
 
     fn handle(&mut self, batch: &Batch, sinks: &mut [&mut dyn Sink], wants_packets: bool) -> io::Result<()> {
+        if self.translation.is_some() {
+            return self.handle_translated(batch, sinks, wants_packets);
+        }
         let mut outcomes = std::mem::take(&mut self.outcomes);
         outcomes.clear();
         let mut room = [NO_FRAME; BATCH];
         self.engine.handle_batch(batch.frames(&mut room), &mut outcomes);
         for (entry, outcome) in batch.entries().iter().zip(&outcomes) {
-            self.take_events(Some(entry.place), sinks)?;
-            let bytes = batch.bytes(entry);
-            self.report.packet(entry.place, entry.time, outcome, || Headers::read(entry.link, bytes));
-            if !wants_packets && outcome.verdict == pinhole_engine::Verdict::Accept {
-                continue;
-            }
-            if let Some(rule) = outcome.rule {
-                self.report.rules.note(self.engine.ruleset(), rule);
-            }
-            if wants_packets {
-                let reader = self.merge.readers().get(entry.place.capture());
-                let seen = Seen {
-                    place: entry.place,
-                    time: entry.time,
-                    link: entry.link,
-                    bytes,
-                    original_length: entry.original_length,
-                    interface: entry.interface,
-                    described: reader.and_then(|reader| reader.interfaces().get(entry.interface as usize)),
-                    outcome,
-                    conn: outcome.conn.and_then(|id| self.report.number_of(id)),
-                    about: outcome.about.and_then(|id| self.report.number_of(id)),
-                };
-                for sink in sinks.iter_mut().filter(|sink| sink.wants_packets()) {
-                    sink.packet(&self.report, &seen)?;
-                }
-            }
+            self.tell(entry, batch.bytes(entry), outcome, Left::AsItCame, sinks, wants_packets)?;
         }
         self.outcomes = outcomes;
+        Ok(())
+    }
+
+    /// One frame after the other: what the other side's next frame would have been depends on what became of this one.
+    fn handle_translated(
+        &mut self,
+        batch: &Batch,
+        sinks: &mut [&mut dyn Sink],
+        wants_packets: bool,
+    ) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for entry in batch.entries() {
+            let captured = entry.frame(batch.bytes(entry));
+            if let Some(Translation::OneSided(one_sided)) = &self.translation {
+                one_sided.arriving(&self.engine, &captured, &mut bytes);
+            } else {
+                bytes.clear();
+                bytes.extend_from_slice(captured.bytes);
+            }
+            let outcome = self.engine.handle(&entry.frame(&bytes));
+            let mut left = std::mem::take(&mut self.left);
+            left.clear();
+            left.extend(
+                self.engine.output().map(|made| LeftFrame { link: made.link, bytes: made.bytes.to_vec() }),
+            );
+            let is_held = outcome.verdict == Verdict::Held && outcome.reason != Some(Reason::FragmentHeld);
+            let shown = if left.is_empty() && !is_held { Left::AsItCame } else { Left::Changed(&left) };
+            self.tell(entry, &bytes, &outcome, shown, sinks, wants_packets)?;
+            self.left = left;
+        }
+        Ok(())
+    }
+
+    /// Reports one frame, after the events that led to it.
+    fn tell(
+        &mut self,
+        entry: &Entry,
+        bytes: &[u8],
+        outcome: &Outcome,
+        left: Left<'_>,
+        sinks: &mut [&mut dyn Sink],
+        wants_packets: bool,
+    ) -> io::Result<()> {
+        self.take_events(Some(entry.place), sinks)?;
+        self.report.packet(entry.place, entry.time, outcome, || Headers::read(entry.link, bytes));
+        if !wants_packets && outcome.verdict == Verdict::Accept {
+            return Ok(());
+        }
+        if let Some(rule) = outcome.rule {
+            self.report.rules.note(self.engine.ruleset(), rule);
+        }
+        if wants_packets {
+            let reader = self.merge.readers().get(entry.place.capture());
+            let seen = Seen {
+                place: entry.place,
+                time: entry.time,
+                link: entry.link,
+                bytes,
+                original_length: entry.original_length,
+                interface: entry.interface,
+                described: reader.and_then(|reader| reader.interfaces().get(entry.interface as usize)),
+                outcome,
+                left,
+                conn: outcome.conn.and_then(|id| self.report.number_of(id)),
+                about: outcome.about.and_then(|id| self.report.number_of(id)),
+            };
+            for sink in sinks.iter_mut().filter(|sink| sink.wants_packets()) {
+                sink.packet(&self.report, &seen)?;
+            }
+        }
         Ok(())
     }
 
@@ -221,7 +294,7 @@ impl Replay {
     }
 
     fn show(&mut self, event: Event, sinks: &mut [&mut dyn Sink]) -> io::Result<()> {
-        if let Some(rule) = rule_of(&event) {
+        for rule in rules_of(&event).into_iter().flatten() {
             self.report.rules.note(self.engine.ruleset(), rule);
         }
         let Some(change) = self.report.event(event) else { return Ok(()) };
@@ -264,6 +337,8 @@ fn caused_by(event: &Event) -> Option<Place> {
         | Event::ExpectationHit { packet, .. }
         | Event::ExpectationEnd { packet, .. }
         | Event::HelperAttached { packet, .. }
+        | Event::ConnTranslated { packet, .. }
+        | Event::NatFailed { packet, .. }
         | Event::Log { packet, .. } => *packet,
         Event::ExpectationNew(record) => record.provenance.read_with,
         Event::Refusal(record) => record.provenance.read_with,
@@ -272,11 +347,14 @@ fn caused_by(event: &Event) -> Option<Place> {
     Some(Place::from_number(number))
 }
 
-/// The rule that an event names.
-fn rule_of(event: &Event) -> Option<RuleRef> {
+/// The rules that an event names.
+fn rules_of(event: &Event) -> [Option<RuleRef>; 2] {
     match event {
-        Event::HelperAttached { rule, .. } => rule.map(RuleRef::Rule),
-        Event::Log { rule, .. } => Some(RuleRef::Rule(*rule)),
-        _ => None,
+        Event::HelperAttached { rule, .. } => [rule.map(RuleRef::Rule), None],
+        Event::Log { rule, .. } => [Some(RuleRef::Rule(*rule)), None],
+        Event::ConnTranslated { source, destination, .. } => {
+            [*source, *destination].map(|rule| rule.map(RuleRef::Rule))
+        }
+        _ => [None; 2],
     }
 }

@@ -32,6 +32,8 @@ pub struct Conn {
     pub first: Place,
     /// When that was.
     pub start: Time,
+    /// The rules that translated its source and its destination.
+    pub translated_by: [Option<RuleId>; 2],
     /// The helper that reads it.
     pub helper: Option<Attached>,
     /// The conn that announced it.
@@ -67,6 +69,7 @@ impl Conn {
             timeout: 0,
             first,
             start: snapshot.start,
+            translated_by: [None; 2],
             helper: None,
             master: None,
             expectation: snapshot.expectation,
@@ -83,6 +86,11 @@ impl Conn {
         self.counters = snapshot.counters;
         self.mark = snapshot.mark;
         self.timeout = snapshot.timeout;
+    }
+
+    /// Whether one of its ends is translated.
+    pub fn is_translated(&self) -> bool {
+        self.status.intersects(Status::SRC_NAT | Status::DST_NAT)
     }
 
     /// Packets of both directions.

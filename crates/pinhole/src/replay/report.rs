@@ -110,6 +110,8 @@ pub struct Report {
     pub folded: Folded,
     /// Rules that were met.
     pub rules: RuleBook,
+    /// Names of the NAT helpers that are loaded.
+    pub nat_helpers: Vec<&'static str>,
     /// What went wrong with captures, and what the ruleset asks for and does not get.
     pub warnings: Vec<String>,
     /// Whether any capture could not be read to its end.
@@ -118,6 +120,7 @@ pub struct Report {
     numbers: Vec<(u32, u32)>,
     next_number: u32,
     attached: HashMap<u32, Attached>,
+    translated_by: HashMap<u32, [Option<RuleId>; 2]>,
     by_id: HashMap<ExpectationId, usize>,
     drop_index: HashMap<DropKey, usize>,
     refused_ports: HashMap<u16, Vec<usize>>,
@@ -146,12 +149,14 @@ impl Report {
             totals: Totals::default(),
             folded: Folded::default(),
             rules: RuleBook::default(),
+            nat_helpers: Vec::new(),
             warnings: Vec::new(),
             incomplete: false,
             keep,
             numbers: Vec::new(),
             next_number: 1,
             attached: HashMap::new(),
+            translated_by: HashMap::new(),
             by_id: HashMap::new(),
             drop_index: HashMap::new(),
             refused_ports: HashMap::new(),
@@ -284,6 +289,11 @@ impl Report {
                 self.attached.insert(number, Attached { name: helper, rule });
                 Change::Attached(number)
             }
+            Event::ConnTranslated { conn, source, destination, .. } => {
+                let number = self.number(conn);
+                self.translated_by.insert(number, [source, destination]);
+                return None;
+            }
             Event::HelperBlind { packet, time, conn, helper, reason } => self.unread(
                 conn,
                 Unread { place: at(packet), time, conn: 0, helper, what: Sight::Blind(reason) },
@@ -348,6 +358,7 @@ impl Report {
         let number = self.number(snapshot.id);
         let mut conn = Conn::new(number, snapshot, place);
         conn.helper = self.attached.remove(&number);
+        conn.translated_by = self.translated_by.remove(&number).unwrap_or_default();
         conn.master = snapshot.master.and_then(|id| self.number_of(id));
         if let Some(master) = conn.master.and_then(|number| self.conns.get_mut(&number)) {
             master.notable = true;
@@ -428,6 +439,13 @@ impl Report {
     /// A conn between two hosts that has no helper but goes to the conventional port of one.
     pub fn helpable(&self, one: IpAddr, other: IpAddr) -> Option<Helpable> {
         self.helpable.get(&pair(one, other)).copied()
+    }
+
+    /// Whether announcements in a conn are rewritten; `None` if there is nothing to rewrite, because it has no helper or is not
+    /// translated.
+    pub fn is_rewritten(&self, conn: &Conn) -> Option<bool> {
+        let helper = conn.helper.filter(|_| conn.is_translated())?;
+        Some(self.nat_helpers.contains(&helper.name))
     }
 
     /// The location and text of a rule that was met.

@@ -38,6 +38,8 @@ pub(crate) struct Kept {
     pub(crate) state: Option<State>,
     pub(crate) verdict: Verdict,
     pub(crate) snippet: Box<[u8]>,
+    /// The beginning of the payload that left in place of the one that came, if it was rewritten.
+    pub(crate) rewritten: Option<Box<[u8]>>,
 }
 
 impl Kept {
@@ -102,6 +104,7 @@ impl Sink for Diagram {
             state: seen.outcome.state,
             verdict: seen.outcome.verdict,
             snippet: snippet(seen),
+            rewritten: rewritten(seen),
         });
         Ok(())
     }
@@ -109,6 +112,12 @@ impl Sink for Diagram {
     fn finish(&mut self, _report: &Report) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The beginning of the payload that left instead.
+fn rewritten(seen: &Seen<'_>) -> Option<Box<[u8]>> {
+    let text = seen.left_packets()?.into_iter().find_map(|packet| packet.rewritten)?;
+    Some(text.get(..SNIPPET).unwrap_or(&text).into())
 }
 
 /// The beginning of a packet's payload.

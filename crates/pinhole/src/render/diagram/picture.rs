@@ -1,12 +1,12 @@
 //! What a diagram shows, before it has a shape.
 
 use super::super::Text;
-use super::super::words::expected;
+use super::super::words::{expected, translation};
 use super::Kept;
 use crate::replay::record::{Conn, Expectation};
 use crate::replay::{Place, Report};
 use pinhole_track::State;
-use pinhole_wire::TcpFlags;
+use pinhole_wire::{Address, TcpFlags};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -89,8 +89,7 @@ pub enum Row {
 }
 
 pub(super) fn compose(report: &Report, master: &Conn, packets: &[Kept]) -> Picture {
-    let tuple = &master.original;
-    let (client, server) = (tuple.source.ip(tuple.version), tuple.destination.ip(tuple.version));
+    let ends = Ends::of(master);
     let related: BTreeSet<u32> = report
         .expectations
         .iter()
@@ -101,7 +100,8 @@ pub(super) fn compose(report: &Report, master: &Conn, packets: &[Kept]) -> Pictu
         report,
         master: master.number,
         related,
-        lanes: vec![(client, "client"), (server, "server")],
+        lanes: vec![(ends.client[0], "client"), (ends.server[0], "server")],
+        ends,
         rows: Vec::new(),
         skipped: Skipped::default(),
     };
@@ -112,6 +112,40 @@ pub(super) fn compose(report: &Report, master: &Conn, packets: &[Kept]) -> Pictu
     }
     composer.flush();
     composer.finish(master)
+}
+
+/// The ends of the control conn: each one's own address, and the one that the other end knows it by.
+#[derive(Clone, Copy)]
+struct Ends {
+    client: [IpAddr; 2],
+    server: [IpAddr; 2],
+}
+
+impl Ends {
+    fn of(conn: &Conn) -> Self {
+        let ip = |address: Address| address.ip(conn.original.version);
+        Self {
+            client: [ip(conn.original.source), ip(conn.reply.destination)],
+            server: [ip(conn.reply.source), ip(conn.original.destination)],
+        }
+    }
+
+    /// An end's own address, and the other one if it has another.
+    fn label(&self, own: IpAddr) -> String {
+        match [self.client, self.server]
+            .into_iter()
+            .find(|[address, known]| *address == own && known != address)
+        {
+            Some([_, known]) => format!("{own}, known as {known}"),
+            None => own.to_string(),
+        }
+    }
+
+    /// The own address of the end that is known by this one.
+    fn own(&self, address: IpAddr) -> IpAddr {
+        let known = [self.client, self.server].into_iter().find(|[_, known]| *known == address);
+        known.map_or(address, |[own, _]| own)
+    }
 }
 
 /// Packets left out since the last one shown.
@@ -127,6 +161,7 @@ struct Composer<'a> {
     master: u32,
     related: BTreeSet<u32>,
     lanes: Vec<(IpAddr, &'static str)>,
+    ends: Ends,
     rows: Vec<Row>,
     skipped: Skipped,
 }
@@ -197,7 +232,10 @@ impl Composer<'_> {
     fn arrow(&mut self, packet: &Kept) -> Arrow {
         let h = &packet.headers;
         let (from, to) = (self.lane(h.source), self.lane(h.destination));
-        let line = first_line(&packet.snippet);
+        let mut line = first_line(&packet.snippet);
+        if let Some(text) = &packet.rewritten {
+            line = format!("{line}” ⇒ “{}", first_line(text));
+        }
         let (label, quote) = if packet.conn == Some(self.master) && !line.is_empty() {
             (line, true)
         } else {
@@ -224,6 +262,7 @@ impl Composer<'_> {
     }
 
     fn lane(&mut self, address: IpAddr) -> usize {
+        let address = self.ends.own(address);
         let index = self.lanes.iter().position(|(known, _)| *known == address).unwrap_or_else(|| {
             self.lanes.push((address, "peer"));
             self.lanes.len() - 1
@@ -290,13 +329,16 @@ impl Composer<'_> {
         let mut lanes: Vec<Lane> = self
             .lanes
             .into_iter()
-            .map(|(address, role)| Lane { role, address: address.to_string() })
+            .map(|(address, role)| Lane { role, address: self.ends.label(address) })
             .collect();
-        lanes.insert(1, Lane { role: "firewall", address: "conntrack + helper".to_owned() });
+        let translation = translation(master);
+        let parts = if translation.is_some() { "conntrack + helper + NAT" } else { "conntrack + helper" };
+        lanes.insert(1, Lane { role: "firewall", address: parts.to_owned() });
+        let translation = translation.map_or_else(String::new, |text| format!(" · {text}"));
         Picture {
             title: super::super::words::tuple(&master.original),
             subtitle: format!(
-                "conn {} · {helper} · {} · {}",
+                "conn {}{translation} · {helper} · {} · {}",
                 master.number,
                 super::super::Count(expectations, "expectation"),
                 super::super::Count(self.related.len() as u64, "related connection"),

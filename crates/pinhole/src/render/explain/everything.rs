@@ -1,7 +1,7 @@
 //! All that is worth explaining in a capture.
 
 use super::super::text::grouped;
-use super::super::words::{sight, tuple};
+use super::super::words::{self, sight, tuple};
 use super::super::{Count, Palette};
 use super::origin;
 use super::why::{circumstances, describe_drop};
@@ -13,6 +13,7 @@ pub(super) fn tell(out: &mut dyn Write, p: &Palette, report: &Report, limit: usi
     expectations(out, p, report)?;
     refusals(out, p, report)?;
     unread(out, p, report)?;
+    not_rewritten(out, p, report)?;
     drops(out, p, report, limit)?;
     if report.expectations.is_empty()
         && report.refusals.is_empty()
@@ -71,6 +72,17 @@ fn unread(out: &mut dyn Write, p: &Palette, report: &Report) -> io::Result<()> {
             writeln!(out, "  {}", tuple(&conn.original))?;
         }
         writeln!(out, "  {}: {}\n", report.frame(unread.place), sight(unread))?;
+    }
+    Ok(())
+}
+
+fn not_rewritten(out: &mut dyn Write, p: &Palette, report: &Report) -> io::Result<()> {
+    for conn in report.conns.values() {
+        if let Some(why) = words::not_rewritten(report, conn) {
+            writeln!(out, "{}not rewritten{} conn {}", p.warn, p.warn.end(), conn.number)?;
+            writeln!(out, "  {}", tuple(&conn.original))?;
+            writeln!(out, "  {why}\n")?;
+        }
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ pub(crate) mod why;
 
 use super::Palette;
 use crate::arguments::Target;
-use crate::replay::{Headers, Place, Report, Seen, Sink};
+use crate::replay::{Headers, LeftPacket, Place, Report, Seen, Sink};
 use pinhole_engine::Outcome;
 use pinhole_wire::{LinkType, Time};
 use std::io::{self, Write};
@@ -29,7 +29,7 @@ pub struct Explain<W> {
 }
 
 /// A packet that was asked about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Kept {
     place: Place,
     time: Time,
@@ -39,6 +39,8 @@ struct Kept {
     outcome: Outcome,
     conn: Option<u32>,
     about: Option<u32>,
+    /// What left in its place, if not the packet itself.
+    left: Option<Vec<LeftPacket>>,
 }
 
 impl<W: Write> Explain<W> {
@@ -87,6 +89,7 @@ impl<W: Write> Sink for Explain<W> {
             outcome: *seen.outcome,
             conn: seen.conn,
             about: seen.about,
+            left: seen.left_packets(),
         });
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Where an expectation came from, in words.
 
-use super::super::words::{ended, expected};
+use super::super::words::{self, ended, expected};
 use super::super::{Palette, Text};
-use crate::replay::record::{Attached, Expectation, Quote};
+use crate::replay::record::{Attached, Conn, Expectation, Quote};
 use crate::replay::{Report, RuleLine};
 use pinhole_engine::RuleRef;
 use pinhole_ruleset::RuleId;
@@ -60,6 +60,27 @@ pub(super) fn announcement(p: &Palette, report: &Report, quote: &Quote, master: 
         quote.span.start,
         quote.span.end
     )
+}
+
+/// How a conn is translated, and why.
+pub(super) fn translation(report: &Report, conn: &Conn) -> Vec<String> {
+    let Some(what) = words::translation(conn) else { return Vec::new() };
+    let by_rule = conn.translated_by.into_iter().flatten();
+    let mut lines: Vec<String> = std::iter::once(what)
+        .chain(
+            by_rule
+                .filter_map(|rule| report.rule(RuleRef::Rule(rule)))
+                .map(|line| format!("by {}", rule_text(line))),
+        )
+        .collect();
+    match conn.master {
+        Some(master) if conn.translated_by == [None; 2] => {
+            lines.push(format!("because conn {master}, which announced it, is translated"));
+        }
+        _ => {}
+    }
+    lines.extend(words::not_rewritten(report, conn));
+    lines
 }
 
 /// Who made the helper read.

@@ -1,7 +1,7 @@
 //! The story of one frame, one conn, one flow.
 
 use super::super::table::{state_style, verdict_style};
-use super::super::words::{conn_state, sight, tuple};
+use super::super::words::{conn_state, left_packet, sight, tuple};
 use super::super::{Count, Palette, Text, bytes};
 use super::Kept;
 use super::origin::{self, rule_text};
@@ -37,6 +37,9 @@ pub(super) fn frame(out: &mut dyn Write, p: &Palette, report: &Report, packet: &
         if let Some(attached) = &conn.helper {
             writeln!(out, "  helper   {}", origin::helper(report, attached))?;
         }
+        for line in origin::translation(report, conn) {
+            writeln!(out, "  nat      {line}")?;
+        }
     }
     let verdict = verdict_style(p, outcome.verdict);
     write!(out, "  verdict  {verdict}{}{}", outcome.verdict.name(), verdict.end())?;
@@ -46,6 +49,17 @@ pub(super) fn frame(out: &mut dyn Write, p: &Palette, report: &Report, packet: &
             writeln!(out, ", before any rule")?;
         }
         None => writeln!(out, ": no rule decided")?,
+    }
+    if let Some(left) = &packet.left {
+        if left.is_empty() {
+            writeln!(
+                out,
+                "  left     nothing yet: it is held back, because an announcement in it may have to be rewritten"
+            )?;
+        }
+        for packet in left {
+            writeln!(out, "  left     {}", left_packet(packet))?;
+        }
     }
     if let Some(dropped) = dropped_of(report, packet) {
         for circumstance in circumstances(report, dropped) {
@@ -145,7 +159,7 @@ pub(super) fn flow(
     let strays: Vec<Kept> = packets
         .iter()
         .filter(|packet| !conns.iter().any(|c| packet.conn == Some(c.number)))
-        .copied()
+        .cloned()
         .collect();
     if conns.is_empty() && strays.is_empty() {
         return writeln!(out, "no packet of the captures is of this flow");
@@ -155,7 +169,7 @@ pub(super) fn flow(
             writeln!(out)?;
         }
         let own: Vec<Kept> =
-            packets.iter().filter(|packet| packet.conn == Some(entry.number)).copied().collect();
+            packets.iter().filter(|packet| packet.conn == Some(entry.number)).cloned().collect();
         conn(out, p, report, entry, &own, 0)?;
     }
     if !strays.is_empty() {
@@ -212,6 +226,9 @@ pub(super) fn conn(
     if let Some(attached) = &conn.helper {
         writeln!(out, "  helper   {}", origin::helper(report, attached))?;
     }
+    for line in origin::translation(report, conn) {
+        writeln!(out, "  nat      {line}")?;
+    }
     if conn.master.is_some() {
         writeln!(out, "  expected")?;
         for line in born_of(p, report, conn) {
@@ -248,6 +265,9 @@ fn timeline(out: &mut dyn Write, p: &Palette, report: &Report, packets: &[Kept])
         )?;
         if let Some(headers) = &packet.headers {
             write!(out, " {} {} B", headers.kind, headers.payload)?;
+        }
+        for left in packet.left.iter().flatten().filter(|left| left.rewritten.is_some()) {
+            write!(out, "  → {}", left_packet(left))?;
         }
         let rule = outcome.rule.and_then(|rule| report.rule(rule)).map_or("", |line| line.location.as_str());
         write!(out, "  {}{rule}{}", p.dim, p.dim.end())?;

@@ -90,6 +90,8 @@ pub(super) fn conn_line(report: &Report, conn: &Conn) -> Value {
         "conn": conn.number,
         "original": tuple(&conn.original),
         "reply": tuple(&conn.reply),
+        "translated_by": conn.is_translated().then(|| translated_by(report, conn)),
+        "nat_helper": report.is_rewritten(conn),
         "protocol_state": conn.protocol_state,
         "status": conn.status.iter_names().map(|(name, _)| status_name(name)).collect::<Vec<_>>(),
         "helper": conn.helper.map(|h| h.name),
@@ -104,6 +106,11 @@ pub(super) fn conn_line(report: &Report, conn: &Conn) -> Value {
         "ended_frame": conn.end.map(|(place, _)| place.frame()).filter(|&frame| frame != 0),
         "assured": conn.status.contains(Status::ASSURED),
     })
+}
+
+fn translated_by(report: &Report, conn: &Conn) -> Value {
+    let [source, destination] = conn.translated_by.map(|rule| rule.map(|rule| rule_location(report, rule)));
+    json!({"source": source, "destination": destination})
 }
 
 fn helper_by(report: &Report, helper: Option<Attached>) -> Option<String> {
