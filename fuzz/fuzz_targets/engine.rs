@@ -75,7 +75,7 @@ fuzz_target!(|input: &[u8]| {
 
 fn frame((number, arrival): (u64, &Arrival)) -> Frame<'_> {
     let Arrival { time, link, bytes } = arrival;
-    Frame { number, time: *time, link: *link, bytes, ingress: None, egress: None }
+    Frame { number, time: *time, link: *link, bytes, ingress: None, egress: None, checksum: pinhole_engine::FrameChecksum::Unknown }
 }
 
 fn engine(options: u8) -> Engine {

@@ -33,6 +33,18 @@ pub const BATCH: usize = 32;
 /// Expiry steps done per packet handled; bounds what a packet can be made to pay for others' timeouts.
 const EXPIRY_PER_PACKET: usize = 4;
 
+/// What is known of a frame's transport checksum before anybody reads its payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FrameChecksum {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// It is right: a network card verified it, or the frame never was on a wire.
+    Verified,
+    /// The field holds the pseudo-header's sum, and is completed on the way out.
+    Partial,
+}
+
 /// One frame, as it came in.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
@@ -48,6 +60,8 @@ pub struct Frame<'a> {
     pub ingress: Option<InterfaceId>,
     /// The interface it will leave by, if known; else the topology tells by destination address.
     pub egress: Option<InterfaceId>,
+    /// What whoever received the frame knows of its transport checksum.
+    pub checksum: FrameChecksum,
 }
 
 /// Counters of what happened before tracking.
@@ -186,6 +200,34 @@ impl Engine {
         self.events.pop_front()
     }
 
+    /// Puts another ruleset into force, or none. Conns, expectations and sessions stay; rules decide about their next packets anew.
+    /// Counters start at zero.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); nothing has changed then.
+    pub fn replace_ruleset(&mut self, ruleset: Option<Ruleset>) -> Result<(), Vec<SetupError>> {
+        self.rules = ruleset.map(|ruleset| Rules::new(ruleset, &self.host, &mut self.tracker)).transpose()?;
+        Ok(())
+    }
+
+    /// Own addresses and interfaces, to be changed when the host's change.
+    pub fn topology_mut(&mut self) -> &mut Topology {
+        &mut self.topology
+    }
+
+    /// Ends a conn on request; its events follow. `false`: there is no such conn.
+    pub fn delete(&mut self, now: Time, conn: ConnId) -> bool {
+        let deleted = self.tracker.delete(now, conn);
+        self.take_tracker_events(Moment { packet: 0, time: now });
+        deleted
+    }
+
+    /// Ends all conns on request.
+    pub fn flush(&mut self, now: Time) {
+        self.tracker.flush(now, None);
+        self.take_tracker_events(Moment { packet: 0, time: now });
+    }
+
     /// The conn table.
     pub fn tracker(&self) -> &Tracker {
         &self.tracker
@@ -295,7 +337,7 @@ impl Engine {
             return self.pass_raw(frame, path, packet, bytes, prepared);
         }
         let tracked = match prepared {
-            _ if self.is_corrupt(packet, bytes) => invalid(Invalid::Checksum),
+            _ if self.is_corrupt(frame, packet, bytes) => invalid(Invalid::Checksum),
             None => invalid(Invalid::Malformed),
             Some(prepared) => match self.tracker.follow(frame.time, packet, bytes, prepared) {
                 Ok(known) if known.translated => {
@@ -372,7 +414,7 @@ impl Engine {
         };
         let tracked = match in_zone.as_ref().or(prepared) {
             _ if wishes.notrack.get() => Ok(Tracked::UNTRACKED),
-            _ if self.is_corrupt(packet, bytes) => Ok(invalid(Invalid::Checksum)),
+            _ if self.is_corrupt(frame, packet, bytes) => Ok(invalid(Invalid::Checksum)),
             None => Ok(invalid(Invalid::Malformed)),
             Some(prepared) => self.tracker.track(frame.time, packet, bytes, prepared),
         };
@@ -383,11 +425,15 @@ impl Engine {
     }
 
     #[inline]
-    fn is_corrupt(&mut self, packet: &Packet, bytes: &[u8]) -> bool {
+    fn is_corrupt(&mut self, frame: &Frame<'_>, packet: &Packet, bytes: &[u8]) -> bool {
         if self.checksums == ChecksumPolicy::Ignore {
             return false;
         }
-        let checksum = checksum::verify_transport(packet, bytes);
+        let checksum = match frame.checksum {
+            FrameChecksum::Unknown => checksum::verify_transport(packet, bytes),
+            FrameChecksum::Verified => Checksum::Good,
+            FrameChecksum::Partial => Checksum::Partial,
+        };
         self.partial = checksum == Checksum::Partial;
         let corrupt = checksum == Checksum::Bad;
         self.statistics.bad_checksums += u64::from(corrupt);

@@ -28,7 +28,7 @@ pub mod settings;
 mod stage;
 pub mod topology;
 
-pub use engine::{Engine, Frame};
+pub use engine::{Engine, Frame, FrameChecksum};
 pub use event::{Event, ExpectationRecord, Outcome, Provenance, Reason, RefusalRecord, RuleRef, Verdict};
 pub use nat::{Emission, EmissionKind, NatFailure, NatHelpers, NatRule, NatSettings, NatStatistics};
 pub use settings::{Attachment, ChecksumPolicy, Settings, SetupError};

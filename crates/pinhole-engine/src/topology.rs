@@ -108,6 +108,11 @@ impl Topology {
         self.local.push(range);
     }
 
+    /// Forgets all own addresses.
+    pub fn clear_local(&mut self) {
+        self.local.clear();
+    }
+
     /// Says that a range of addresses lies behind an interface. The longest prefix wins.
     pub fn add_interface(&mut self, name: &str, range: Cidr) -> InterfaceId {
         let id = self.interface(name);

@@ -93,8 +93,15 @@ impl Batches {
 
     /// All in one batch, none dropped.
     fn accept(&mut self, packets: &[Vec<u8>], state: Option<State>) {
-        const EMPTY: Frame<'_> =
-            Frame { number: 0, time: Time(0), link: LinkType::RAW, bytes: &[], ingress: None, egress: None };
+        const EMPTY: Frame<'_> = Frame {
+            number: 0,
+            time: Time(0),
+            link: LinkType::RAW,
+            bytes: &[],
+            ingress: None,
+            egress: None,
+            checksum: pinhole_engine::FrameChecksum::Unknown,
+        };
         for chunk in packets.chunks(64) {
             let mut frames = [EMPTY; 64];
             for (frame, bytes) in frames.iter_mut().zip(chunk) {
@@ -153,6 +160,7 @@ fn packets_of_established_conns() {
         bytes: &dropped,
         ingress: None,
         egress: None,
+        checksum: pinhole_engine::FrameChecksum::Unknown,
     };
     let policy = syn(address("10.0.0.1:4000"), address("192.0.2.1:81"));
     let unknown = Frame { bytes: &policy, ..frame };

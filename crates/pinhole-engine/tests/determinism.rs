@@ -49,6 +49,7 @@ fn run(frames: &[Captured], manner: Manner, secret: [u64; 2]) -> (Vec<String>, V
             bytes: &f.bytes,
             ingress: None,
             egress: None,
+            checksum: pinhole_engine::FrameChecksum::Unknown,
         })
         .collect();
     let (mut outcomes, mut events) = (Vec::new(), Vec::new());

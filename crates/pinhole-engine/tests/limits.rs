@@ -234,6 +234,7 @@ fn events_that_nobody_takes() {
             bytes: &bytes,
             ingress: None,
             egress: None,
+            checksum: pinhole_engine::FrameChecksum::Unknown,
         });
     }
     let waiting = std::iter::from_fn(|| lab.engine.next_event()).count();

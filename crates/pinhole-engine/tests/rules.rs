@@ -3,7 +3,9 @@
 
 mod support;
 
-use pinhole_engine::{Engine, Settings, Verdict};
+use pinhole_engine::{Engine, Frame, Settings, Verdict};
+use pinhole_track::State;
+use pinhole_wire::LinkType;
 use support::conversation::{ping, syn, udp};
 use support::lab::{Lab, address};
 
@@ -97,4 +99,56 @@ fn the_first_helper_that_fits_stays() {
     let engine: &Engine = &lab.engine;
     let helper = engine.host().helper(engine.tracker().helper(conn).unwrap()).unwrap();
     assert_eq!(helper.spec().name, "ftp");
+}
+
+#[test]
+fn another_ruleset_keeps_conns_and_decides_about_new_ones() {
+    let rules = |policy: &str| {
+        let text = format!(
+            "table inet f {{
+                chain c {{ type filter hook forward priority 0; policy {policy};
+                    ct state established accept
+                }}
+            }}"
+        );
+        pinhole_ruleset::compile_text("f.nft", &text).unwrap()
+    };
+    let mut lab = Lab::new(Settings::default(), None);
+    lab.engine.replace_ruleset(Some(rules("accept"))).unwrap();
+    let (client, server) = (address(CLIENT), address(SERVER));
+    assert_eq!(lab.send(&udp(client, server, b"query")).verdict, Verdict::Accept);
+
+    lab.engine.replace_ruleset(Some(rules("drop"))).unwrap();
+    assert_eq!(lab.send(&udp(server, client, b"answer")).verdict, Verdict::Accept);
+    assert_eq!(lab.send(&udp(address("10.0.0.2:1"), server, b"query")).verdict, Verdict::Drop);
+}
+
+#[test]
+fn a_ruleset_that_cannot_be_set_up_changes_nothing() {
+    let mut lab = Lab::new(
+        Settings::default(),
+        Some("table inet f { chain c { type filter hook forward priority 0; policy drop; } }"),
+    );
+    let unknown = "table inet f { ct helper h { type \"nosuch\" protocol tcp; } }";
+    let unknown = pinhole_ruleset::compile_text("f.nft", unknown).unwrap();
+    assert_eq!(lab.engine.replace_ruleset(Some(unknown)).unwrap_err().len(), 1);
+    assert_eq!(lab.send(&syn(address(CLIENT), address(SERVER))).verdict, Verdict::Drop);
+}
+
+#[test]
+fn a_bad_checksum_is_invalid_unless_someone_vouches_for_it() {
+    let mut lab = Lab::new(Settings::default(), None);
+    let mut packet = udp(address(CLIENT), address(SERVER), b"query");
+    *packet.last_mut().unwrap() ^= 1;
+    assert_eq!(lab.send(&packet).state, Some(State::Invalid));
+    let frame = Frame {
+        number: 9,
+        time: lab.now,
+        link: LinkType::RAW,
+        bytes: &packet,
+        ingress: None,
+        egress: None,
+        checksum: pinhole_engine::FrameChecksum::Verified,
+    };
+    assert_eq!(lab.engine.handle(&frame).state, Some(State::New));
 }

@@ -67,6 +67,7 @@ impl Frames {
                 bytes: &self.buffers[k],
                 ingress: None,
                 egress: None,
+                checksum: pinhole_engine::FrameChecksum::Unknown,
             }
         });
         self.outcomes.clear();

@@ -162,6 +162,7 @@ impl Pinhole {
             bytes: datagram,
             ingress: Some(self.ingress),
             egress: Some(self.egress),
+            checksum: pinhole_engine::FrameChecksum::Unknown,
         });
         while self.engine.next_event().is_some() {}
         our_judgement(&outcome, datagram)

@@ -186,6 +186,7 @@ fn a_capture_behind_the_translation_is_seen_from_outside() {
         bytes: &captured,
         ingress: None,
         egress: None,
+        checksum: pinhole_engine::FrameChecksum::Unknown,
     };
     let mut outside = Vec::new();
     assert!(lab.engine.view_from_outside(&frame, &mut outside).is_some());

@@ -48,8 +48,15 @@ impl Lab {
         self.number += 1;
         self.now = self.now.plus_nanos(STEP_NANOS);
         let (number, time, link) = (self.number, self.now, LinkType::RAW);
-        let outcome =
-            self.engine.handle(&Frame { number, time, link, bytes: datagram, ingress, egress: None });
+        let outcome = self.engine.handle(&Frame {
+            number,
+            time,
+            link,
+            bytes: datagram,
+            ingress,
+            egress: None,
+            checksum: pinhole_engine::FrameChecksum::Unknown,
+        });
         self.left = self.engine.output().map(|made| made.bytes.to_vec()).collect();
         if self.left.is_empty() && outcome.verdict == Verdict::Accept {
             self.left.push(datagram.to_vec());

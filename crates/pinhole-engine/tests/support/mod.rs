@@ -85,6 +85,7 @@ pub(crate) fn run(settings: Settings, frames: &[Captured], frozen: bool) -> (Vec
             bytes: &frame.bytes,
             ingress: None,
             egress: None,
+            checksum: pinhole_engine::FrameChecksum::Unknown,
         }));
         while let Some(event) = engine.next_event() {
             events.push(event);

@@ -143,11 +143,16 @@ impl Tracker {
         self.cold_of(id)?.expectation
     }
 
-    /// Adds a timeout policy and returns its number, for [`Self::set_timeout_policy`]. Zero, which stands for the tracker's own
-    /// timeouts, if there are 65 535 already.
+    /// Adds a timeout policy and returns its number, for [`Self::set_timeout_policy`]. One that is known keeps its number, so that reloading
+    /// a ruleset adds nothing. Zero, which stands for the tracker's own timeouts, if there are 65 535 already.
     pub fn add_timeout_policy(&mut self, timeouts: Timeouts) -> u16 {
-        let Ok(number) = u16::try_from(self.policies.len()) else { return 0 };
-        self.policies.push(timeouts);
+        let known =
+            self.policies.iter().skip(1).position(|policy| *policy == timeouts).map(|index| index + 1);
+        let number = known.unwrap_or(self.policies.len());
+        let Ok(number) = u16::try_from(number) else { return 0 };
+        if known.is_none() {
+            self.policies.push(timeouts);
+        }
         number
     }
 

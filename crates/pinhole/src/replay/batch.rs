@@ -41,6 +41,7 @@ impl Entry {
             bytes,
             ingress: None,
             egress: None,
+            checksum: pinhole_engine::FrameChecksum::Unknown,
         }
     }
 }
@@ -90,5 +91,12 @@ impl Batch {
 }
 
 /// A frame of no bytes, to fill arrays with.
-pub(super) const NO_FRAME: Frame<'static> =
-    Frame { number: 0, time: Time(0), link: LinkType(0), bytes: &[], ingress: None, egress: None };
+pub(super) const NO_FRAME: Frame<'static> = Frame {
+    number: 0,
+    time: Time(0),
+    link: LinkType(0),
+    bytes: &[],
+    ingress: None,
+    egress: None,
+    checksum: pinhole_engine::FrameChecksum::Unknown,
+};

@@ -140,6 +140,7 @@ impl Pinhole {
             bytes: datagram,
             ingress: Some(self.ingress),
             egress: Some(self.egress),
+            checksum: pinhole_engine::FrameChecksum::Unknown,
         });
         while self.engine.next_event().is_some() {}
         (Judgement::from(&outcome), outcome.reason.as_ref().map_or("", |reason| reason.name()))
