@@ -1,0 +1,364 @@
+//! A transparent firewall: what comes in by one port goes out by the other, unchanged, if the rules accept it.
+//!
+//! Life cycle: made of an engine and two ports; [`Bridge::serve`] takes a batch from one port all the way; [`Bridge::advance`] lets time
+//! pass; [`Bridge::engine_mut`] is for what is asked from outside (another ruleset, ending conns).
+//!
+//! Invariants: a frame leaves only by the port that it did not come in by, and only if it was accepted or link policy passes it; frames that
+//! are sent on keep their order; answers leave by the port that the rejected packet came in by.
+
+use crate::answer;
+use crate::fragments::Fragments;
+use crate::policy::{LinkPolicy, Treatment};
+use pinhole_engine::{Engine, Event, Frame, InterfaceId, Outcome, Verdict};
+use pinhole_io::live::{Batch, Buffer, Port};
+use pinhole_ruleset::RejectWith;
+use pinhole_wire::link;
+use pinhole_wire::{LinkType, Packet, Time};
+use std::io;
+
+/// Frames taken from a port at a time.
+const BATCH: usize = 64;
+
+/// Things that are due, ended at a time.
+const EXPIRY: usize = 1024;
+
+/// Most answers in a second. Who sends from forged addresses shall not make a reflector of us.
+const ANSWERS_PER_SECOND: u64 = 1000;
+
+/// What happens, for whoever wants to know: called in the order of the frames.
+pub trait Observer {
+    /// A frame was judged. Its events follow.
+    fn packet(&mut self, engine: &Engine, frame: &Frame<'_>, outcome: &Outcome);
+
+    /// Something changed.
+    fn event(&mut self, engine: &Engine, event: Event);
+}
+
+/// Counters of one port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortStatistics {
+    /// Frames that came in.
+    pub received: u64,
+    /// Their bytes.
+    pub received_bytes: u64,
+    /// Frames sent.
+    pub sent: u64,
+    /// Frames that could not be sent.
+    pub lost: u64,
+}
+
+/// Counters of a bridge, beside the engine's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// The ports, in their order.
+    pub ports: [PortStatistics; 2],
+    /// Frames that link policy passed without asking the rules.
+    pub link_passed: u64,
+    /// Frames that link policy dropped.
+    pub link_dropped: u64,
+    /// Answers to rejected packets.
+    pub answers: u64,
+    /// Answers not given because there were too many.
+    pub answers_suppressed: u64,
+    /// Fragments given up before their datagram was complete.
+    pub fragments_lost: u64,
+}
+
+/// Two ports and the engine between them.
+pub struct Bridge {
+    engine: Engine,
+    ports: [Box<dyn Port>; 2],
+    interfaces: [InterfaceId; 2],
+    policy: LinkPolicy,
+    batch: Batch,
+    /// Frames that are not of the batch: answers, and fragments that waited.
+    extra: Batch,
+    outbox: Vec<u16>,
+    outcomes: Vec<Outcome>,
+    fragments: Fragments,
+    answer: Vec<u8>,
+    answers: Allowance,
+    statistics: Statistics,
+    frames: u64,
+}
+
+impl Bridge {
+    /// A bridge between two ports, whose names rules see as `iifname` and `oifname`.
+    pub fn new(mut engine: Engine, ports: [Box<dyn Port>; 2], policy: LinkPolicy) -> Self {
+        let interfaces = [0, 1].map(|side: usize| engine.topology_mut().interface(ports[side].name()));
+        Self {
+            engine,
+            ports,
+            interfaces,
+            policy,
+            batch: Batch::new(BATCH),
+            extra: Batch::new(1),
+            outbox: Vec::with_capacity(BATCH),
+            outcomes: Vec::with_capacity(BATCH),
+            fragments: Fragments::default(),
+            answer: Vec::new(),
+            answers: Allowance::default(),
+            statistics: Statistics::default(),
+            frames: 0,
+        }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The engine, to be changed between two batches.
+    pub fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// The ports.
+    pub fn ports(&self) -> &[Box<dyn Port>; 2] {
+        &self.ports
+    }
+
+    /// The ports, to be asked for what they lost.
+    pub fn ports_mut(&mut self) -> &mut [Box<dyn Port>; 2] {
+        &mut self.ports
+    }
+
+    /// Counters.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Takes what has come in by a port (0 or 1), at most one batch. Returns how many frames that were: a full batch means that there may be more.
+    ///
+    /// # Errors
+    /// The port's; frames that came before the error are handled.
+    pub fn serve(&mut self, now: Time, side: usize, observer: &mut dyn Observer) -> io::Result<usize> {
+        let side = side & 1;
+        let mut batch = std::mem::replace(&mut self.batch, Batch::new(0));
+        batch.clear();
+        let result = self.ports[side].receive(now, &mut batch);
+        let received = &mut self.statistics.ports[side];
+        received.received += batch.len() as u64;
+        received.received_bytes += batch.frames().iter().map(|frame| frame.bytes().len() as u64).sum::<u64>();
+        if !batch.is_empty() {
+            self.handle(now, side, &batch, observer);
+        }
+        let count = batch.len();
+        self.batch = batch;
+        result.map(|()| count)
+    }
+
+    /// Lets time pass. Returns whether there is more to do at once.
+    pub fn advance(&mut self, now: Time, observer: &mut dyn Observer) -> bool {
+        self.statistics.fragments_lost += self.fragments.expire(now);
+        let more = self.engine.advance(now, EXPIRY);
+        self.tell_events(observer);
+        more
+    }
+
+    /// When [`advance`](Self::advance) or [`serve`](Self::serve) should be called next if no frame comes.
+    pub fn next_deadline(&self) -> Option<Time> {
+        let ports = self.ports.iter().filter_map(|port| port.next_deadline());
+        ports.chain(self.engine.next_deadline()).min()
+    }
+
+    /// Hands on the events of what was asked of [`engine_mut`](Self::engine_mut).
+    pub fn tell_events(&mut self, observer: &mut dyn Observer) {
+        while let Some(event) = self.engine.next_event() {
+            observer.event(&self.engine, event);
+        }
+    }
+
+    fn handle(&mut self, now: Time, side: usize, batch: &Batch, observer: &mut dyn Observer) {
+        let mut room = [NO_FRAME; BATCH];
+        let mut treatments = [None; BATCH];
+        let (ingress, egress) = (self.interfaces[side], self.interfaces[side ^ 1]);
+        let mut judged = 0;
+        for (buffer, treatment) in batch.frames().iter().zip(&mut treatments) {
+            self.frames += 1;
+            *treatment = self.policy.before_rules(buffer.bytes());
+            if treatment.is_none()
+                && let Some(place) = room.get_mut(judged)
+            {
+                *place = frame(self.frames, now, buffer, ingress, egress);
+                judged += 1;
+            }
+        }
+        let judged = room.get(..judged).unwrap_or_default();
+        let mut outcomes = std::mem::take(&mut self.outcomes);
+        outcomes.clear();
+        self.engine.handle_batch(judged, &mut outcomes);
+
+        let mut verdicts = judged.iter().zip(&outcomes);
+        for (index, treatment) in (0u16..).zip(treatments).take(batch.len()) {
+            match treatment {
+                Some(treatment) => self.treat(index, treatment),
+                None => {
+                    let Some((frame, outcome)) = verdicts.next() else { break };
+                    observer.packet(&self.engine, frame, outcome);
+                    self.carry_out(now, side, batch, index, frame, outcome);
+                }
+            }
+        }
+        self.flush(now, side ^ 1, batch);
+        self.outcomes = outcomes;
+        self.tell_events(observer);
+    }
+
+    fn treat(&mut self, index: u16, treatment: Treatment) {
+        if treatment == Treatment::Pass {
+            self.statistics.link_passed += 1;
+            self.outbox.push(index);
+        } else {
+            self.statistics.link_dropped += 1;
+        }
+    }
+
+    #[inline]
+    fn carry_out(
+        &mut self,
+        now: Time,
+        side: usize,
+        batch: &Batch,
+        index: u16,
+        frame: &Frame<'_>,
+        outcome: &Outcome,
+    ) {
+        match outcome.verdict {
+            Verdict::Accept if self.fragments.is_empty() => self.outbox.push(index),
+            Verdict::NotIp => self.treat(index, self.policy.not_ip(frame.bytes)),
+            Verdict::Accept | Verdict::Drop | Verdict::Held => {
+                self.carry_out_fragment(now, side, batch, frame, outcome.verdict);
+                if outcome.verdict == Verdict::Accept {
+                    self.outbox.push(index);
+                }
+            }
+            Verdict::Reject(with) => {
+                self.carry_out_fragment(now, side, batch, frame, outcome.verdict);
+                self.reject(now, side, frame, with);
+            }
+        }
+    }
+
+    /// What a verdict means for fragments that wait.
+    fn carry_out_fragment(
+        &mut self,
+        now: Time,
+        side: usize,
+        batch: &Batch,
+        frame: &Frame<'_>,
+        verdict: Verdict,
+    ) {
+        if self.fragments.is_empty() && verdict != Verdict::Held {
+            return;
+        }
+        let Some(packet) = network_layer(frame.bytes).filter(|packet| packet.fragment.is_some()) else {
+            return;
+        };
+        if verdict == Verdict::Held {
+            self.statistics.fragments_lost += self.fragments.hold(now, side, frame.bytes, &packet);
+            return;
+        }
+        let waited = self.fragments.take(side, &packet);
+        if verdict == Verdict::Accept {
+            // What came before goes out before.
+            self.flush(now, side ^ 1, batch);
+            for bytes in waited {
+                self.send_extra(now, side ^ 1, &bytes);
+            }
+        }
+    }
+
+    /// Answers a rejected packet. One that came in fragments is answered to the last of them, if that can be.
+    fn reject(&mut self, now: Time, side: usize, frame: &Frame<'_>, with: RejectWith) {
+        let mut bytes = std::mem::take(&mut self.answer);
+        let answered = whole_packet(frame.bytes)
+            .is_some_and(|packet| answer::reject(frame.bytes, &packet, with, &mut bytes));
+        if answered {
+            if self.answers.take(now) {
+                self.statistics.answers += 1;
+                self.send_extra(now, side, &bytes);
+            } else {
+                self.statistics.answers_suppressed += 1;
+            }
+        }
+        self.answer = bytes;
+    }
+
+    /// Sends one frame that is not of the batch.
+    fn send_extra(&mut self, now: Time, side: usize, bytes: &[u8]) {
+        self.extra.clear();
+        if !self.extra.push(bytes, pinhole_io::live::Offload::NONE) {
+            return;
+        }
+        let lost = self.ports[side].send(now, &self.extra, &[0]);
+        self.count_sent(side, 1, lost);
+    }
+
+    fn flush(&mut self, now: Time, side: usize, batch: &Batch) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        let lost = self.ports[side].send(now, batch, &self.outbox);
+        self.count_sent(side, self.outbox.len(), lost);
+        self.outbox.clear();
+    }
+
+    fn count_sent(&mut self, side: usize, tried: usize, lost: usize) {
+        let port = &mut self.statistics.ports[side];
+        port.sent += tried.saturating_sub(lost) as u64;
+        port.lost += lost as u64;
+    }
+}
+
+const NO_FRAME: Frame<'static> = Frame {
+    number: 0,
+    time: Time(0),
+    link: LinkType::ETHERNET,
+    bytes: &[],
+    ingress: None,
+    egress: None,
+    verified: false,
+};
+
+fn frame(number: u64, time: Time, buffer: &Buffer, ingress: InterfaceId, egress: InterfaceId) -> Frame<'_> {
+    Frame {
+        number,
+        time,
+        link: LinkType::ETHERNET,
+        bytes: buffer.bytes(),
+        ingress: Some(ingress),
+        egress: Some(egress),
+        verified: buffer.offload.vouches_for_checksum(),
+    }
+}
+
+fn network_layer(frame: &[u8]) -> Option<Packet> {
+    let network = link::strip(LinkType::ETHERNET, frame).ok()?;
+    Packet::parse_network(frame, network.offset).ok()
+}
+
+fn whole_packet(frame: &[u8]) -> Option<Packet> {
+    let network = link::strip(LinkType::ETHERNET, frame).ok()?;
+    Packet::parse(frame, network.offset).or_else(|_| Packet::parse_network(frame, network.offset)).ok()
+}
+
+/// How many answers may still be given: a token bucket that holds a second's worth.
+#[derive(Debug, Default)]
+struct Allowance {
+    /// The time up to which tokens are spent.
+    spent: Time,
+}
+
+impl Allowance {
+    fn take(&mut self, now: Time) -> bool {
+        const COST: u64 = 1_000_000_000 / ANSWERS_PER_SECOND;
+        let earliest = Time(now.0.saturating_sub(1_000_000_000));
+        let spent = self.spent.max(earliest).plus_nanos(COST);
+        let allowed = spent <= now;
+        if allowed {
+            self.spent = spent;
+        }
+        allowed
+    }
+}

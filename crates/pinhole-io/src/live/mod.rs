@@ -1,0 +1,28 @@
+//! Live traffic: ports that frames come in by and go out of.
+//!
+//! A [`Port`] receives frames into a [`Batch`] and sends frames out of one; nothing is copied between the two ports of a gateway.
+//! Segmentation superframes and unfinished checksums stay as they are: [`Offload`] goes with each frame.
+//!
+//! * [`packet`]: a network interface, through `AF_PACKET`.
+//! * [`memory`]: two ends in memory, for tests.
+//! * [`fault`] and [`record`]: decorators that lose, delay, duplicate and corrupt frames, or write them to a capture.
+//! * [`guard`]: keeps the host's own stack away from the interfaces that a gateway owns.
+//! * [`privilege`]: what a gateway needs of root, and how it gives up the rest.
+
+mod batch;
+pub mod fault;
+pub mod guard;
+pub mod memory;
+mod offload;
+pub mod packet;
+mod port;
+pub mod privilege;
+pub mod record;
+mod system;
+#[cfg(test)]
+mod tests;
+
+pub use batch::{Batch, Buffer, LONGEST};
+pub use offload::Offload;
+pub use packet::PacketPort;
+pub use port::{Port, wait};
