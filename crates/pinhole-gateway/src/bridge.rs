@@ -158,7 +158,7 @@ impl Bridge {
 
     /// When [`advance`](Self::advance) or [`serve`](Self::serve) should be called next if no frame comes.
     pub fn next_deadline(&self) -> Option<Time> {
-        let ports = self.ports.iter().filter_map(|port| port.next_deadline());
+        let ports = self.ports.iter().filter_map(Port::next_deadline);
         ports.chain(self.engine.next_deadline()).min()
     }
 

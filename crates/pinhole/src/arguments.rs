@@ -1,9 +1,13 @@
 //! What can be asked on the command line.
 
+#[cfg(target_os = "linux")]
+mod gateway;
 mod nat;
 mod replay;
 mod target;
 
+#[cfg(target_os = "linux")]
+pub use gateway::{FlowArguments, ListArguments, RunArguments, SocketArgument, StatsArguments};
 pub use nat::{NatEnd, NatHalves, NatMapping, rules as nat_rules};
 pub use replay::{Checksums, Clock, FailOn, Format, HelperPorts, Interface, PickupChoice, ReplayArguments};
 pub use target::{Endpoint, Flow, Target, TargetError};
@@ -47,8 +51,32 @@ pub enum Color {
 pub enum Command {
     /// Send captures through a firewall, and show what it decides and why
     Replay(Box<ReplayArguments>),
-    /// Check rulesets
+    /// Check rulesets, and configuration files of `run` (`.toml`)
     Check(CheckArguments),
+    /// Put the firewall between two interfaces
+    #[cfg(target_os = "linux")]
+    Run(RunArguments),
+    /// List what a running gateway knows
+    #[cfg(target_os = "linux")]
+    List(ListArguments),
+    /// Watch what happens in a running gateway
+    #[cfg(target_os = "linux")]
+    Monitor(SocketArgument),
+    /// Ask a running gateway why a flow fares as it does
+    #[cfg(target_os = "linux")]
+    Explain(FlowArguments),
+    /// End all connections of a running gateway
+    #[cfg(target_os = "linux")]
+    Flush(SocketArgument),
+    /// End connections of a running gateway
+    #[cfg(target_os = "linux")]
+    Delete(FlowArguments),
+    /// Show the counters of a running gateway
+    #[cfg(target_os = "linux")]
+    Stats(StatsArguments),
+    /// Let a running gateway read its ruleset again
+    #[cfg(target_os = "linux")]
+    Reload(SocketArgument),
     /// List what each protocol helper reads, opens, limits and refuses
     Helpers(HelpersArguments),
     /// Show an active and a passive FTP transfer and an IRC DCC transfer, without and with their helper
@@ -72,7 +100,7 @@ pub enum Plainness {
 /// `pinhole check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// Rulesets in the nftables language; `-` is standard input
+    /// Rulesets in the nftables language (`-` is standard input), or configuration files of `run`, whose names end in `.toml`
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// How diagnostics are written

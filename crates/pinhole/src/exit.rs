@@ -12,3 +12,5 @@ pub const RULESET: u8 = 3;
 pub const FAILED_ON: u8 = 4;
 /// Output could not be written.
 pub const OUTPUT: u8 = 5;
+/// A gateway cannot start, does not answer, or refuses.
+pub const GATEWAY: u8 = 6;

@@ -8,18 +8,23 @@
 //! * [`commands`]: one module a subcommand.
 //! * [`replay`]: drives captures through an engine and keeps what the formats need.
 //! * [`render`]: one module a format.
+//! * `gateway`: the firewall between two interfaces (Linux).
 #![forbid(unsafe_code)]
 
 pub mod arguments;
 pub mod commands;
 pub mod exit;
 pub mod files;
+#[cfg(target_os = "linux")]
+pub mod gateway;
 pub mod render;
 pub mod replay;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
 use commands::{Failure, Terminal};
+#[cfg(target_os = "linux")]
+use gateway::request::Request;
 use std::process::ExitCode;
 
 /// Parses the process's arguments and runs what they ask for.
@@ -53,6 +58,22 @@ pub fn run(command: Command, terminal: &mut Terminal) -> Result<u8, Failure> {
     match command {
         Command::Replay(arguments) => commands::replay::run(*arguments, terminal),
         Command::Check(arguments) => commands::check::run(&arguments, terminal),
+        #[cfg(target_os = "linux")]
+        Command::Run(arguments) => commands::run::run(&arguments, terminal),
+        #[cfg(target_os = "linux")]
+        Command::List(arguments) => commands::control::list(arguments, terminal),
+        #[cfg(target_os = "linux")]
+        Command::Explain(arguments) => commands::control::explain(&arguments, terminal),
+        #[cfg(target_os = "linux")]
+        Command::Delete(arguments) => commands::control::delete(&arguments, terminal),
+        #[cfg(target_os = "linux")]
+        Command::Stats(arguments) => commands::control::stats(&arguments, terminal),
+        #[cfg(target_os = "linux")]
+        Command::Monitor(socket) => commands::control::plain(&socket, &Request::Monitor {}, terminal),
+        #[cfg(target_os = "linux")]
+        Command::Flush(socket) => commands::control::plain(&socket, &Request::Flush {}, terminal),
+        #[cfg(target_os = "linux")]
+        Command::Reload(socket) => commands::control::plain(&socket, &Request::Reload {}, terminal),
         Command::Helpers(arguments) => commands::helpers::run(&arguments, terminal),
         Command::Demo => commands::demo::run(terminal),
         Command::Completions(arguments) => commands::completions::run(&arguments, terminal),

@@ -8,6 +8,7 @@ pub(crate) mod dependencies;
 pub(crate) mod documentation;
 pub(crate) mod fuzzing;
 pub(crate) mod kernel;
+pub(crate) mod live;
 pub(crate) mod source;
 pub(crate) mod tests;
 
@@ -40,6 +41,12 @@ const STAGES: &[Stage] = &[
         about: "states and verdicts of the running kernel",
         quick: false,
         run: kernel::run,
+    },
+    Stage {
+        name: "live",
+        about: "real clients and servers through the gateway",
+        quick: false,
+        run: live::run,
     },
     Stage {
         name: "instructions",

@@ -14,6 +14,7 @@ pub(crate) fn run(repository: &Repository, notes: &mut Notes) -> Outcome {
         Some(_) => nextest(repository, notes),
         None => libtest(
             cargo(repository).args(["test", "--workspace", "--all-features", "--lib", "--bins", "--tests"]),
+            &[],
             notes,
         ),
     };
@@ -22,12 +23,12 @@ pub(crate) fn run(repository: &Repository, notes: &mut Notes) -> Outcome {
 
 pub(crate) fn examples(repository: &Repository, notes: &mut Notes) -> Outcome {
     outcome(
-        libtest(cargo(repository).args(["test", "--workspace", "--all-features", "--doc"]), notes),
+        libtest(cargo(repository).args(["test", "--workspace", "--all-features", "--doc"]), &[], notes),
         "examples",
     )
 }
 
-fn outcome(result: Result<usize, Failure>, what: &str) -> Outcome {
+pub(super) fn outcome(result: Result<usize, Failure>, what: &str) -> Outcome {
     match result {
         Ok(0) => Outcome::Failed("no test was run".to_owned()),
         Ok(count) => Outcome::Passed(format!("{count} {what}")),
@@ -50,8 +51,8 @@ fn nextest(repository: &Repository, notes: &mut Notes) -> Result<usize, Failure>
 }
 
 /// Runs tests by cargo alone. What passing tests print is read for what they skipped, and not shown.
-fn libtest(command: &mut Command, notes: &mut Notes) -> Result<usize, Failure> {
-    command.args(["--no-fail-fast", "--", "--show-output"]);
+pub(super) fn libtest(command: &mut Command, options: &[&str], notes: &mut Notes) -> Result<usize, Failure> {
+    command.args(["--no-fail-fast", "--", "--show-output"]).args(options);
     println!("$ {}", line(command));
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let mut count = 0;

@@ -1,8 +1,8 @@
 //! Keeps the host's own stack away from the interfaces that a gateway owns.
 //!
 //! A packet socket only gets a copy of each frame: the host would also answer it, and might forward it. The guard is a netfilter table of the
-//! `netdev` family, hooked in where frames come in (after packet sockets have seen them) and go out (where a packet socket with
-//! `PACKET_QDISC_BYPASS` does not come along).
+//! `netdev` family, hooked in where frames come in (after packet sockets have seen them) and go out (where the ports' own frames are known by
+//! their mark).
 //!
 //! Life cycle: put up before the first frame is handled, taken down by [`Guard::remove`]. If the process dies without doing so the guard stays
 //! and the interfaces are closed (fail closed); the next start replaces it. `nft delete table netdev NAME` opens them by hand.
@@ -10,6 +10,9 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
+
+/// Mark of the frames that ports send: `pinh`.
+pub(super) const MARK: u32 = 0x7069_6e68;
 
 /// A guard that is up.
 #[derive(Debug)]
@@ -29,10 +32,12 @@ impl Guard {
         let mut script =
             format!("table netdev {table}\ndelete table netdev {table}\ntable netdev {table} {{\n");
         for (number, interface) in interfaces.iter().enumerate() {
-            for hook in ["ingress", "egress"] {
+            for (hook, exception) in
+                [("ingress", String::new()), ("egress", format!("meta mark {MARK:#x} accept; "))]
+            {
                 let _ = writeln!(
                     script,
-                    " chain {hook}{number} {{ type filter hook {hook} device \"{interface}\" priority -500; policy drop; }}"
+                    " chain {hook}{number} {{ type filter hook {hook} device \"{interface}\" priority -500; policy drop; {exception}}}"
                 );
             }
         }

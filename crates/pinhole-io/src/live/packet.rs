@@ -1,8 +1,9 @@
 //! A network interface as a port: `AF_PACKET` with `PACKET_VNET_HDR` (packet(7)).
 //!
 //! The socket sees what comes in by the interface, whoever it is for (promiscuous), and not what the host sends by it; what it sends goes past
-//! queueing disciplines and netfilter. That the host's own stack sees the same frames is for [`super::guard`] to prevent.
+//! queueing disciplines, and bears a mark by which [`super::guard`] knows it. That the host's own stack sees the same frames is for the guard to prevent.
 
+use super::guard::MARK;
 use super::{Batch, Port, system};
 use pinhole_wire::Time;
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
@@ -31,7 +32,7 @@ pub struct PacketPort {
 }
 
 impl PacketPort {
-    /// Opens the interface of this name. It takes `CAP_NET_RAW`.
+    /// Opens the interface of this name. It takes `CAP_NET_RAW` and `CAP_NET_ADMIN`.
     ///
     /// # Errors
     /// There is no such interface, a privilege is missing, or the kernel is too old for an option (4.20 has them all).
@@ -49,6 +50,7 @@ impl PacketPort {
         ] {
             system::enable_packet_option(fd, option)?;
         }
+        system::mark(fd, MARK)?;
         // It takes CAP_NET_ADMIN; with less a burst is lost sooner.
         let _ = set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER);
         if reach == Reach::Everything {

@@ -36,12 +36,26 @@ pub(super) fn make_promiscuous(socket: BorrowedFd<'_>, interface: u32) -> io::Re
     set_packet_option(socket, libc::PACKET_ADD_MEMBERSHIP, &request)
 }
 
+/// Marks all that the socket sends (socket(7), `SO_MARK`).
+pub(super) fn mark(socket: BorrowedFd<'_>, mark: u32) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_MARK, &mark)
+}
+
 fn set_packet_option<T: Copy>(socket: BorrowedFd<'_>, option: libc::c_int, value: &T) -> io::Result<()> {
+    set_option(socket, libc::SOL_PACKET, option, value)
+}
+
+fn set_option<T: Copy>(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
     // SAFETY: the pointer and length are those of `value`, which is read only.
     check(unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            libc::SOL_PACKET,
+            level,
             option,
             ptr::from_ref(value).cast(),
             size_of::<T>() as libc::socklen_t,

@@ -2,10 +2,14 @@
 
 pub mod check;
 pub mod completions;
+#[cfg(target_os = "linux")]
+pub mod control;
 pub mod demo;
 pub mod helpers;
 pub mod man;
 pub mod replay;
+#[cfg(target_os = "linux")]
+pub mod run;
 
 use crate::arguments::Color;
 use crate::exit;
@@ -108,6 +112,9 @@ pub enum Failure {
     /// The ruleset asks for what does not exist.
     #[error("{}", join(.0))]
     Setup(Vec<SetupError>),
+    /// A gateway cannot run, does not answer, or refuses.
+    #[error("{0}")]
+    Gateway(String),
     /// Output could not be written.
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
@@ -128,6 +135,7 @@ impl Failure {
             Self::Capture(_) => exit::INPUT,
             Self::Ruleset(_) | Self::Setup(_) => exit::RULESET,
             Self::Output(_) | Self::File(..) => exit::OUTPUT,
+            Self::Gateway(_) => exit::GATEWAY,
         }
     }
 

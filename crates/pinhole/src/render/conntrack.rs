@@ -7,7 +7,7 @@ use crate::replay::{Change, Place, Report, Sink};
 use pinhole_engine::RuleRef;
 use pinhole_helper::{AddressMatch, PortMatch};
 use pinhole_track::{Counters, DestroyCause, Status, Tuple};
-use pinhole_wire::{Direction, Protocol};
+use pinhole_wire::{Direction, Protocol, Time};
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -137,6 +137,20 @@ const fn cause_name(cause: DestroyCause) -> &'static str {
         DestroyCause::EarlyDrop => "early-drop",
         DestroyCause::Request => "request",
     }
+}
+
+/// A living conn as `conntrack -L` prints it.
+pub(crate) fn conn_text(conn: &Conn) -> impl fmt::Display + '_ {
+    Line { conn, counters: true, timeout: true }
+}
+
+/// A waiting expectation as `conntrack -L expect` prints it.
+pub(crate) fn expectation_text<'a>(
+    report: &'a Report,
+    expectation: &'a Expectation,
+    now: Time,
+) -> impl fmt::Display + 'a {
+    Expected { report, expectation, left: expectation.deadline.since(now) / 1_000_000_000 }
 }
 
 /// A conn as `conntrack` prints it.

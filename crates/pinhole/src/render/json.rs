@@ -7,6 +7,7 @@ mod lines;
 use super::Text;
 use crate::replay::{Change, LeftPacket, Place, Report, STATES, Seen, Sink, VERDICTS};
 use lines::{conn_line, event_lines, expectation_line};
+pub(crate) use lines::{conn_line as conn_json, expectation_line as expectation_json};
 use pinhole_engine::RuleRef;
 use pinhole_wire::{Protocol, Time};
 use serde_json::{Value, json};

@@ -4,7 +4,9 @@ use super::Place;
 use pinhole_engine::{Provenance, RuleRef, Verdict};
 use pinhole_helper::{AddressMatch, BlindReason, Condition, Expect, PortMatch, Refusal, Span};
 use pinhole_ruleset::RuleId;
-use pinhole_track::{ConnSnapshot, Counters, DestroyCause, EndCause, ExpectationId, State, Status, Tuple};
+use pinhole_track::{
+    ConnId, ConnSnapshot, Counters, DestroyCause, EndCause, ExpectationId, State, Status, Tuple,
+};
 use pinhole_wire::{Address, Direction, Protocol, Time};
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
@@ -14,6 +16,8 @@ use std::net::IpAddr;
 pub struct Conn {
     /// Its number in this report.
     pub number: u32,
+    /// Its id in the tracker.
+    pub id: ConnId,
     /// Original tuple.
     pub original: Tuple,
     /// Reply tuple.
@@ -60,6 +64,7 @@ impl Conn {
     pub(super) fn new(number: u32, snapshot: &ConnSnapshot, first: Place) -> Self {
         let mut conn = Self {
             number,
+            id: snapshot.id,
             original: snapshot.original,
             reply: snapshot.reply,
             status: snapshot.status,

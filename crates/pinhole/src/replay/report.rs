@@ -119,6 +119,7 @@ pub struct Report {
     keep: Keep,
     numbers: Vec<(u32, u32)>,
     next_number: u32,
+    next_expectation: u64,
     attached: HashMap<u32, Attached>,
     translated_by: HashMap<u32, [Option<RuleId>; 2]>,
     by_id: HashMap<ExpectationId, usize>,
@@ -155,6 +156,7 @@ impl Report {
             keep,
             numbers: Vec::new(),
             next_number: 1,
+            next_expectation: 0,
             attached: HashMap::new(),
             translated_by: HashMap::new(),
             by_id: HashMap::new(),
@@ -212,7 +214,7 @@ impl Report {
 
     /// Takes a packet's outcome in. `headers` is asked only about packets that do not survive.
     #[inline]
-    pub(super) fn packet(
+    pub(crate) fn packet(
         &mut self,
         place: Place,
         time: Time,
@@ -266,7 +268,7 @@ impl Report {
     }
 
     /// Takes an event in; returns how the formats see it.
-    pub(super) fn event(&mut self, event: Event) -> Option<Change> {
+    pub(crate) fn event(&mut self, event: Event) -> Option<Change> {
         let at = Place::from_number;
         Some(match event {
             Event::ConnNew { packet, conn, .. } => {
@@ -306,10 +308,11 @@ impl Report {
                 let (entered, quote) = (record.expectation, Quote::from(record.provenance));
                 let master = self.number(entered.master);
                 let index = self.expectations.len();
+                self.next_expectation += 1;
                 self.by_id.insert(entered.id, index);
                 self.expected_ends.entry(entered.expect.destination).or_default().push(index);
                 self.expectations.push(Expectation {
-                    id: index as u64 + 1,
+                    id: self.next_expectation,
                     master,
                     active: entered.active.then_some(quote.place),
                     deadline: entered.deadline,
@@ -393,7 +396,7 @@ impl Report {
     }
 
     /// After the formats have seen a change: an ended conn that is not kept leaves.
-    pub(super) fn settle(&mut self, change: Change) {
+    pub(crate) fn settle(&mut self, change: Change) {
         let Change::ConnEnd(number, _) = change else { return };
         let keep = match self.keep {
             Keep::All => true,
@@ -408,13 +411,51 @@ impl Report {
     }
 
     /// Brings a living conn up to date.
-    pub(super) fn refresh(&mut self, snapshot: &ConnSnapshot) {
+    pub(crate) fn refresh(&mut self, snapshot: &ConnSnapshot) {
         if let Some(number) = self.number_of(snapshot.id)
             && let Some(conn) = self.conns.get_mut(&number)
             && conn.end.is_none()
         {
             conn.update(snapshot);
         }
+    }
+
+    /// Forgets what is over, for traffic that has no end: expectations that ended and whose conns left, and all but the latest `most` refusals
+    /// and helpers that could not read.
+    pub(crate) fn compact(&mut self, most: usize) {
+        let conns = &self.conns;
+        let mut moved = vec![None; self.expectations.len()];
+        let mut kept = 0;
+        let mut places = moved.iter_mut();
+        self.expectations.retain_mut(|expectation| {
+            expectation.fulfilled.retain(|(_, conn)| conns.contains_key(conn));
+            let stays = expectation.end.is_none() || !expectation.fulfilled.is_empty();
+            if let Some(place) = places.next().filter(|_| stays) {
+                *place = Some(kept);
+                kept += 1;
+            }
+            stays
+        });
+        self.by_id.retain(|_, index| match moved.get(*index).copied().flatten() {
+            Some(new) => {
+                *index = new;
+                true
+            }
+            None => false,
+        });
+        self.expected_ends.clear();
+        for (index, expectation) in self.expectations.iter().enumerate() {
+            self.expected_ends.entry(expectation.expect.destination).or_default().push(index);
+        }
+        self.refusals.drain(..self.refusals.len().saturating_sub(most));
+        self.unread.drain(..self.unread.len().saturating_sub(most));
+        self.refused_ports.clear();
+        for (index, refused) in self.refusals.iter().enumerate() {
+            if let Some(end) = announced(&refused.quote.bytes) {
+                self.refused_ports.entry(end.port).or_default().push(index);
+            }
+        }
+        self.helpable.retain(|_, helpable| conns.contains_key(&helpable.conn));
     }
 
     /// Refused announcements that may have been about this end.

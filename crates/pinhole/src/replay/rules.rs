@@ -22,7 +22,7 @@ pub struct RuleBook {
 
 impl RuleBook {
     /// Notes a rule.
-    pub(super) fn note(&mut self, ruleset: Option<&Ruleset>, rule: RuleRef) {
+    pub(crate) fn note(&mut self, ruleset: Option<&Ruleset>, rule: RuleRef) {
         // Most packets meet the same rule as the packet before.
         if self.latest == Some(rule) {
             return;
@@ -33,6 +33,12 @@ impl RuleBook {
         {
             self.lines.insert(rule, read(ruleset, rule));
         }
+    }
+
+    /// Forgets all rules: another ruleset is in force.
+    pub(crate) fn clear(&mut self) {
+        self.lines.clear();
+        self.latest = None;
     }
 
     /// A rule that was noted.

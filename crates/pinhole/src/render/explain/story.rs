@@ -239,8 +239,10 @@ pub(super) fn conn(
         let cause = format!("{cause:?}").to_lowercase();
         writeln!(out, "  ended    {} ({cause})", report.frame(place))?;
     }
-    writeln!(out, "  {}timeline{}", p.heading, p.heading.end())?;
-    timeline(out, p, report, packets)?;
+    if !packets.is_empty() {
+        writeln!(out, "  {}timeline{}", p.heading, p.heading.end())?;
+        timeline(out, p, report, packets)?;
+    }
     if omitted > 0 {
         writeln!(out, "  {}and {}{}", p.dim, Count(omitted, "more packet"), p.dim.end())?;
     }

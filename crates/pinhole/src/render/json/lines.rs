@@ -45,7 +45,7 @@ pub(super) fn event_lines(report: &Report, change: Change) -> Option<Value> {
     })
 }
 
-pub(super) fn expectation_line(report: &Report, e: &Expectation) -> Value {
+pub(crate) fn expectation_line(report: &Report, e: &Expectation) -> Value {
     let mut line = quote_fields("expectation", report, &e.quote);
     let expect = &e.expect;
     let range = match expect.destination_port {
@@ -81,7 +81,7 @@ pub(super) fn expectation_line(report: &Report, e: &Expectation) -> Value {
     Value::Object(line)
 }
 
-pub(super) fn conn_line(report: &Report, conn: &Conn) -> Value {
+pub(crate) fn conn_line(report: &Report, conn: &Conn) -> Value {
     let [original, reply] = conn.counters;
     json!({
         "type": "conn",

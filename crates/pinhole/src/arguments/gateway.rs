@@ -1,0 +1,76 @@
+//! `pinhole run` and the commands that talk to what it runs.
+
+use crate::gateway::request::{ListFormat, Listed};
+use clap::Args;
+use std::path::PathBuf;
+
+/// `pinhole run`.
+#[derive(Args, Debug, Default)]
+#[command(
+    after_long_help = "It takes root, or CAP_NET_RAW and CAP_NET_ADMIN. SIGTERM and SIGINT stop it, SIGHUP reads the ruleset again.\n\
+Exit codes: 0 stopped as asked; 2 wrong usage or configuration; 3 wrong ruleset; 5 the recording could not be written; 6 it could not start or go on."
+)]
+pub struct RunArguments {
+    /// Configuration file (docs/gateway.md); the options below override it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One of the two interfaces to bridge; to be given twice
+    #[arg(long = "port", value_name = "INTERFACE")]
+    pub ports: Vec<String>,
+    /// Ruleset in the nftables language
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// Control socket
+    #[arg(long, value_name = "SOCKET")]
+    pub control: Option<PathBuf>,
+    /// Write all frames that come and go to a pcapng file
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+}
+
+/// Where the gateway is.
+#[derive(Args, Clone, Debug)]
+pub struct SocketArgument {
+    /// Control socket of the gateway
+    #[arg(long, value_name = "SOCKET", default_value = crate::gateway::config::SOCKET)]
+    pub socket: PathBuf,
+}
+
+/// `pinhole list`.
+#[derive(Args, Debug)]
+pub struct ListArguments {
+    /// Of what
+    #[arg(value_enum, default_value_t)]
+    pub what: Listed,
+    /// Connections of this flow only: `tcp 10.0.0.1:1234 > 10.0.0.2:21`, or a part of one
+    #[arg(long, value_name = "FLOW")]
+    pub flow: Option<String>,
+    /// How
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap takes a comment here for a help text")]
+    pub socket: SocketArgument,
+}
+
+/// `pinhole explain` and `pinhole delete`.
+#[derive(Args, Debug)]
+pub struct FlowArguments {
+    /// The flow (`tcp 10.0.0.1:1234 > 10.0.0.2:21`, or a part of one), or a connection (`conn 5`)
+    #[arg(required = true, value_name = "FLOW")]
+    pub flow: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap takes a comment here for a help text")]
+    pub socket: SocketArgument,
+}
+
+/// `pinhole stats`.
+#[derive(Args, Debug)]
+pub struct StatsArguments {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap takes a comment here for a help text")]
+    pub socket: SocketArgument,
+}

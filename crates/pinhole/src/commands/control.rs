@@ -1,0 +1,47 @@
+//! The commands that talk to a running gateway.
+
+use super::{Failure, Terminal};
+use crate::arguments::{FlowArguments, ListArguments, SocketArgument, StatsArguments};
+use crate::gateway::client::ask;
+use crate::gateway::request::Request;
+
+/// `pinhole list`.
+///
+/// # Errors
+/// No gateway answers, or it refuses.
+pub fn list(arguments: ListArguments, terminal: &mut Terminal) -> Result<u8, Failure> {
+    let ListArguments { what, flow, format, socket } = arguments;
+    ask(&socket.socket, &Request::List { what, format, flow }, terminal)
+}
+
+/// `pinhole explain`.
+///
+/// # Errors
+/// No gateway answers, or it refuses.
+pub fn explain(arguments: &FlowArguments, terminal: &mut Terminal) -> Result<u8, Failure> {
+    ask(&arguments.socket.socket, &Request::Explain { flow: arguments.flow.join(" ") }, terminal)
+}
+
+/// `pinhole delete`.
+///
+/// # Errors
+/// No gateway answers, or there is no such conn.
+pub fn delete(arguments: &FlowArguments, terminal: &mut Terminal) -> Result<u8, Failure> {
+    ask(&arguments.socket.socket, &Request::Delete { flow: arguments.flow.join(" ") }, terminal)
+}
+
+/// `pinhole stats`.
+///
+/// # Errors
+/// No gateway answers.
+pub fn stats(arguments: &StatsArguments, terminal: &mut Terminal) -> Result<u8, Failure> {
+    ask(&arguments.socket.socket, &Request::Stats { json: arguments.json }, terminal)
+}
+
+/// Requests without arguments: `monitor`, `flush`, `reload`.
+///
+/// # Errors
+/// No gateway answers, or it refuses.
+pub fn plain(socket: &SocketArgument, request: &Request, terminal: &mut Terminal) -> Result<u8, Failure> {
+    ask(&socket.socket, request, terminal)
+}

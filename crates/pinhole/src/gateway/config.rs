@@ -1,0 +1,222 @@
+//! `pinhole.toml`: what a gateway is told at its start. Documented in docs/gateway.md.
+
+use crate::arguments::{HelperPorts, RunArguments};
+use pinhole_engine::Settings;
+use pinhole_gateway::{LinkPolicy, Treatment};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// Where the control socket is if nothing else is said.
+pub const SOCKET: &str = "/run/pinhole.sock";
+
+/// The file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// How frames go from one port to the other.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The two interfaces.
+    #[serde(default)]
+    pub ports: Vec<String>,
+    /// The ruleset; a relative path counts from the file's folder.
+    pub rules: Option<PathBuf>,
+    /// The control socket.
+    pub control: Option<PathBuf>,
+    /// Users, by number, who may use the control socket beside root and the gateway's own.
+    #[serde(default)]
+    pub control_users: Vec<u32>,
+    /// A capture of all frames that come and go.
+    pub record: Option<PathBuf>,
+    /// What passes beside IP.
+    #[serde(default)]
+    pub bridge: BridgeConfig,
+    /// Connection tracking.
+    #[serde(default)]
+    pub conntrack: ConntrackConfig,
+    /// Helpers.
+    #[serde(default)]
+    pub helpers: HelpersConfig,
+}
+
+/// How frames go from one port to the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Unchanged, but for the verdict.
+    #[default]
+    Bridge,
+}
+
+/// `[bridge]`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct BridgeConfig {
+    arp: Option<Passage>,
+    neighbour_discovery: Option<NeighbourPassage>,
+    bridge_protocols: Option<Passage>,
+    other: Option<Passage>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Passage {
+    Pass,
+    Drop,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum NeighbourPassage {
+    Pass,
+    Drop,
+    Rules,
+}
+
+/// `[conntrack]`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ConntrackConfig {
+    max_conns: Option<u32>,
+    max_expectations: Option<u32>,
+    tcp_loose: Option<bool>,
+    tcp_be_liberal: Option<bool>,
+}
+
+/// `[helpers]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct HelpersConfig {
+    attach: Vec<String>,
+    third_party: bool,
+    wait_for_answer: bool,
+}
+
+/// Why there is no gateway to be made of a file and flags.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{0}: cannot read: {1}")]
+    Read(String, std::io::Error),
+    /// The file is wrong: with line, column and the line itself.
+    #[error("{0}: {1}")]
+    File(String, String),
+    /// Something is missing or contradicts something else.
+    #[error("{0}")]
+    Incomplete(String),
+}
+
+impl Config {
+    /// Reads a file. Unknown keys are errors.
+    ///
+    /// # Errors
+    /// It cannot be read, or something in it is wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read(name.clone(), error))?;
+        let mut config = Self::parse(&text).map_err(|message| ConfigError::File(name, message))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.rules = config.rules.map(|rules| folder.join(rules));
+        Ok(config)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.attachments().map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    /// The file that the arguments name, or none, with what they override.
+    ///
+    /// # Errors
+    /// The file's, or two ports or a ruleset are not given.
+    pub fn of(arguments: &RunArguments) -> Result<Self, ConfigError> {
+        let mut config = arguments.config.as_deref().map(Self::load).transpose()?.unwrap_or_default();
+        if !arguments.ports.is_empty() {
+            config.ports.clone_from(&arguments.ports);
+        }
+        for (place, flag) in [
+            (&mut config.rules, &arguments.rules),
+            (&mut config.control, &arguments.control),
+            (&mut config.record, &arguments.record),
+        ] {
+            if flag.is_some() {
+                place.clone_from(flag);
+            }
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether it says all that a gateway needs.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let incomplete = |message: &str| Err(ConfigError::Incomplete(message.to_owned()));
+        match self.ports.as_slice() {
+            [one, other] if one == other => return incomplete("the two ports are the same interface"),
+            [_, _] => {}
+            ports => {
+                let given = ports.len();
+                return incomplete(&format!(
+                    "a bridge has two ports, {given} given: `ports = [\"eth0\", \"eth1\"]`, or --port twice"
+                ));
+            }
+        }
+        if self.rules.is_none() {
+            return incomplete("no ruleset is given: `rules = \"fw.nft\"`, or --rules");
+        }
+        Ok(())
+    }
+
+    /// The control socket.
+    pub fn socket(&self) -> &Path {
+        self.control.as_deref().unwrap_or(Path::new(SOCKET))
+    }
+
+    /// What passes beside IP.
+    pub fn link_policy(&self) -> LinkPolicy {
+        let default = LinkPolicy::default();
+        let treatment = |passage: Option<Passage>, default| match passage {
+            None => default,
+            Some(Passage::Pass) => Treatment::Pass,
+            Some(Passage::Drop) => Treatment::Drop,
+        };
+        LinkPolicy {
+            arp: treatment(self.bridge.arp, default.arp),
+            neighbour_discovery: match self.bridge.neighbour_discovery {
+                None => default.neighbour_discovery,
+                Some(NeighbourPassage::Pass) => Treatment::Pass,
+                Some(NeighbourPassage::Drop) => Treatment::Drop,
+                Some(NeighbourPassage::Rules) => Treatment::Rules,
+            },
+            bridge_protocols: treatment(self.bridge.bridge_protocols, default.bridge_protocols),
+            other: treatment(self.bridge.other, default.other),
+        }
+    }
+
+    /// The engine's settings; its hash is keyed with `secret`.
+    ///
+    /// # Errors
+    /// A helper that does not exist.
+    pub fn settings(&self, secret: [u64; 2]) -> Result<Settings, ConfigError> {
+        let mut settings = Settings { secret, ..Settings::default() };
+        let track = &mut settings.track;
+        track.max_conns = self.conntrack.max_conns.unwrap_or(track.max_conns);
+        track.max_expectations = self.conntrack.max_expectations.unwrap_or(track.max_expectations);
+        track.l4.tcp_loose = self.conntrack.tcp_loose.unwrap_or(track.l4.tcp_loose);
+        track.l4.tcp_be_liberal = self.conntrack.tcp_be_liberal.unwrap_or(track.l4.tcp_be_liberal);
+        settings.policy.third_party = self.helpers.third_party;
+        settings.policy.wait_for_answer = self.helpers.wait_for_answer;
+        settings.attachments = self.attachments()?.into_iter().map(|helper| helper.0).collect();
+        Ok(settings)
+    }
+
+    fn attachments(&self) -> Result<Vec<HelperPorts>, ConfigError> {
+        let parsed = self.helpers.attach.iter().map(|text| text.parse());
+        parsed
+            .collect::<Result<_, String>>()
+            .map_err(|e| ConfigError::Incomplete(format!("helpers.attach: {e}")))
+    }
+}

@@ -1,0 +1,337 @@
+//! Start, loop and stop of `pinhole run`.
+//!
+//! Order at the start: everything that can be wrong is found before anything is touched (configuration, ruleset, privileges); then the
+//! guard closes the interfaces to the host, ports are opened, the socket is bound, privileges are dropped, and frames begin to pass. At
+//! the stop the guard and the socket are taken away again.
+
+use super::config::Config;
+use super::control::Control;
+use super::journal::Journal;
+use crate::commands::{Failure, Terminal};
+use crate::{exit, files};
+use pinhole_engine::Engine;
+use pinhole_gateway::Bridge;
+use pinhole_io::live::guard::Guard;
+use pinhole_io::live::packet::{PacketPort, Reach};
+use pinhole_io::live::record::{Recorded, Recording};
+use pinhole_io::live::{Port, privilege, wait};
+use pinhole_ruleset::Ruleset;
+use pinhole_track::ConnId;
+use pinhole_wire::Time;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
+use std::cell::RefCell;
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Longest wait for a frame.
+const LONGEST_WAIT: u64 = 1_000_000_000;
+
+/// Batches after which clients are looked after, however busy the ports are.
+const BATCHES_PER_CLIENT_TURN: u32 = 16;
+
+type Capture = Rc<RefCell<Recording<BufWriter<File>>>>;
+
+/// A gateway that runs.
+pub(super) struct Gateway {
+    pub(super) bridge: Bridge,
+    pub(super) journal: Journal,
+    rules: PathBuf,
+    clock: Clock,
+}
+
+/// Time that never goes back and still tells the date.
+struct Clock {
+    start: Instant,
+    date: u64,
+}
+
+impl Clock {
+    fn new() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { start: Instant::now(), date: u64::try_from(since.as_nanos()).unwrap_or(0) }
+    }
+
+    fn now(&self) -> Time {
+        Time(self.date).plus_nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Gateway {
+    fn new(bridge: Bridge, name: String, rules: PathBuf) -> Self {
+        Self { bridge, journal: Journal::new(name), rules, clock: Clock::new() }
+    }
+
+    /// A gateway of a test's.
+    #[cfg(test)]
+    pub(super) fn for_tests(bridge: Bridge, rules: PathBuf) -> Self {
+        Self::new(bridge, "test".to_owned(), rules)
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Brings what is known of a conn up to date.
+    pub(super) fn refresh(&mut self, conn: ConnId) {
+        self.journal.refresh(self.bridge.engine(), conn, self.clock.now());
+    }
+
+    /// Ends all conns; returns how many.
+    pub(super) fn flush(&mut self) -> usize {
+        let count = self.bridge.engine().tracker().len();
+        self.bridge.engine_mut().flush(self.clock.now());
+        self.bridge.tell_events(&mut self.journal);
+        count
+    }
+
+    /// Ends these conns; returns how many there were.
+    pub(super) fn delete(&mut self, conns: &[ConnId]) -> usize {
+        let now = self.clock.now();
+        let count = conns.iter().filter(|conn| self.bridge.engine_mut().delete(now, **conn)).count();
+        self.bridge.tell_events(&mut self.journal);
+        count
+    }
+
+    /// Reads the ruleset again and puts it into force; if anything is wrong with it, nothing changes.
+    pub(super) fn reload(&mut self) -> Result<(), String> {
+        let stays = |failure: &Failure| format!("the ruleset stays as it was\n{}", describe(failure));
+        let ruleset = load(&self.rules).map_err(|failure| stays(&failure))?;
+        self.bridge.engine_mut().replace_ruleset(Some(ruleset)).map_err(|e| stays(&Failure::Setup(e)))?;
+        self.journal.ruleset_replaced();
+        Ok(())
+    }
+
+    /// One turn: a batch from each port, and what is due. Returns whether there is more to do at once.
+    pub(super) fn turn(&mut self, mut complain: impl FnMut(&str)) -> bool {
+        let mut more = false;
+        for side in [0, 1] {
+            match self.bridge.serve(self.clock.now(), side, &mut self.journal) {
+                Ok(count) => more |= count > 0,
+                Err(error) => {
+                    let [one, other] = self.bridge.ports();
+                    let name = if side == 0 { one.name() } else { other.name() };
+                    complain(&format!("port {name}: {error}"));
+                }
+            }
+        }
+        self.bridge.advance(self.clock.now(), &mut self.journal) || more
+    }
+
+    /// Nanoseconds until something is due.
+    fn patience(&self) -> u64 {
+        let due = self.bridge.next_deadline().map(|deadline| deadline.since(self.clock.now()));
+        due.map_or(LONGEST_WAIT, |nanos| nanos.clamp(1_000_000, LONGEST_WAIT))
+    }
+}
+
+/// Runs a gateway until it is told to stop.
+///
+/// # Errors
+/// It cannot start: the reason says what to do.
+pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
+    let rules = config.rules.clone().unwrap_or_default();
+    let ruleset = load(&rules)?;
+    for note in files::not_carried_out(&ruleset) {
+        terminal.warn(&note)?;
+    }
+    let settings = config.settings(secret()).map_err(|error| Failure::Usage(error.to_string()))?;
+    let engine =
+        Engine::new(settings, &pinhole_helpers::registry(), Some(ruleset)).map_err(Failure::Setup)?;
+    let mut signals = Signals::new().map_err(|error| Failure::Gateway(format!("signals: {error}")))?;
+    demand_privileges()?;
+
+    let [one, other] = config.ports.as_slice() else {
+        return Err(Failure::Usage("a bridge has two ports".to_owned()));
+    };
+    let guard = Guard::isolate(&[one, other]).map_err(|error| {
+        Failure::Gateway(format!("cannot keep the host away from {one} and {other}: {error}"))
+    })?;
+    // From here on, whatever fails, the guard is taken down again.
+    let result = serve(config, [one, other], engine, rules, &mut signals, terminal);
+    if let Err(error) = guard.remove() {
+        terminal.warn(&format!(
+            "the interfaces stay closed to this host: {error} (nft delete table netdev {})",
+            guard.table()
+        ))?;
+    }
+    result
+}
+
+fn serve(
+    config: &Config,
+    names: [&str; 2],
+    engine: Engine,
+    rules: PathBuf,
+    signals: &mut Signals,
+    terminal: &mut Terminal,
+) -> Result<u8, Failure> {
+    let recording = config.record.as_deref().map(record).transpose()?;
+    let [one, other] = names;
+    let ports = [open(one, recording.as_ref())?, open(other, recording.as_ref())?];
+    let bridge = Bridge::new(engine, ports, config.link_policy());
+    let mut control = Control::bind(config.socket(), config.control_users.clone()).map_err(|error| {
+        Failure::Gateway(format!("control socket {}: {error}", config.socket().display()))
+    })?;
+    privilege::drop_others()
+        .map_err(|error| Failure::Gateway(format!("cannot give up privileges: {error}")))?;
+    let mut gateway = Gateway::new(bridge, format!("{one}+{other}"), rules);
+    let p = terminal.palette;
+    writeln!(
+        terminal.out,
+        "{}running{}: bridge {one} - {other}, control socket {}",
+        p.good,
+        p.good.end(),
+        config.socket().display()
+    )?;
+    terminal.out.flush()?;
+
+    let mut troubles = Troubles::default();
+    let mut turns = 0u32;
+    loop {
+        turns = turns.wrapping_add(1);
+        let now = gateway.now();
+        let busy = gateway.turn(|message| troubles.tell(now, message));
+        if busy && !turns.is_multiple_of(BATCHES_PER_CLIENT_TURN) {
+            continue;
+        }
+        if signals.stop()? {
+            break;
+        }
+        if signals.reload()? {
+            match gateway.reload() {
+                Ok(()) => troubles.tell(now, "the ruleset is in force"),
+                Err(message) => troubles.tell(now, &message),
+            }
+        }
+        control.serve(&mut gateway);
+        if !busy && !control.is_busy() {
+            let ports = gateway.bridge.ports().iter().filter_map(Port::descriptor);
+            let waiting: Vec<(BorrowedFd<'_>, bool)> = ports
+                .chain(signals.descriptors())
+                .map(|fd| (fd, false))
+                .chain(control.descriptors())
+                .collect();
+            wait(&waiting, gateway.patience()).map_err(|error| Failure::Gateway(error.to_string()))?;
+        }
+    }
+    control.close();
+    if let Some(recording) = recording {
+        let finished = recording.borrow_mut().finish();
+        let name = config.record.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+        finished.map_err(|error| Failure::File(name, error))?;
+    }
+    Ok(exit::OK)
+}
+
+fn load(rules: &Path) -> Result<Ruleset, Failure> {
+    files::load(rules).map_err(Failure::Ruleset)
+}
+
+/// What is wrong with a ruleset, in lines without colour.
+fn describe(failure: &Failure) -> String {
+    match failure {
+        Failure::Ruleset(diagnostics) => {
+            diagnostics.iter().map(|d| d.render(false)).collect::<Vec<_>>().join("\n")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Of the process's own randomness, as its hash maps are keyed.
+fn secret() -> [u64; 2] {
+    [RandomState::new().hash_one(0), RandomState::new().hash_one(1)]
+}
+
+fn demand_privileges() -> Result<(), Failure> {
+    let missing = privilege::missing().map_err(|error| Failure::Gateway(format!("privileges: {error}")))?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = missing.iter().map(|(name, purpose)| format!("{name} ({purpose})")).collect();
+    Err(Failure::Gateway(format!(
+        "missing privileges: {}; run as root, or `setcap cap_net_raw,cap_net_admin+ep` the binary",
+        list.join(", ")
+    )))
+}
+
+fn record(path: &Path) -> Result<Capture, Failure> {
+    let cannot = |error| Failure::File(path.display().to_string(), error);
+    let file = File::create(path).map_err(cannot)?;
+    Recording::new(BufWriter::new(file), concat!("pinhole ", env!("CARGO_PKG_VERSION"))).map_err(cannot)
+}
+
+fn open(name: &str, recording: Option<&Capture>) -> Result<Box<dyn Port>, Failure> {
+    let port = PacketPort::open(name, Reach::Everything)
+        .map_err(|error| Failure::Gateway(format!("interface {name}: {error}")))?;
+    Ok(match recording {
+        Some(recording) => Box::new(Recorded::new(port, recording)),
+        None => Box::new(port),
+    })
+}
+
+/// Signals, as bytes that can be waited for.
+struct Signals {
+    stop: UnixStream,
+    reload: UnixStream,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let (stop, stop_writer) = UnixStream::pair()?;
+        let (reload, reload_writer) = UnixStream::pair()?;
+        stop.set_nonblocking(true)?;
+        reload.set_nonblocking(true)?;
+        pipe::register(SIGTERM, stop_writer.try_clone()?)?;
+        pipe::register(SIGINT, stop_writer)?;
+        pipe::register(SIGHUP, reload_writer)?;
+        Ok(Self { stop, reload })
+    }
+
+    fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        [self.stop.as_fd(), self.reload.as_fd()].into_iter()
+    }
+
+    fn stop(&mut self) -> Result<bool, Failure> {
+        came(&mut self.stop)
+    }
+
+    fn reload(&mut self) -> Result<bool, Failure> {
+        came(&mut self.reload)
+    }
+}
+
+fn came(stream: &mut UnixStream) -> Result<bool, Failure> {
+    match stream.read(&mut [0; 64]) {
+        Ok(count) => Ok(count > 0),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Ok(false)
+        }
+        Err(error) => Err(Failure::Gateway(format!("signals: {error}"))),
+    }
+}
+
+/// Messages of a running gateway, on standard error: the same one at most once a second.
+#[derive(Default)]
+struct Troubles {
+    latest: String,
+    told: Time,
+}
+
+impl Troubles {
+    fn tell(&mut self, now: Time, message: &str) {
+        if message == self.latest && now.since(self.told) < 1_000_000_000 {
+            return;
+        }
+        message.clone_into(&mut self.latest);
+        self.told = now;
+        // Nobody is left to be told if this cannot be written.
+        let _ = writeln!(io::stderr(), "{message}");
+    }
+}

@@ -1,0 +1,226 @@
+//! What is known of the traffic.
+//!
+//! Conns leave when they end, expectations when they and their conns have; of refusals and dropped packets the latest are kept, for `explain`.
+//! So the journal is as large as the table, whatever passes.
+
+use crate::render::conntrack::Events;
+use crate::replay::{Change, Headers, Keep, Place, Report, Seen, Sink};
+use pinhole_engine::{Engine, Event, Frame, Outcome, Verdict};
+use pinhole_gateway::Observer;
+use pinhole_track::ConnId;
+use pinhole_wire::{LinkType, Time};
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+/// Dropped packets that are kept, and how much of each.
+const DROPS: usize = 2_048;
+const DROP_BYTES: usize = 128;
+
+/// Refusals and the like that survive a compaction.
+const LATEST: usize = 1_024;
+
+/// Bytes that may wait for clients who watch.
+const MOST_WATCHED: usize = 1 << 20;
+
+/// Lines that `log` statements may write in a second.
+const LOGS_PER_SECOND: u32 = 20;
+
+/// What is known.
+pub(super) struct Journal {
+    pub(super) report: Report,
+    drops: VecDeque<Drop>,
+    compact_at: usize,
+    /// Whether anybody watches; else no line is made.
+    pub(super) watched: bool,
+    news: Vec<u8>,
+    news_lost: u64,
+    logs: (u64, u32),
+}
+
+/// A packet that did not survive.
+struct Drop {
+    place: Place,
+    time: Time,
+    outcome: Outcome,
+    conn: Option<u32>,
+    about: Option<u32>,
+    original_length: u32,
+    length: usize,
+    bytes: [u8; DROP_BYTES],
+}
+
+impl Journal {
+    pub(super) fn new(name: String) -> Self {
+        Self {
+            report: Report::new([name], Keep::None),
+            drops: VecDeque::with_capacity(DROPS),
+            compact_at: 4 * LATEST,
+            watched: false,
+            news: Vec::new(),
+            news_lost: 0,
+            logs: (0, 0),
+        }
+    }
+
+    /// Lines for those who watch, since the last call, and how many there was no room for.
+    pub(super) fn take_news(&mut self) -> (Vec<u8>, u64) {
+        (std::mem::take(&mut self.news), std::mem::take(&mut self.news_lost))
+    }
+
+    /// Brings a conn's counters and timeout up to date.
+    pub(super) fn refresh(&mut self, engine: &Engine, conn: ConnId, now: Time) {
+        if let Some(snapshot) = engine.tracker().snapshot(conn, now) {
+            self.report.refresh(&snapshot);
+        }
+    }
+
+    /// Shows a format the dropped packets that are kept, oldest first.
+    pub(super) fn show_drops(&self, sink: &mut dyn Sink) -> std::io::Result<()> {
+        for drop in &self.drops {
+            let seen = Seen {
+                place: drop.place,
+                time: drop.time,
+                link: LinkType::ETHERNET,
+                bytes: drop.bytes.get(..drop.length).unwrap_or_default(),
+                original_length: drop.original_length,
+                interface: 0,
+                described: None,
+                outcome: &drop.outcome,
+                conn: drop.conn,
+                about: drop.about,
+            };
+            sink.packet(&self.report, &seen)?;
+        }
+        Ok(())
+    }
+
+    /// Another ruleset is in force.
+    pub(super) fn ruleset_replaced(&mut self) {
+        self.report.rules.clear();
+    }
+
+    #[cold]
+    fn dropped(&mut self, engine: &Engine, frame: &Frame<'_>, outcome: &Outcome) {
+        if let Some(rule) = outcome.rule {
+            self.report.rules.note(engine.ruleset(), rule);
+        }
+        let mut drop = Drop {
+            place: Place::new(0, frame.number),
+            time: frame.time,
+            outcome: *outcome,
+            conn: outcome.conn.and_then(|id| self.report.number_of(id)),
+            about: outcome.about.and_then(|id| self.report.number_of(id)),
+            original_length: frame.bytes.len() as u32,
+            length: frame.bytes.len().min(DROP_BYTES),
+            bytes: [0; DROP_BYTES],
+        };
+        drop.bytes.iter_mut().zip(frame.bytes).for_each(|(kept, byte)| *kept = *byte);
+        if self.drops.len() >= DROPS {
+            self.drops.pop_front();
+        }
+        self.drops.push_back(drop);
+        if self.watched {
+            self.tell_drop(frame, outcome);
+        }
+    }
+
+    fn tell_drop(&mut self, frame: &Frame<'_>, outcome: &Outcome) {
+        let tag = if outcome.verdict == Verdict::Drop { "[DROP]" } else { "[REJECT]" };
+        let mut line = format!("{tag:>9}");
+        // Writing to memory cannot fail.
+        let _ = match Headers::read(frame.link, frame.bytes) {
+            Some(headers) => write!(line, " {headers} {}", headers.kind),
+            None => write!(line, " {} bytes that are not IP", frame.bytes.len()),
+        };
+        if let Some(state) = outcome.state {
+            let _ = write!(line, " state={}", state.name());
+        }
+        if let Some(rule) = outcome.rule.and_then(|rule| self.report.rule(rule)) {
+            let _ = write!(line, " rule={}", rule.location);
+        }
+        if let Some(reason) = &outcome.reason {
+            let _ = write!(line, " reason={}", reason.name());
+        }
+        line.push('\n');
+        self.tell(line.as_bytes());
+    }
+
+    fn tell(&mut self, line: &[u8]) {
+        if self.news.len() + line.len() > MOST_WATCHED {
+            self.news_lost += 1;
+        } else {
+            self.news.extend_from_slice(line);
+        }
+    }
+
+    fn tell_change(&mut self, change: Change) {
+        let mut line = Vec::new();
+        // Writing to memory cannot fail.
+        let _ = Events::new(&mut line).change(&self.report, change);
+        self.tell(&line);
+    }
+
+    /// A `log` statement's line, on standard error: a few a second, and how many were left out.
+    fn log(&mut self, change: Change, time: Time) {
+        let Change::Log(place, rule) = change else { return };
+        let (second, count) = &mut self.logs;
+        if *second != time.seconds() {
+            let omitted = count.saturating_sub(LOGS_PER_SECOND);
+            if omitted > 0 {
+                let _ = writeln!(std::io::stderr(), "log: {omitted} more in second {second}");
+            }
+            (*second, *count) = (time.seconds(), 0);
+        }
+        *count += 1;
+        if *count <= LOGS_PER_SECOND
+            && let Some(line) = self.report.rule(pinhole_engine::RuleRef::Rule(rule))
+        {
+            // Nobody is left to be told if this cannot be written.
+            let _ = writeln!(
+                std::io::stderr(),
+                "log: frame={} rule={} {}",
+                place.frame(),
+                line.location,
+                line.text
+            );
+        }
+    }
+
+    fn compact(&mut self) {
+        let report = &self.report;
+        if report.expectations.len() + report.refusals.len() + report.unread.len() < self.compact_at {
+            return;
+        }
+        self.report.compact(LATEST);
+        self.compact_at = 2 * self.report.expectations.len() + 4 * LATEST;
+    }
+}
+
+impl Observer for Journal {
+    fn packet(&mut self, engine: &Engine, frame: &Frame<'_>, outcome: &Outcome) {
+        let place = Place::new(0, frame.number);
+        self.report.packet(place, frame.time, outcome, || Headers::read(frame.link, frame.bytes));
+        if matches!(outcome.verdict, Verdict::Drop | Verdict::Reject(_)) {
+            self.dropped(engine, frame, outcome);
+        }
+    }
+
+    fn event(&mut self, engine: &Engine, event: Event) {
+        let (rule, time) = match &event {
+            Event::HelperAttached { rule, time, .. } => (*rule, *time),
+            Event::Log { rule, time, .. } => (Some(*rule), *time),
+            _ => (None, Time(0)),
+        };
+        if let Some(rule) = rule {
+            self.report.rules.note(engine.ruleset(), pinhole_engine::RuleRef::Rule(rule));
+        }
+        let Some(change) = self.report.event(event) else { return };
+        if self.watched {
+            self.tell_change(change);
+        }
+        self.log(change, time);
+        self.report.settle(change);
+        self.compact();
+    }
+}

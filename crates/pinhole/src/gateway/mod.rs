@@ -1,0 +1,22 @@
+//! `pinhole run`: a bridge between two interfaces, its control socket, and the loop that drives them.
+//!
+//! ```text
+//! config ─► start: ruleset, privileges, ports, guard, socket ─► loop: ports ─► Bridge ─► Journal ◄─ control ◄─ clients
+//! ```
+//!
+//! * [`config`]: `pinhole.toml` and the flags that override it.
+//! * [`request`]: what can be asked over the control socket.
+//! * `journal`: what is known of the traffic: a [`crate::replay::Report`] that forgets what is over.
+//! * `control`: the socket and its clients; `answer`: what they are told.
+//! * [`daemon`]: start, loop and stop.
+//! * [`client`]: the other end of the socket.
+
+mod answer;
+pub mod client;
+pub mod config;
+mod control;
+pub mod daemon;
+mod journal;
+pub mod request;
+#[cfg(test)]
+mod tests;

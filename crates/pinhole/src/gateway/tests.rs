@@ -1,0 +1,211 @@
+//! Configuration files, requests, and the journal of a gateway between ports in memory.
+
+use super::answer::{Reply, answer};
+use super::config::{Config, ConfigError};
+use super::daemon::Gateway;
+use super::request::{ListFormat, Listed, Request};
+use pinhole_engine::{Engine, Settings};
+use pinhole_gateway::{Bridge, LinkPolicy, Treatment};
+use pinhole_io::capture::CaptureReader;
+use pinhole_io::live::memory::{self, Wire};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const RULES: &str = "table inet f {
+    ct helper ftp { type \"ftp\" protocol tcp; }
+    chain p { type filter hook prerouting priority 0; tcp dport 21 ct helper set \"ftp\"; }
+    chain c { type filter hook forward priority 0; policy drop;
+        ct state established,related counter accept
+        tcp dport 21 accept
+    }
+}";
+
+struct Lab {
+    gateway: Gateway,
+    left: Wire,
+    rules: tempfile::NamedTempFile,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let mut rules = tempfile::Builder::new().suffix(".nft").tempfile().unwrap();
+        rules.write_all(RULES.as_bytes()).unwrap();
+        let ruleset = pinhole_ruleset::compile_text("fw.nft", RULES).unwrap();
+        let engine = Engine::new(Settings::default(), &pinhole_helpers::registry(), Some(ruleset)).unwrap();
+        let ((a, left), (b, _)) = (memory::port("left"), memory::port("right"));
+        let bridge = Bridge::new(engine, [Box::new(a), Box::new(b)], LinkPolicy::default());
+        let path: PathBuf = rules.path().into();
+        Self { gateway: Gateway::for_tests(bridge, path), left, rules }
+    }
+
+    /// Sends the first frames of a demo capture through.
+    fn play(&mut self, name: &str, frames: usize) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(name);
+        let mut reader = CaptureReader::open(&path).unwrap();
+        for _ in 0..frames {
+            let Some(frame) = reader.next().unwrap() else { break };
+            self.left.send(frame.bytes);
+            while self.gateway.turn(|message| panic!("{message}")) {}
+        }
+    }
+
+    fn ask(&mut self, request: Request) -> Result<String, String> {
+        match answer(request, &mut self.gateway)? {
+            Reply::Lines(text) => Ok(text),
+            Reply::Watch => Ok(String::new()),
+            Reply::Listing(mut listing) => {
+                let mut all = String::new();
+                while let (lines, true) = listing.next_lines(&mut self.gateway) {
+                    all += &lines;
+                }
+                Ok(all)
+            }
+        }
+    }
+
+    fn list(&mut self, what: Listed, format: ListFormat) -> String {
+        self.ask(Request::List { what, format, flow: None }).unwrap()
+    }
+
+    fn explain(&mut self, flow: &str) -> String {
+        self.ask(Request::Explain { flow: flow.to_owned() }).unwrap()
+    }
+}
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    Config::load(file.path())
+}
+
+#[test]
+fn a_whole_file_is_understood() {
+    let config = parse(
+        "mode = \"bridge\"\nports = [\"a\", \"b\"]\nrules = \"fw.nft\"\ncontrol = \"/tmp/s\"\ncontrol-users = [33]\n\
+         [bridge]\narp = \"drop\"\nneighbour-discovery = \"rules\"\nbridge-protocols = \"drop\"\nother = \"pass\"\n\
+         [conntrack]\nmax-conns = 7\nmax-expectations = 8\ntcp-loose = false\ntcp-be-liberal = true\n\
+         [helpers]\nattach = [\"ftp=2121\"]\nthird-party = true\nwait-for-answer = true\n",
+    )
+    .unwrap();
+    config.check().unwrap();
+    assert!(config.rules.as_ref().unwrap().is_absolute(), "it counts from the file's folder");
+    let policy = config.link_policy();
+    assert_eq!((policy.arp, policy.neighbour_discovery), (Treatment::Drop, Treatment::Rules));
+    assert_eq!((policy.bridge_protocols, policy.other), (Treatment::Drop, Treatment::Pass));
+    let settings = config.settings([1, 2]).unwrap();
+    assert_eq!((settings.track.max_conns, settings.track.max_expectations), (7, 8));
+    assert!(!settings.track.l4.tcp_loose && settings.track.l4.tcp_be_liberal);
+    assert!(settings.policy.third_party && settings.policy.wait_for_answer);
+    assert_eq!(settings.attachments[0].ports, [2121]);
+}
+
+#[test]
+fn mistakes_in_a_file_are_named_with_their_line() {
+    for (text, expected) in [
+        ("ports = [\"a\", \"b\"]\nrule = \"x\"\n", "line 2"),
+        ("[bridge]\narp = \"maybe\"\n", "line 2"),
+        ("mode = \"router\"\n", "unknown variant `router`"),
+        ("[conntrack]\nmax-conns = -1\n", "line 2"),
+        ("[helpers]\nattach = [\"nosuch\"]\n", "no helper is called `nosuch`"),
+    ] {
+        let message = parse(text).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+        assert!(message.contains(".toml: "), "{message}");
+    }
+    let message = parse("ports = [\"a\", \"a\"]\n").unwrap().check().unwrap_err().to_string();
+    assert_eq!(message, "the two ports are the same interface");
+    assert!(parse("rules = \"x\"\n").unwrap().check().unwrap_err().to_string().contains("0 given"));
+}
+
+#[test]
+fn requests_with_unknown_fields_are_refused() {
+    for text in [
+        r#"{"command":"flush","all":true}"#,
+        r#"{"command":"list","what":"conns","format":"json","flow":null,"x":1}"#,
+        r#"{"command":"nosuch"}"#,
+        r#"{"command":"list"}"#,
+        r#"{}"#,
+        "[]",
+    ] {
+        assert!(serde_json::from_str::<Request>(text).is_err(), "{text}");
+    }
+    let request = Request::List { what: Listed::Conns, format: ListFormat::Json, flow: None };
+    let text = serde_json::to_string(&request).unwrap();
+    assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), request);
+}
+
+#[test]
+fn what_passes_is_listed_and_explained() {
+    let mut lab = Lab::new();
+    lab.play("ftp-active.pcap", 16);
+    let conns = lab.list(Listed::Conns, ListFormat::Conntrack);
+    assert!(
+        conns.contains("tcp      6 ") && conns.contains("dport=21") && conns.contains("helper=ftp"),
+        "{conns}"
+    );
+    let expectations = lab.list(Listed::Expectations, ListFormat::Conntrack);
+    assert!(expectations.contains("dport=37333") && expectations.contains("helper=ftp"), "{expectations}");
+
+    lab.play("ftp-active.pcap", 30);
+    let table = lab.list(Listed::Conns, ListFormat::Table);
+    assert!(table.contains("related to conn 1"), "{table}");
+    let rules = lab.list(Listed::Rules, ListFormat::Conntrack);
+    assert!(rules.contains("ct state established,related counter accept"), "{rules}");
+    let story = lab.explain("conn 2");
+    assert!(story.contains("PORT 192,0,2,10,145,213"), "{story}");
+    assert!(lab.list(Listed::Helpers, ListFormat::Json).lines().count() == 1);
+    let statistics = lab.ask(Request::Stats { json: true }).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&statistics).unwrap();
+    assert_eq!(value["expectations_fulfilled"], 1, "{statistics}");
+}
+
+#[test]
+fn drops_are_remembered_with_their_rule() {
+    let mut lab = Lab::new();
+    lab.play("irc-dcc.pcap", 1);
+    let story = lab.explain("tcp 192.0.2.10 > 198.51.100.20");
+    assert!(story.contains("fw.nft:4") && story.contains("new         drop"), "{story}");
+}
+
+#[test]
+fn a_reload_keeps_conns_and_a_bad_one_changes_nothing() {
+    let mut lab = Lab::new();
+    lab.play("ftp-active.pcap", 10);
+    std::fs::write(lab.rules.path(), "table inet f { chain c {").unwrap();
+    let message = lab.ask(Request::Reload {}).unwrap_err();
+    assert!(message.contains("the ruleset stays as it was\nerror: "), "{message}");
+    assert_eq!(lab.list(Listed::Conns, ListFormat::Conntrack).lines().count(), 1);
+
+    std::fs::write(lab.rules.path(), RULES.replace("policy drop", "policy accept")).unwrap();
+    lab.ask(Request::Reload {}).unwrap();
+    lab.play("irc-dcc.pcap", 1);
+    assert_eq!(lab.list(Listed::Conns, ListFormat::Conntrack).lines().count(), 2);
+}
+
+#[test]
+fn conns_end_on_request() {
+    let mut lab = Lab::new();
+    lab.play("ftp-active.pcap", 36);
+    assert!(lab.ask(Request::Delete { flow: "10.9.9.9".to_owned() }).is_err());
+    assert_eq!(lab.ask(Request::Delete { flow: "conn 2".to_owned() }).unwrap(), "1 connections ended\n");
+    assert_eq!(lab.list(Listed::Conns, ListFormat::Conntrack).lines().count(), 1);
+    lab.ask(Request::Flush {}).unwrap();
+    assert_eq!(lab.list(Listed::Conns, ListFormat::Conntrack), "");
+}
+
+#[test]
+fn the_journal_forgets_what_is_over() {
+    let mut lab = Lab::new();
+    for _ in 0..300 {
+        lab.play("ftp-active.pcap", 16);
+        lab.ask(Request::Flush {}).unwrap();
+    }
+    lab.play("ftp-active.pcap", 36);
+    let report = &mut lab.gateway.journal.report;
+    report.compact(10);
+    assert_eq!(report.expectations.len(), 1);
+    assert_eq!(report.expectations[0].id, 301);
+    assert!(report.conns.len() <= 2);
+    let story = lab.explain("tcp 198.51.100.20 > 192.0.2.10:37333");
+    assert!(story.contains("PORT 192,0,2,10,145,213"), "{story}");
+}
