@@ -4,13 +4,15 @@
 //! pass; [`Bridge::engine_mut`] is for what is asked from outside (another ruleset, ending conns).
 //!
 //! Invariants: a frame leaves only by the port that it did not come in by, and only if it was accepted or link policy passes it; frames that
-//! are sent on keep their order; answers leave by the port that the rejected packet came in by.
+//! are sent on keep their order; answers leave by the port that the rejected packet came in by; of a frame that the engine has rewritten only
+//! what the engine made of it leaves.
 
 use crate::answer;
 use crate::fragments::Fragments;
 use crate::policy::{LinkPolicy, Treatment};
-use pinhole_engine::{Engine, Event, Frame, InterfaceId, Outcome, Verdict};
-use pinhole_io::live::{Batch, Buffer, Port};
+use pinhole_engine::nat::EmissionKind;
+use pinhole_engine::{Engine, Event, Frame, FrameChecksum, InterfaceId, Outcome, Verdict};
+use pinhole_io::live::{Batch, Buffer, Offload, Port};
 use pinhole_ruleset::RejectWith;
 use pinhole_wire::link;
 use pinhole_wire::{LinkType, Packet, Time};
@@ -25,9 +27,12 @@ const EXPIRY: usize = 1024;
 /// Most answers in a second. Who sends from forged addresses shall not make a reflector of us.
 const ANSWERS_PER_SECOND: u64 = 1000;
 
+/// Frames are numbered from 1 for each port; the port's own number (0 or 1) stands above this bit of theirs.
+pub const SIDE_SHIFT: u32 = 48;
+
 /// What happens, for whoever wants to know: called in the order of the frames.
 pub trait Observer {
-    /// A frame was judged. Its events follow.
+    /// A frame was judged. Its events come with those of its batch.
     fn packet(&mut self, engine: &Engine, frame: &Frame<'_>, outcome: &Outcome);
 
     /// Something changed.
@@ -73,13 +78,15 @@ pub struct Bridge {
     batch: Batch,
     /// Frames that are not of the batch: answers, and fragments that waited.
     extra: Batch,
+    /// How many of the engine's packets of this batch are sent.
+    emitted: usize,
     outbox: Vec<u16>,
     outcomes: Vec<Outcome>,
     fragments: Fragments,
     answer: Vec<u8>,
     answers: Allowance,
     statistics: Statistics,
-    frames: u64,
+    frames: [u64; 2],
 }
 
 impl Bridge {
@@ -93,13 +100,14 @@ impl Bridge {
             policy,
             batch: Batch::new(BATCH),
             extra: Batch::new(1),
+            emitted: 0,
             outbox: Vec::with_capacity(BATCH),
             outcomes: Vec::with_capacity(BATCH),
             fragments: Fragments::default(),
             answer: Vec::new(),
             answers: Allowance::default(),
             statistics: Statistics::default(),
-            frames: 0,
+            frames: [0; 2],
         }
     }
 
@@ -175,12 +183,13 @@ impl Bridge {
         let (ingress, egress) = (self.interfaces[side], self.interfaces[side ^ 1]);
         let mut judged = 0;
         for (buffer, treatment) in batch.frames().iter().zip(&mut treatments) {
-            self.frames += 1;
+            self.frames[side] += 1;
             *treatment = self.policy.before_rules(buffer.bytes());
             if treatment.is_none()
                 && let Some(place) = room.get_mut(judged)
             {
-                *place = frame(self.frames, now, buffer, ingress, egress);
+                let number = (side as u64) << SIDE_SHIFT | self.frames[side];
+                *place = frame(number, now, buffer, ingress, egress);
                 judged += 1;
             }
         }
@@ -188,6 +197,7 @@ impl Bridge {
         let mut outcomes = std::mem::take(&mut self.outcomes);
         outcomes.clear();
         self.engine.handle_batch(judged, &mut outcomes);
+        self.emitted = 0;
 
         let mut verdicts = judged.iter().zip(&outcomes);
         for (index, treatment) in (0u16..).zip(treatments).take(batch.len()) {
@@ -197,6 +207,7 @@ impl Bridge {
                     let Some((frame, outcome)) = verdicts.next() else { break };
                     observer.packet(&self.engine, frame, outcome);
                     self.carry_out(now, side, batch, index, frame, outcome);
+                    self.emit(now, side, batch, index, frame);
                 }
             }
         }
@@ -225,11 +236,14 @@ impl Bridge {
         outcome: &Outcome,
     ) {
         match outcome.verdict {
-            Verdict::Accept if self.fragments.is_empty() => self.outbox.push(index),
+            Verdict::Accept if self.fragments.is_empty() && !outcome.rewritten => self.outbox.push(index),
             Verdict::NotIp => self.treat(index, self.policy.not_ip(frame.bytes)),
             Verdict::Accept | Verdict::Drop | Verdict::Held => {
-                self.carry_out_fragment(now, side, batch, frame, outcome.verdict);
-                if outcome.verdict == Verdict::Accept {
+                // What was rewritten is sent in one piece: the fragments that waited for it are not.
+                let passes = outcome.verdict == Verdict::Accept && !outcome.rewritten;
+                let verdict = if outcome.rewritten { Verdict::Drop } else { outcome.verdict };
+                self.carry_out_fragment(now, side, batch, frame, verdict);
+                if passes {
                     self.outbox.push(index);
                 }
             }
@@ -269,6 +283,41 @@ impl Bridge {
         }
     }
 
+    /// Sends what the engine made of a frame, or of earlier ones because of it, in its place among the others.
+    #[inline]
+    fn emit(&mut self, now: Time, side: usize, batch: &Batch, index: u16, frame: &Frame<'_>) {
+        while let Some((egress, fits)) = self.next_emission(batch, index, frame) {
+            self.emitted += 1;
+            self.flush(now, side ^ 1, batch);
+            let lost = if fits { self.ports[egress].send(now, &self.extra, &[0]) } else { 1 };
+            self.count_sent(egress, 1, lost);
+        }
+    }
+
+    /// Puts the next of the engine's packets into `extra`. Returns the port it leaves by, and whether there was room for it.
+    fn next_emission(&mut self, batch: &Batch, index: u16, frame: &Frame<'_>) -> Option<(usize, bool)> {
+        let emission = self.engine.output().nth(self.emitted)?;
+        let side_of = |number: u64| (number >> SIDE_SHIFT) as usize & 1;
+        let came_by = side_of(emission.frame);
+        if came_by == side_of(frame.number) && emission.frame > frame.number {
+            return None;
+        }
+        let egress = if emission.kind == EmissionKind::Acknowledgement { came_by } else { came_by ^ 1 };
+        // What is left to hardware is left to it still: the headers stand where they stood.
+        let of_frame = matches!(emission.kind, EmissionKind::Translated | EmissionKind::Continued);
+        let source = batch.frames().get(usize::from(index)).filter(|_| of_frame);
+        self.extra.clear();
+        let fits = if emission.link == LinkType::RAW {
+            self.answer.clear();
+            self.answer.extend_from_slice(link_header(frame.bytes));
+            self.answer.extend_from_slice(emission.bytes);
+            self.extra.push(&self.answer, Offload::NONE)
+        } else {
+            self.extra.push(emission.bytes, source.map_or(Offload::NONE, |buffer| buffer.offload))
+        };
+        Some((egress, fits))
+    }
+
     /// Answers a rejected packet. One that came in fragments is answered to the last of them, if that can be.
     fn reject(&mut self, now: Time, side: usize, frame: &Frame<'_>, with: RejectWith) {
         let mut bytes = std::mem::take(&mut self.answer);
@@ -288,7 +337,7 @@ impl Bridge {
     /// Sends one frame that is not of the batch.
     fn send_extra(&mut self, now: Time, side: usize, bytes: &[u8]) {
         self.extra.clear();
-        if !self.extra.push(bytes, pinhole_io::live::Offload::NONE) {
+        if !self.extra.push(bytes, Offload::NONE) {
             return;
         }
         let lost = self.ports[side].send(now, &self.extra, &[0]);
@@ -318,7 +367,7 @@ const NO_FRAME: Frame<'static> = Frame {
     bytes: &[],
     ingress: None,
     egress: None,
-    verified: false,
+    checksum: FrameChecksum::Unknown,
 };
 
 fn frame(number: u64, time: Time, buffer: &Buffer, ingress: InterfaceId, egress: InterfaceId) -> Frame<'_> {
@@ -329,13 +378,29 @@ fn frame(number: u64, time: Time, buffer: &Buffer, ingress: InterfaceId, egress:
         bytes: buffer.bytes(),
         ingress: Some(ingress),
         egress: Some(egress),
-        verified: buffer.offload.vouches_for_checksum(),
+        checksum: checksum(buffer.offload),
+    }
+}
+
+fn checksum(offload: Offload) -> FrameChecksum {
+    if offload.needs_checksum() {
+        FrameChecksum::Partial
+    } else if offload.vouches_for_checksum() {
+        FrameChecksum::Verified
+    } else {
+        FrameChecksum::Unknown
     }
 }
 
 fn network_layer(frame: &[u8]) -> Option<Packet> {
     let network = link::strip(LinkType::ETHERNET, frame).ok()?;
     Packet::parse_network(frame, network.offset).ok()
+}
+
+/// What stands in front of the datagram.
+fn link_header(frame: &[u8]) -> &[u8] {
+    let length = link::strip(LinkType::ETHERNET, frame).map_or(0, |network| network.offset as usize);
+    frame.get(..length).unwrap_or_default()
 }
 
 fn whole_packet(frame: &[u8]) -> Option<Packet> {

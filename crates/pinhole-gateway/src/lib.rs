@@ -24,5 +24,5 @@ pub mod policy;
 #[cfg(test)]
 mod tests;
 
-pub use bridge::{Bridge, Observer, Statistics};
+pub use bridge::{Bridge, Observer, SIDE_SHIFT, Statistics};
 pub use policy::{LinkPolicy, Treatment};

@@ -317,3 +317,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_translated_frame_leaves_as_the_engine_made_it() {
+    let text = "table ip f { chain c { type nat hook postrouting priority 100; snat to 10.0.0.77; } }";
+    let ruleset = pinhole_ruleset::compile_text("f.nft", text).unwrap();
+    let engine = Engine::new(Settings::default(), &pinhole_helpers::registry(), Some(ruleset)).unwrap();
+    let ((a, left), (b, right)) = (memory::port("left"), memory::port("right"));
+    let bridge = Bridge::new(engine, [Box::new(a), Box::new(b)], LinkPolicy::default());
+    let mut lab = Lab { bridge, left, right, log: Log::default(), now: NOW };
+    let sent = lab.forward(&[arp(), syn(80), udp(b"x"), arp()]);
+    assert_eq!(sent.len(), 4);
+    assert_eq!((&sent[0], &sent[3]), (&arp(), &arp()));
+    for frame in &sent[1..3] {
+        assert_eq!(frame[26..30], [10, 0, 0, 77]);
+        let packet = Packet::parse(frame, 14).unwrap();
+        assert_eq!(pinhole_wire::checksum::verify_transport(&packet, frame), pinhole_wire::Checksum::Good);
+    }
+}

@@ -64,14 +64,15 @@ impl Clock {
 }
 
 impl Gateway {
-    fn new(bridge: Bridge, name: String, rules: PathBuf) -> Self {
-        Self { bridge, journal: Journal::new(name), rules, clock: Clock::new() }
+    fn new(bridge: Bridge, rules: PathBuf) -> Self {
+        let ports = bridge.ports().each_ref().map(|port| port.name().to_owned());
+        Self { bridge, journal: Journal::new(ports), rules, clock: Clock::new() }
     }
 
     /// A gateway of a test's.
     #[cfg(test)]
     pub(super) fn for_tests(bridge: Bridge, rules: PathBuf) -> Self {
-        Self::new(bridge, "test".to_owned(), rules)
+        Self::new(bridge, rules)
     }
 
     pub(super) fn now(&self) -> Time {
@@ -181,7 +182,7 @@ fn serve(
     })?;
     privilege::drop_others()
         .map_err(|error| Failure::Gateway(format!("cannot give up privileges: {error}")))?;
-    let mut gateway = Gateway::new(bridge, format!("{one}+{other}"), rules);
+    let mut gateway = Gateway::new(bridge, rules);
     let p = terminal.palette;
     writeln!(
         terminal.out,

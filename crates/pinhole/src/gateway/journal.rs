@@ -51,9 +51,10 @@ struct Drop {
 }
 
 impl Journal {
-    pub(super) fn new(name: String) -> Self {
+    /// Of traffic between these two ports: in the report they are what captures are in a replay.
+    pub(super) fn new(ports: [String; 2]) -> Self {
         Self {
-            report: Report::new([name], Keep::None),
+            report: Report::new(ports, Keep::None),
             drops: VecDeque::with_capacity(DROPS),
             compact_at: 4 * LATEST,
             watched: false,
@@ -106,7 +107,7 @@ impl Journal {
             self.report.rules.note(engine.ruleset(), rule);
         }
         let mut drop = Drop {
-            place: Place::new(0, frame.number),
+            place: Place::from_number(frame.number),
             time: frame.time,
             outcome: *outcome,
             conn: outcome.conn.and_then(|id| self.report.number_of(id)),
@@ -179,8 +180,8 @@ impl Journal {
             // Nobody is left to be told if this cannot be written.
             let _ = writeln!(
                 std::io::stderr(),
-                "log: frame={} rule={} {}",
-                place.frame(),
+                "log: {} rule={} {}",
+                self.report.frame(place),
                 line.location,
                 line.text
             );
@@ -199,7 +200,7 @@ impl Journal {
 
 impl Observer for Journal {
     fn packet(&mut self, engine: &Engine, frame: &Frame<'_>, outcome: &Outcome) {
-        let place = Place::new(0, frame.number);
+        let place = Place::from_number(frame.number);
         self.report.packet(place, frame.time, outcome, || Headers::read(frame.link, frame.bytes));
         if matches!(outcome.verdict, Verdict::Drop | Verdict::Reject(_)) {
             self.dropped(engine, frame, outcome);
