@@ -139,9 +139,6 @@ impl Gateway {
 pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
     let rules = config.rules.clone().unwrap_or_default();
     let ruleset = load(&rules)?;
-    for note in files::not_carried_out(&ruleset) {
-        terminal.warn(&note)?;
-    }
     let settings = config.settings(secret()).map_err(|error| Failure::Usage(error.to_string()))?;
     let engine =
         Engine::new(settings, &pinhole_helpers::registry(), Some(ruleset)).map_err(Failure::Setup)?;

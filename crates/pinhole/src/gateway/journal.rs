@@ -4,7 +4,7 @@
 //! So the journal is as large as the table, whatever passes.
 
 use crate::render::conntrack::Events;
-use crate::replay::{Change, Headers, Keep, Place, Report, Seen, Sink};
+use crate::replay::{Change, Headers, Keep, Left, Place, Report, Seen, Sink};
 use pinhole_engine::{Engine, Event, Frame, Outcome, Verdict};
 use pinhole_gateway::Observer;
 use pinhole_track::ConnId;
@@ -88,6 +88,7 @@ impl Journal {
                 interface: 0,
                 described: None,
                 outcome: &drop.outcome,
+                left: Left::AsItCame,
                 conn: drop.conn,
                 about: drop.about,
             };
