@@ -9,7 +9,7 @@
 
 use crate::event::{Event, ExpectationRecord, Provenance, RefusalRecord};
 use pinhole_helper::{
-    Action, Arrival, BlindReason, Class, Expect, Handle, Helper, Master, Pickup, Policy, PortMatch, Reader,
+    Action, AddressMatch, Arrival, BlindReason, Class, Expect, Handle, Helper, Master, Pickup, Policy, PortMatch, Reader,
     Refusal, Registry,
 };
 use pinhole_ruleset::RuleId;
@@ -292,7 +292,8 @@ impl Host {
         events: &mut impl FnMut(Event),
     ) {
         let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
-        let classes = self.helpers.get(usize::from(slot.helper)).map_or(&[][..], |h| h.spec().classes);
+        let helper = self.helpers.get(usize::from(slot.helper));
+        let classes = helper.map_or(&[][..], |h| h.spec().classes);
         let asked: Vec<(Handle, &Expect)> = members
             .iter()
             .filter_map(
@@ -307,7 +308,8 @@ impl Host {
                 // All that is known of a conn picked up in mid-stream may be one forged packet.
                 // An inactive expectation waits for an answer anyway.
                 (answered || !expect.active).then_some(()).ok_or(Refusal::Unanswered)?;
-                admissible(&slot.master, from, expect, &self.policy)?;
+                let introduced = helper.is_some_and(|h| h.introduces(expect.class));
+                admissible(&slot.master, from, expect, &self.policy, introduced)?;
                 let class: Class = *classes.get(usize::from(expect.class)).ok_or(Refusal::Policy)?;
                 Ok(Request { expect: (*expect).clone(), class, helper: slot.helper })
             })
@@ -417,12 +419,19 @@ fn actions_of_group(first: &Action, others: &[Action], group: u32) -> usize {
 }
 
 /// The security rules that hold for every helper, whatever it asks: the announced address is the announcer's own unless the policy allows
-/// third parties, and no port lies below the policy's lowest, but for two of datagrams: the one that the announcer sends the master's
-/// from (NetBIOS asks from port 137, and is answered there), and the one that the master itself is addressed to (talk's daemons ask
-/// each other, both on port 518).
-fn admissible(master: &Master, from: Direction, expect: &Expect, policy: &Policy) -> Result<(), Refusal> {
+/// third parties, or the helper [introduces](Helper::introduces) the receiver, and nobody else, to one. No port lies below the policy's
+/// lowest, but for two of datagrams: the one that the announcer sends the master's from (NetBIOS asks from port 137, and is answered
+/// there), and the one that the master itself is addressed to (talk's daemons ask each other, both on port 518).
+fn admissible(
+    master: &Master,
+    from: Direction,
+    expect: &Expect,
+    policy: &Policy,
+    introduced: bool,
+) -> Result<(), Refusal> {
     let own = [master.sender(from).ip(), master.sender_seen_by_peer(from).ip()];
-    if !own.contains(&expect.destination) && !policy.third_party {
+    let introduced = introduced && expect.source == AddressMatch::Exact(master.receiver(from).ip());
+    if !own.contains(&expect.destination) && !policy.third_party && !introduced {
         return Err(Refusal::ForeignAddress);
     }
     let has_ports = !matches!(expect.protocol, Protocol::GRE);

@@ -1,4 +1,4 @@
-//! Expectations of FTP, IRC, SIP and RTSP equal the ground truth of captures by others.
+//! Expectations of FTP, H.323, IRC, SIP and RTSP equal the ground truth of captures by others.
 //!
 //! Truth rows name the frame of the announcement, the expected tuple and the first data packet. Rows marked `foreign` (address not the
 //! sender's) or not `valid` must be refused in that frame, or the session be blind since then.
@@ -18,11 +18,13 @@ use std::path::Path;
 const HELPERS: &[(&str, &[u16])] = &[
     ("ftp", &[21]),
     ("irc", &[6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 7000]),
+    ("RAS", &[1719]),
+    ("Q.931", &[1720]),
     ("rtsp", &[554, 8554]),
     ("sip", &[5060, 4932, 5061, 5062, 15060, 25060, 52380]),
 ];
 
-const ALL: [&str; 4] = ["ftp", "irc", "rtsp", "sip"];
+const ALL: [&str; 7] = ["ftp", "irc", "rtsp", "sip", "RAS", "Q.931", "H.245"];
 
 /// Announcements in fragmented datagrams: the truth names the first fragment, the announcement is read with the last.
 const FRAGMENTED: &[(&str, u64, u64)] = &[("sngrep__ipv6frag", 1, 2), ("sngrep__ipv6frag", 4, 5)];
@@ -127,7 +129,7 @@ fn expectations_equal_the_truth_of_public_captures() {
     let Some(shared) = support::shared("truth") else { return };
     let mut bad = String::new();
     let mut compared = 0;
-    for protocol in ["ftp", "irc", "sip", "rtsp"] {
+    for protocol in ["ftp", "h323", "irc", "sip", "rtsp"] {
         for path in support::captures(&shared.join("captures").join(protocol)) {
             compared += 1;
             // This capture lost packets: with strict windows most of it is invalid, in the kernel too.

@@ -11,6 +11,14 @@ pub trait Helper: Send + Sync {
     fn spec(&self) -> &'static Spec;
     /// Starts reading one conn.
     fn attach(&self, master: &Master, policy: &Policy) -> Box<dyn Session>;
+
+    /// Whether expectations of this class may lead to a third host without a policy that allows it: where it is the office of one end to
+    /// tell the other, who asked, whom to connect to (an H.323 gatekeeper that admits a call). The host then admits conns from the
+    /// asker, and from nobody else.
+    fn introduces(&self, class: u8) -> bool {
+        let _ = class;
+        false
+    }
 }
 
 /// One control conn being read.

@@ -11,6 +11,8 @@ mod binary;
 mod endpoint;
 #[cfg(feature = "ftp")]
 pub mod ftp;
+#[cfg(feature = "h323")]
+pub mod h323;
 #[cfg(feature = "icq")]
 pub mod icq;
 #[cfg(feature = "irc")]
@@ -55,6 +57,12 @@ pub fn registry() -> Registry {
     registry.add(&icq::Icq);
     #[cfg(feature = "oscar")]
     registry.add(&oscar::Oscar);
+    #[cfg(feature = "h323")]
+    {
+        registry.add(&h323::Ras);
+        registry.add(&h323::Q931);
+        registry.add(&h323::H245);
+    }
     registry
 }
 
@@ -75,5 +83,11 @@ pub fn nat_helpers() -> &'static [&'static dyn NatHelper] {
         &icq::IcqNat,
         #[cfg(feature = "oscar")]
         &oscar::OscarNat,
+        #[cfg(feature = "h323")]
+        &h323::H323Nat::RAS,
+        #[cfg(feature = "h323")]
+        &h323::H323Nat::Q931,
+        #[cfg(feature = "h323")]
+        &h323::H323Nat::H245,
     ]
 }

@@ -1,0 +1,55 @@
+//! A short list in place: what one message holds, or what a session remembers.
+
+/// At most `N` values, in order. A value too many is not taken, and the list remembers that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Few<T, const N: usize> {
+    values: [Option<T>; N],
+    count: usize,
+    overflown: bool,
+}
+
+impl<T: Copy, const N: usize> Default for Few<T, N> {
+    fn default() -> Self {
+        Self { values: [None; N], count: 0, overflown: false }
+    }
+}
+
+impl<T: Copy, const N: usize> Few<T, N> {
+    pub(super) fn push(&mut self, value: T) {
+        match self.values.get_mut(self.count) {
+            Some(place) => {
+                *place = Some(value);
+                self.count += 1;
+            }
+            None => self.overflown = true,
+        }
+    }
+
+    /// Takes a value, for which the oldest one has to go if there is no room.
+    pub(super) fn push_over(&mut self, value: T) {
+        if self.count == N {
+            self.values.rotate_left(1);
+            self.count = N.saturating_sub(1);
+        }
+        self.push(value);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        self.values.iter().flatten().copied()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> + '_ {
+        self.values.iter_mut().flatten()
+    }
+
+    /// Keeps the values that pass.
+    pub(super) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        let kept = *self;
+        *self = Self { overflown: kept.overflown, ..Self::default() };
+        kept.iter().filter(keep).for_each(|value| self.push(value));
+    }
+
+    pub(super) fn is_overflown(&self) -> bool {
+        self.overflown
+    }
+}
