@@ -3,7 +3,9 @@
 use super::address::Announced;
 use super::few::Few;
 use super::notation;
-use pinhole_helper::{AddressMatch, Context, End, Expect, GroupRule, Handle, Lifetime, MediaSource, PortMatch};
+use pinhole_helper::{
+    AddressMatch, Context, End, Expect, GroupRule, Handle, Lifetime, MediaSource, PortMatch,
+};
 use pinhole_wire::{Direction, Protocol};
 use std::net::IpAddr;
 

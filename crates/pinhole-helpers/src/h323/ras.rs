@@ -235,7 +235,8 @@ impl RasSession {
 
 /// A gatekeeper may want its RAS messages at another port than that at which it was found.
 fn discovered(cx: &mut Context<'_>, from: Direction, announced: &Announced) {
-    if announced.endpoint.is_some_and(|(_, port)| port == cx.master.sender(from).port()) {
+    let found = cx.master.sender(from);
+    if announced.endpoint == Some((found.ip(), found.port())) {
         announced.mention(cx, from);
         return;
     }

@@ -8,7 +8,7 @@ use super::h225::{
 };
 use super::{
     ANY, BOOLEAN, Mark, NON_STANDARD_PARAMETER, NULL, OBJECT_IDENTIFIER, OCTET_STRING_16, POSITIVE_16,
-    POSITIVE_32, UNSIGNED_16, UNSIGNED_32, alternatives_and_more, element,
+    POSITIVE_32, UNSIGNED_7, UNSIGNED_16, UNSIGNED_32, alternatives_and_more, element,
 };
 use crate::h323::per::{Component, Size, Type, optional, required};
 
@@ -84,6 +84,19 @@ static GATEKEEPER_REQUEST: Type = Type::Sequence {
 static GATEKEEPER_CONFIRM: Type = Type::Sequence {
     root: &[SEQUENCE_NUMBER, PROTOCOL, NON_STANDARD, GATEKEEPER, RAS_ADDRESS],
     extensible: true,
+    additions: &[optional("alternateGatekeeper", &ALTERNATE_GATEKEEPERS)],
+};
+static ALTERNATE_GATEKEEPERS: Type = Type::List(&ALTERNATE_GATEKEEPER_ELEMENT, Size::Any);
+static ALTERNATE_GATEKEEPER_ELEMENT: Component = element(&ALTERNATE_GATEKEEPER);
+static ALTERNATE_GATEKEEPER: Type = Type::Sequence {
+    root: &[
+        // A third host that may be asked later; it is not announced.
+        required("rasAddress", &TRANSPORT_ADDRESS),
+        GATEKEEPER,
+        required("needToRegister", &BOOLEAN),
+        required("priority", &UNSIGNED_7),
+    ],
+    extensible: true,
     additions: &[],
 };
 static GATEKEEPER_REJECT: Type = Type::Sequence {
@@ -133,7 +146,7 @@ static REGISTRATION_CONFIRM: Type = Type::Sequence {
         ENDPOINT,
     ],
     extensible: true,
-    additions: &[optional("alternateGatekeeper", &ANY), TIME_TO_LIVE],
+    additions: &[optional("alternateGatekeeper", &ALTERNATE_GATEKEEPERS), TIME_TO_LIVE],
 };
 static REGISTRATION_REJECT: Type = Type::Sequence {
     root: &[

@@ -51,7 +51,10 @@ fn proposals(rtp: &str, rtcp: &str) -> Vec<Vec<u8>> {
 
 #[test]
 fn fast_start_opens_what_each_end_announces() {
-    let setup = encoder::setup(9, &Call { fast_start: proposals("10.0.0.1:5000", "10.0.0.1:5001"), ..Call::default() });
+    let setup = encoder::setup(
+        9,
+        &Call { fast_start: proposals("10.0.0.1:5000", "10.0.0.1:5001"), ..Call::default() },
+    );
     let accepted = vec![
         encoder::channel(1, Carries::Audio, media("192.0.2.2:6000", "192.0.2.2:6001"), None),
         encoder::channel(2, Carries::Audio, Media::default(), Some(media("10.0.0.1:5000", "192.0.2.2:6001"))),
@@ -75,22 +78,30 @@ fn fast_start_opens_what_each_end_announces() {
 fn fast_start_of_the_called_end_must_answer_a_proposal() {
     let setup = encoder::setup(9, &Call::default());
     let connect = |reference| {
-        let fast_start = vec![encoder::channel(1, Carries::Audio, media("192.0.2.2:6000", "192.0.2.2:6001"), None)];
+        let fast_start =
+            vec![encoder::channel(1, Carries::Audio, media("192.0.2.2:6000", "192.0.2.2:6001"), None)];
         encoder::connect(reference, &Call { fast_start, ..Call::default() })
     };
     let wire = call(&[(Original, &setup), (Reply, &connect(9))]);
     assert_eq!(of(&wire), [""; 0]);
     assert_eq!(wire.refusals(), [Refusal::Unsolicited; 2]);
     // Another call's proposal does not count either.
-    let proposing = encoder::setup(8, &Call { fast_start: proposals("10.0.0.1:5000", "10.0.0.1:5001"), ..Call::default() });
+    let proposing = encoder::setup(
+        8,
+        &Call { fast_start: proposals("10.0.0.1:5000", "10.0.0.1:5001"), ..Call::default() },
+    );
     let wire = call(&[(Original, &proposing), (Reply, &connect(9))]);
     assert_eq!(wire.refusals(), [Refusal::Unsolicited; 2]);
 }
 
 #[test]
 fn progress_has_its_fast_start_behind_tokens() {
-    let setup = encoder::setup(9, &Call { fast_start: proposals("10.0.0.1:5000", "10.0.0.1:5001"), ..Call::default() });
-    let fast_start = vec![encoder::channel(1, Carries::Video, media("192.0.2.2:6000", "192.0.2.2:6001"), None)];
+    let setup = encoder::setup(
+        9,
+        &Call { fast_start: proposals("10.0.0.1:5000", "10.0.0.1:5001"), ..Call::default() },
+    );
+    let fast_start =
+        vec![encoder::channel(1, Carries::Video, media("192.0.2.2:6000", "192.0.2.2:6001"), None)];
     let progress = encoder::progress(9, &Call { fast_start, ..Call::default() });
     let wire = call(&[(Original, &setup), (Reply, &progress)]);
     assert_eq!(of(&wire)[2..], ["udp 10.0.0.1 192.0.2.2:6000", "udp 10.0.0.1 192.0.2.2:6001"]);
@@ -121,7 +132,13 @@ fn control_messages_may_be_tunnelled() {
 
 #[test]
 fn calls_on_one_conn_are_told_apart() {
-    let first = encoder::setup(1, &Call { tunnelled: vec![encoder::open(3, Carries::Audio, only_control("10.0.0.1:5001"))], ..Call::default() });
+    let first = encoder::setup(
+        1,
+        &Call {
+            tunnelled: vec![encoder::open(3, Carries::Audio, only_control("10.0.0.1:5001"))],
+            ..Call::default()
+        },
+    );
     let second = encoder::setup(2, &call_with("10.0.0.1:5009"));
     let ack = |reference| {
         let tunnelled = vec![encoder::open_ack(3, media("192.0.2.2:6000", "192.0.2.2:6001"))];
@@ -129,7 +146,8 @@ fn calls_on_one_conn_are_told_apart() {
     };
     let release = encoder::release_complete(0x8001);
     let (wrong, right) = (ack(2), ack(1));
-    let wire = call(&[(Original, &first), (Original, &second), (Reply, &wrong), (Reply, &right), (Reply, &release)]);
+    let wire =
+        call(&[(Original, &first), (Original, &second), (Reply, &wrong), (Reply, &right), (Reply, &release)]);
     assert_eq!(wire.refusals(), [Refusal::Unsolicited; 2]);
     assert_eq!(of(&wire).len(), 4);
     // The end of the first call cancels its three expectations, and leaves the second call's alone.
@@ -161,7 +179,8 @@ fn a_control_conn_opens_and_closes_channels() {
         ]
     );
     assert_eq!(cancelled(&wire), [Handle(3), Handle(0), Handle(1), Handle(2)]);
-    let grouped = wire.noted.iter().filter(|n| matches!(&n.action, Action::Expect(_, e) if e.group.is_some()));
+    let grouped =
+        wire.noted.iter().filter(|n| matches!(&n.action, Action::Expect(_, e) if e.group.is_some()));
     assert_eq!(grouped.count(), 2, "RTP and RTCP of the acknowledgement go together");
 }
 

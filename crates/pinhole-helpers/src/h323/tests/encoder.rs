@@ -60,7 +60,9 @@ impl Bits {
     /// Which of so many additions are there.
     fn additions(&mut self, present: &[bool]) -> &mut Self {
         self.bits(present.len() as u32 - 1, 7);
-        present.iter().for_each(|present| drop(self.bit(*present)));
+        present.iter().for_each(|present| {
+            self.bit(*present);
+        });
         self
     }
 
@@ -108,7 +110,9 @@ pub(super) struct Call {
 
 fn list(bits: &mut Bits, elements: &[Vec<u8>]) {
     bits.length(elements.len());
-    elements.iter().for_each(|element| drop(bits.string(element)));
+    elements.iter().for_each(|element| {
+        bits.string(element);
+    });
 }
 
 fn setup_contents(bits: &mut Bits, call: &Call) {
@@ -123,12 +127,21 @@ fn setup_contents(bits: &mut Bits, call: &Call) {
     bits.bit(false).bits(0, 2).bit(false).bits(0, 2);
     let (has_source, has_fast_start) = (source.is_some(), !fast_start.is_empty());
     bits.additions(&[has_source, false, true, false, false, false, has_fast_start, true, true]);
-    source.iter().for_each(|address| drop(bits.open(|bits| signalling_address(bits, *address))));
-    bits.open(|bits| drop(bits.bit(false).octets(&[9; 16])));
+    source.iter().for_each(|address| {
+        bits.open(|bits| signalling_address(bits, *address));
+    });
+    bits.open(|bits| {
+        bits.bit(false).octets(&[9; 16]);
+    });
     if has_fast_start {
         bits.open(|bits| list(bits, fast_start));
     }
-    bits.open(|bits| drop(bits.bit(false))).open(|bits| drop(bits.bit(false)));
+    bits.open(|bits| {
+        bits.bit(false);
+    })
+    .open(|bits| {
+        bits.bit(false);
+    });
 }
 
 /// Connect: h245Address, destinationInfo, conferenceID.
@@ -151,7 +164,9 @@ fn proceeding_contents(bits: &mut Bits, call: &Call) {
 /// callIdentifier, h245SecurityMode, tokens, cryptoTokens, fastStart.
 fn answer_additions(bits: &mut Bits, call: &Call) {
     bits.additions(&[true, false, false, false, !call.fast_start.is_empty()]);
-    bits.open(|bits| drop(bits.bit(false).octets(&[9; 16])));
+    bits.open(|bits| {
+        bits.bit(false).octets(&[9; 16]);
+    });
     if !call.fast_start.is_empty() {
         bits.open(|bits| list(bits, &call.fast_start));
     }
@@ -189,7 +204,9 @@ fn user_information(
         contents(&mut bits, call);
     }
     let tunnelled = !call.tunnelled.is_empty();
-    bits.additions(&[false, true, tunnelled]).open(|bits| drop(bits.bit(tunnelled)));
+    bits.additions(&[false, true, tunnelled]).open(|bits| {
+        bits.bit(tunnelled);
+    });
     if tunnelled {
         bits.open(|bits| list(bits, &call.tunnelled));
     }
@@ -250,7 +267,9 @@ pub(super) fn forward(reference: u16, alternative: SocketAddr, reason: u32) -> V
 }
 
 pub(super) fn release_complete(reference: u16) -> Vec<u8> {
-    let contents = |bits: &mut Bits, _: &Call| drop(bits.bit(false).bit(false).string(&H2250_VERSION_4));
+    let contents = |bits: &mut Bits, _: &Call| {
+        bits.bit(false).bit(false).string(&H2250_VERSION_4);
+    };
     q931(0x5a, reference, &user_information(5, false, &Call::default(), contents))
 }
 
@@ -285,8 +304,12 @@ pub(super) enum Carries {
 fn data_type(bits: &mut Bits, carries: Carries) {
     bits.bit(false);
     match carries {
-        Carries::Nothing => drop(bits.bits(1, 3)),
-        Carries::Audio => drop(bits.bits(3, 3).bit(false).bits(3, 4).octets(&[19])),
+        Carries::Nothing => {
+            bits.bits(1, 3);
+        }
+        Carries::Audio => {
+            bits.bits(3, 3).bit(false).bits(3, 4).octets(&[19]);
+        }
         Carries::Video => {
             bits.bits(2, 3).bit(false).bits(1, 3);
             bits.bit(false).bits(0b10, 2).bits(0, 2).bit(true).octets(&6399u16.to_be_bytes()).bit(false);
@@ -361,8 +384,14 @@ pub(super) fn open_ack(number: u16, media: Media) -> Vec<u8> {
     bits.additions(&[false, true]);
     bits.open(|bits| {
         bits.bit(false);
-        bits.bit(false).bit(false).bit(true).bit(media.media.is_some()).bit(media.control.is_some()).bit(false);
-        bits.octets(&[0]);
+        bits.bit(false)
+            .bit(false)
+            .bit(true)
+            .bit(media.media.is_some())
+            .bit(media.control.is_some())
+            .bit(false);
+        // sessionID (1..255): eight bits, but no octet of its own, for 256 values it would be one.
+        bits.bits(0, 8);
         media.media.iter().for_each(|address| media_address(bits, *address));
         media.control.iter().for_each(|address| media_address(bits, *address));
     });
@@ -392,11 +421,20 @@ pub(super) fn capabilities() -> Vec<u8> {
     bits.bit(true).bits(0, 7).open(|bits| {
         bits.bit(false).bits(0, 16 - 16);
         bits.octets(&60u16.to_be_bytes());
-        (0..3).for_each(|_| drop(bits.bit(false).bits(0, 2).length(0)));
+        (0..3).for_each(|_| {
+            bits.bit(false).bits(0, 2).length(0);
+        });
         bits.bit(false).bits(0, 2).bit(false).bit(false).bit(false);
     });
     // capabilityTable: one entry, receiveAudioCapability g711Ulaw64k.
-    bits.octets(&[0]).bit(true).octets(&0u16.to_be_bytes()).bit(false).bits(4, 4).bit(false).bits(3, 4).octets(&[19]);
+    bits.octets(&[0])
+        .bit(true)
+        .octets(&0u16.to_be_bytes())
+        .bit(false)
+        .bits(4, 4)
+        .bit(false)
+        .bits(3, 4)
+        .octets(&[19]);
     // capabilityDescriptors: one, of one alternative.
     bits.octets(&[0]).bit(true).octets(&[0]).octets(&[0]).octets(&[0]).octets(&0u16.to_be_bytes());
     bits.finish()
@@ -469,8 +507,12 @@ pub(super) fn registration_request(
     // endpointVendor.
     bits.bit(false).bits(0, 2).bit(false).octets(&[9, 0, 0, 61]);
     bits.additions(&[false, seconds.is_some(), false, false, false, true]);
-    seconds.iter().for_each(|seconds| drop(bits.open(|bits| lifetime(bits, *seconds))));
-    bits.open(|bits| drop(bits.bit(keeps_alive)));
+    seconds.iter().for_each(|seconds| {
+        bits.open(|bits| lifetime(bits, *seconds));
+    });
+    bits.open(|bits| {
+        bits.bit(keeps_alive);
+    });
     bits.finish()
 }
 
@@ -481,7 +523,9 @@ pub(super) fn registration_confirm(seq: u16, signal: &[SocketAddr], seconds: Opt
     addresses(&mut bits, signal);
     identifier(&mut bits, "endpoint");
     bits.additions(&[false, seconds.is_some()]);
-    seconds.iter().for_each(|seconds| drop(bits.open(|bits| lifetime(bits, *seconds))));
+    seconds.iter().for_each(|seconds| {
+        bits.open(|bits| lifetime(bits, *seconds));
+    });
     bits.finish()
 }
 

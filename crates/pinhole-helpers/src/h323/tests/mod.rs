@@ -37,7 +37,9 @@ fn only_control(control: &str) -> Media {
 
 /// Expectations asked for, as "protocol source destination:port".
 fn expected<'a>(actions: impl Iterator<Item = &'a Action>) -> Vec<String> {
-    actions.filter_map(|action| if let Action::Expect(_, expect) = action { Some(tell(expect)) } else { None }).collect()
+    actions
+        .filter_map(|action| if let Action::Expect(_, expect) = action { Some(tell(expect)) } else { None })
+        .collect()
 }
 
 fn tell(expect: &Expect) -> String {
@@ -97,8 +99,7 @@ const STREAMS: [&dyn Helper; 2] = [&Q931, &H245];
 
 /// Handles that were cancelled.
 fn cancelled(wire: &Wire) -> Vec<Handle> {
-    let handle =
-        |a: &Action| if let Action::Cancel(handle) = a { Some(*handle) } else { None };
+    let handle = |a: &Action| if let Action::Cancel(handle) = a { Some(*handle) } else { None };
     wire.noted.iter().filter_map(|noted| handle(&noted.action)).collect()
 }
 

@@ -29,9 +29,12 @@ fn a_registration_opens_the_endpoint_for_its_gatekeeper() {
 
 #[test]
 fn lifetimes_are_those_granted_or_asked_for_or_usual_and_bounded() {
-    for (asked, granted, lives) in
-        [(Some(90), None, 90), (None, None, 300), (None, Some(u32::MAX), 86_400), (Some(5), Some(70_000), 70_000)]
-    {
+    for (asked, granted, lives) in [
+        (Some(90), None, 90),
+        (None, None, 300),
+        (None, Some(u32::MAX), 86_400),
+        (Some(5), Some(70_000), 70_000),
+    ] {
         let mut ras = conn();
         ras.say(Original, &register(3, asked));
         let actions = ras.say(Reply, &encoder::registration_confirm(3, &[], granted));
