@@ -1,7 +1,9 @@
 //! A helper reads a [`script`](crate::script), and whatever it asks for is held against the security rules.
 
 use crate::script::{Passage, Piece, pieces};
-use pinhole_helper::{Action, BlindReason, Expect, Helper, Master, Pickup, Policy, PortMatch, Reader};
+use pinhole_helper::{
+    Action, AddressMatch, BlindReason, Expect, Helper, Master, Pickup, Policy, PortMatch, Reader,
+};
 use pinhole_wire::{Direction, IpVersion, Protocol, Tcp, TcpFlags, Time};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -54,6 +56,8 @@ struct Conversation {
     master: Master,
     policy: Policy,
     classes: usize,
+    /// Classes whose expectations may lead the receiver to a third host.
+    introductions: Vec<bool>,
     /// Next sequence number of each direction.
     next: [u32; 2],
     actions: Vec<Action>,
@@ -78,6 +82,7 @@ impl Conversation {
             master,
             policy,
             classes: helper.spec().classes.len(),
+            introductions: (0..4).map(|class| helper.introduces(class)).collect(),
             next: [u32::MAX - 100, 7],
             actions: Vec::new(),
         };
@@ -173,8 +178,10 @@ impl Conversation {
     /// Rules 4 and 7 of the helpers' security rules.
     fn check(&self, from: Direction, expect: &Expect) {
         assert!(usize::from(expect.class) < self.classes, "no such class: {expect:?}");
+        let introduced = self.introductions.get(usize::from(expect.class)) == Some(&true)
+            && expect.source == AddressMatch::Exact(self.master.receiver(from).ip());
         assert!(
-            self.policy.third_party || expect.destination == self.master.sender(from).ip(),
+            self.policy.third_party || introduced || expect.destination == self.master.sender(from).ip(),
             "foreign: {expect:?}"
         );
         assert_eq!(

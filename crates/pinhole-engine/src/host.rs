@@ -9,8 +9,8 @@
 
 use crate::event::{Event, ExpectationRecord, Provenance, RefusalRecord};
 use pinhole_helper::{
-    Action, AddressMatch, Arrival, BlindReason, Class, Expect, Handle, Helper, Master, Pickup, Policy, PortMatch, Reader,
-    Refusal, Registry,
+    Action, AddressMatch, Arrival, BlindReason, Class, Expect, Handle, Helper, Master, Pickup, Policy,
+    PortMatch, Reader, Refusal, Registry,
 };
 use pinhole_ruleset::RuleId;
 use pinhole_track::{ConnId, EndCause, ExpectationId, Request, Status, Tracker, Tuple};

@@ -114,6 +114,39 @@ fn additions_are_read_if_known_and_stepped_over_if_not() {
     assert_eq!(walk(&short, &KNOWN, &mut Nobody), Err(Fault::Short));
 }
 
+/// Looks at a table and all that it leads to.
+fn sound(table: &'static Type, seen: &mut Vec<*const Type>) {
+    if seen.contains(&std::ptr::from_ref(table)) {
+        return;
+    }
+    seen.push(table);
+    let components: Vec<&'static Component> = match table {
+        Type::Sequence { root, extensible, additions } | Type::Choice { root, extensible, additions } => {
+            assert!(*extensible || additions.is_empty(), "additions without a marker: {table:?}");
+            root.iter().chain(additions.iter()).collect()
+        }
+        Type::List(element, _) => vec![element],
+        _ => vec![],
+    };
+    let mut names: Vec<&str> = components.iter().map(|component| component.name).collect();
+    names.sort_unstable();
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a name twice: {names:?}");
+    if let Type::Choice { root, additions, .. } = table {
+        let mut alternatives = root.iter().chain(additions.iter());
+        assert!(!root.is_empty() && alternatives.all(|alternative| !alternative.optional), "{names:?}");
+    }
+    components.iter().for_each(|component| sound(component.kind, seen));
+}
+
+#[test]
+fn tables_are_sound() {
+    let mut seen = Vec::new();
+    for table in [&RAS_MESSAGE, &USER_INFORMATION, &CONTROL_MESSAGE] {
+        sound(table.kind, &mut seen);
+    }
+    assert!(seen.len() > 150, "{}", seen.len());
+}
+
 proptest! {
     /// Bit fields equal those read bit by bit.
     #[test]

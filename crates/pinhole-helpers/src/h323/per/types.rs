@@ -69,7 +69,7 @@ pub(crate) enum Size {
 #[derive(Debug)]
 pub(crate) struct Component {
     /// As the Recommendation calls it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for those who read the tables, and for tests"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "for those who read the tables, and for their test"))]
     pub(super) name: &'static str,
     pub(super) kind: &'static Type,
     pub(super) optional: bool,

@@ -17,7 +17,7 @@ pub(super) struct Bits {
 impl Bits {
     pub(super) fn bits(&mut self, value: u32, count: usize) -> &mut Self {
         for bit in (0..count).rev() {
-            if self.used % 8 == 0 {
+            if self.used == self.bytes.len() * 8 {
                 self.bytes.push(0);
             }
             let byte = self.bytes.last_mut().unwrap();
@@ -419,8 +419,7 @@ pub(super) fn capabilities() -> Vec<u8> {
     bits.bit(false).bits(0b111, 3).octets(&[1]).string(&H245_VERSION_7);
     // multiplexCapability: h2250Capability.
     bits.bit(true).bits(0, 7).open(|bits| {
-        bits.bit(false).bits(0, 16 - 16);
-        bits.octets(&60u16.to_be_bytes());
+        bits.bit(false).octets(&60u16.to_be_bytes());
         (0..3).for_each(|_| {
             bits.bit(false).bits(0, 2).length(0);
         });

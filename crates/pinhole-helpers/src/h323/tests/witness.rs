@@ -32,8 +32,16 @@ const PORTS: [&str; 6] = [
 ];
 const BYTES: [&str; 3] = ["tcp.reassembled.data", "tcp.payload", "udp.payload"];
 
-/// Reads a capture with `tshark`: for each frame with H.323 in it, whether it is a datagram, its message, and what it says.
-fn tshark(capture: &Path) -> Option<Vec<(u64, bool, Vec<u8>, Read)>> {
+/// A frame with H.323 in it.
+struct Row {
+    frame: u64,
+    is_datagram: bool,
+    bytes: Vec<u8>,
+    read: Read,
+}
+
+/// Reads a capture with `tshark`.
+fn tshark(capture: &Path) -> Option<Vec<Row>> {
     let mut command = Command::new("tshark");
     command.arg("-r").arg(capture).args([
         "-Y",
@@ -55,7 +63,7 @@ fn tshark(capture: &Path) -> Option<Vec<(u64, bool, Vec<u8>, Read)>> {
     Some(text.lines().map(row).collect())
 }
 
-fn row(line: &str) -> (u64, bool, Vec<u8>, Read) {
+fn row(line: &str) -> Row {
     let columns: Vec<&str> = line.split('\t').collect();
     let values = |columns: &[&str]| -> Vec<String> {
         columns.iter().flat_map(|c| c.split(',')).filter(|v| !v.is_empty()).map(str::to_owned).collect()
@@ -69,8 +77,12 @@ fn row(line: &str) -> (u64, bool, Vec<u8>, Read) {
         ports: values(&columns[11..17]).iter().map(|text| text.parse().unwrap()).collect(),
     };
     read.sort();
-    let message = (0..bytes.len()).step_by(2).map(octet).collect();
-    (columns[0].parse().unwrap(), !columns[4].is_empty(), message, read)
+    Row {
+        frame: columns[0].parse().unwrap(),
+        is_datagram: !columns[4].is_empty(),
+        bytes: (0..bytes.len()).step_by(2).map(octet).collect(),
+        read,
+    }
 }
 
 impl Read {
@@ -166,12 +178,9 @@ fn every_captured_message_is_read_as_tshark_reads_it() {
             continue;
         }
         let Some(rows) = tshark(&path) else { return eprintln!("SKIPPED captured messages: no tshark") };
-        for (frame, is_datagram, bytes, theirs) in rows {
-            if theirs.malformed {
-                continue;
-            }
+        for row in rows.iter().filter(|row| !row.read.malformed) {
             messages += 1;
-            assert_eq!(ours(is_datagram, &bytes), theirs, "{} frame {frame}", path.display());
+            assert_eq!(ours(row.is_datagram, &row.bytes), row.read, "{} frame {}", path.display(), row.frame);
         }
     }
     assert!(messages > 30, "only {messages} messages");
@@ -233,12 +242,10 @@ fn what_the_encoder_writes_is_what_tshark_and_the_tables_read() {
     fs::remove_file(&path).unwrap();
     let Some(rows) = rows else { return eprintln!("SKIPPED the encoder's messages: no tshark") };
     assert_eq!(rows.len(), frames.len(), "tshark sees H.323 in every frame");
-    for ((_, is_datagram, bytes, theirs), (number, (_, written))) in
-        rows.iter().zip(frames.iter().enumerate())
-    {
-        assert_eq!(bytes, written, "frame {}", number + 1);
-        assert!(!theirs.malformed, "frame {} is malformed: {written:02x?}", number + 1);
-        assert_eq!(ours(*is_datagram, bytes), *theirs, "frame {}", number + 1);
+    for (row, (_, written)) in rows.iter().zip(&frames) {
+        assert_eq!(&row.bytes, written, "frame {}", row.frame);
+        assert!(!row.read.malformed, "frame {} is malformed: {written:02x?}", row.frame);
+        assert_eq!(ours(row.is_datagram, &row.bytes), row.read, "frame {}", row.frame);
     }
 }
 
