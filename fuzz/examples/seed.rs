@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: seed CORPUS CAPTURES".into());
     };
     dialogues(&corpus)?;
+    messages(&corpus)?;
     for capture in captures_below(&captures)? {
         seed(&corpus, &capture)?;
     }
@@ -61,6 +62,57 @@ fn dialogues(corpus: &Path) -> Result<(), Box<dyn Error>> {
         write(corpus, "engine", &format!("dialogue-{name}"), &[&[1], input.as_slice()].concat())?;
         let choices: Vec<u8> = (0..64).map(|index: u8| index.wrapping_mul(38)).collect();
         write(corpus, "tracker", name, &[choices, input].concat())?;
+    }
+    Ok(())
+}
+
+/// Control conns of protocols that no capture here has. The client is 10.0.0.1 at port 40000, the server 10.0.0.2.
+fn messages(corpus: &Path) -> Result<(), Box<dyn Error>> {
+    use Direction::{Original, Reply};
+    /// Options of `conversation`: every piece is a datagram.
+    const DATAGRAMS: u8 = 16;
+    let described = |start: &str, address: &str, media: &str| {
+        let body =
+            format!("v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n{media}");
+        let head = "Via: SIP/2.0/UDP 10.0.0.1:40000;rport\r\nFrom: <sip:a@10.0.0.1>;tag=a\r\nTo: <sip:b@c>;tag=b\r\n\
+                    Call-ID: x\r\nCSeq: 1 INVITE\r\nContent-Type: application/sdp\r\n";
+        format!("{start}\r\n{head}Content-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let invite = "INVITE sip:b@10.0.0.2 SIP/2.0";
+    let call = [
+        (
+            Original,
+            described(invite, "10.0.0.1", "m=audio 30000 RTP/AVP 0\r\na=rtcp-mux\r\nm=video 0 RTP/AVP 9\r\n"),
+        ),
+        (Reply, described("SIP/2.0 200 OK", "10.0.0.2", "m=audio 40000 RTP/AVP 0\r\na=rtcp:40003\r\n")),
+        (
+            Original,
+            "BYE sip:b SIP/2.0\r\nf: <sip:a>;tag=a\r\nt: b;tag=b\r\ni: x\r\nCSeq: 2 BYE\r\nl: 0\r\n\r\n"
+                .to_owned(),
+        ),
+    ];
+    let register = "REGISTER sip:c SIP/2.0\r\ni: r\r\nCSeq: 1 REGISTER\r\nm: <sip:a@10.0.0.1:5070>;expires=60\r\nl: 0\r\n\r\n";
+    let granted =
+        "SIP/2.0 200 OK\r\ni: r\r\nCSeq: 1 REGISTER\r\nm: <sip:a@10.0.0.1:5070>;expires=30\r\nl: 0\r\n\r\n";
+    let registration = [(Original, register.to_owned()), (Reply, granted.to_owned())];
+    let setup = "SETUP rtsp://10.0.0.2/a RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP;unicast;client_port=4588-4589\r\n\r\n";
+    let choice = "RTSP/1.0 200 OK\r\nCSeq: 1\r\nSession: 4;timeout=60\r\n\
+                  Transport: RTP/AVP;client_port=4588-4589;server_port=6256-6257;source=10.0.0.2\r\n\r\n$\0\0\u{2}ab";
+    let teardown = "TEARDOWN rtsp://10.0.0.2/a RTSP/1.0\r\nCSeq: 2\r\nSession: 4\r\n\r\n";
+    let stream = [(Original, setup.to_owned()), (Reply, choice.to_owned()), (Original, teardown.to_owned())];
+    let cases: [(&str, &str, u8, &[(Direction, String)]); 5] = [
+        ("sip", "call-datagrams", DATAGRAMS, &call),
+        ("sip", "call-stream", 0, &call),
+        ("sip", "registration-datagrams", DATAGRAMS, &registration),
+        ("sip", "registration-stream", 0, &registration),
+        ("rtsp", "stream", 0, &stream),
+    ];
+    for (target, name, options, pieces) in cases {
+        let mut input = vec![options];
+        for (from, text) in pieces {
+            script::append(&mut input, *from, text.as_bytes());
+        }
+        write(corpus, target, name, &input)?;
     }
     Ok(())
 }
@@ -113,6 +165,8 @@ fn seed(corpus: &Path, capture: &Path) -> Result<(), Box<dyn Error>> {
         let helper = match server.port() {
             21 | 2121 => "ftp",
             6665..=6669 | 7000 => "irc",
+            554 | 8554 => "rtsp",
+            5060 => "sip",
             _ => continue,
         };
         write(corpus, helper, &format!("{name}-{index}"), &text)?;

@@ -12,6 +12,8 @@ const IPV6: u8 = 1;
 const LENIENT: u8 = 2;
 const THIRD_PARTY: u8 = 4;
 const NO_HANDSHAKE: u8 = 8;
+/// For helpers that read both.
+const DATAGRAMS: u8 = 16;
 /// Most memory that a reader may hold, in bytes: its two reorder buffers, histories and messages, with room for growth.
 const MEMORY: usize = 256 * 1024;
 /// Longest piece that one segment carries.
@@ -26,7 +28,7 @@ pub fn converse(helper: &dyn Helper, input: &[u8]) {
     let pieces = pieces(script);
     let whole = Conversation::new(helper, options).play(&pieces, SEGMENT);
     let in_order = |piece: &Piece| piece.passage == Passage::InOrder && piece.bytes.len() <= SEGMENT;
-    if !is_stream(helper) {
+    if !is_stream(helper, options) {
         return;
     }
     // Where the beginning was not seen, the first segment is the beginning, and it matters which that is.
@@ -41,8 +43,9 @@ pub fn converse(helper: &dyn Helper, input: &[u8]) {
     }
 }
 
-fn is_stream(helper: &dyn Helper) -> bool {
-    helper.spec().protocols.contains(&Protocol::TCP)
+fn is_stream(helper: &dyn Helper, options: u8) -> bool {
+    let reads = |protocol| helper.spec().protocols.contains(&protocol);
+    reads(Protocol::TCP) && !(reads(Protocol::UDP) && options & DATAGRAMS != 0)
 }
 
 /// What came of it.
@@ -73,7 +76,7 @@ impl Conversation {
         let server = SocketAddr::new(host(six, 2), port);
         let master = Master {
             version: if six { IpVersion::V6 } else { IpVersion::V4 },
-            protocol: if is_stream(helper) { Protocol::TCP } else { Protocol::UDP },
+            protocol: if is_stream(helper, options) { Protocol::TCP } else { Protocol::UDP },
             original: (client, server),
             reply: (server, client),
         };
@@ -86,7 +89,7 @@ impl Conversation {
             next: [u32::MAX - 100, 7],
             actions: Vec::new(),
         };
-        if options & NO_HANDSHAKE == 0 && is_stream(helper) {
+        if options & NO_HANDSHAKE == 0 && is_stream(helper, options) {
             conversation.handshake();
         }
         conversation
