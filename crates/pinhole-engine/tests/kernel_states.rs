@@ -16,8 +16,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use support::Captured;
 
-const HELPERS: &[(&str, &[u16])] =
-    &[("ftp", &[21]), ("irc", &[6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 7000])];
+const HELPERS: &[(&str, &[u16])] = &[
+    ("ftp", &[21]),
+    ("irc", &[6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 7000]),
+    ("sip", &[5060]),
+];
 
 struct Row {
     frame: u64,
@@ -58,7 +61,8 @@ fn ours(outcome: &Outcome) -> (String, String) {
 
 /// The divergence, by its id in docs/divergences.md, that explains a difference.
 fn named(row: &Row, ours: &(String, String), outcome: &Outcome, frame: &Captured) -> Option<&'static str> {
-    let ours_to_read = [":21", ":6660", ":6667", ":7000"].iter().any(|port| row.master.contains(port));
+    let ours_to_read =
+        [":21", ":5060", ":6660", ":6667", ":7000"].iter().any(|port| row.master.contains(port));
     let packet =
         link::strip(frame.link, &frame.bytes).ok().and_then(|n| Packet::parse(&frame.bytes, n.offset).ok());
     let is_gre = packet.is_some_and(|p| p.protocol == Protocol::GRE);
