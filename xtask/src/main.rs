@@ -3,6 +3,7 @@
 //! * `test` checks everything, in stages; see [`stages`].
 //! * `fuzz`, `bench` and `doc` run one tool each, with the options that this repository wants.
 //! * `instructions` counts what a packet costs.
+//! * `new-helper` makes the skeleton of a helper.
 //! * `oracle` compares pinhole with the running kernel.
 //!
 //! Nothing here is part of pinhole itself. The commands only start other programs: the toolchain's and a few from Debian.
@@ -13,6 +14,7 @@ mod command;
 mod fuzz;
 mod instructions;
 mod junit;
+mod new_helper;
 mod oracle;
 mod repository;
 mod stage;
@@ -46,6 +48,8 @@ enum Command {
     Instructions(instructions::Options),
     /// Build the documentation of all crates
     Doc,
+    /// Make the skeleton of a helper, and enter it wherever helpers are listed
+    NewHelper(new_helper::Options),
     /// Compare with the running kernel, on captures (Linux, root)
     #[command(disable_help_flag = true)]
     Oracle(oracle::Options),
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(&repository, &options),
         Command::Bench(options) => bench::run(&repository, &options),
         Command::Instructions(options) => instructions::run(&repository, &options),
+        Command::NewHelper(options) => new_helper::run(&repository, &options),
         Command::Oracle(options) => oracle::run(&repository, &options),
         Command::Doc => stages::documentation::build(&repository),
     };

@@ -20,6 +20,11 @@ impl Repository {
         Self { root, target }
     }
 
+    /// A checkout somewhere else, with a target directory of its own.
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self { target: root.join("target"), root }
+    }
+
     /// The top of the checkout.
     pub(crate) fn root(&self) -> &Path {
         &self.root

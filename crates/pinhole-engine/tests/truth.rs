@@ -1,9 +1,11 @@
 //! Expectations of FTP, H.323, IRC, SIP and RTSP equal the ground truth of captures by others.
+//! Expectations of FTP, IRC, SIP, RTSP, talk, ICQ and OSCAR equal the ground truth of captures by others.
 //!
 //! Truth rows name the frame of the announcement, the expected tuple and the first data packet. Rows marked `foreign` (address not the
 //! sender's) or not `valid` must be refused in that frame, or the session be blind since then.
 //!
 //! The truth of SIP knows media only, and not where they come from; a row of RTSP's answer may be what the SETUP entered, activated.
+//! That of talk knows conversations only, no look-ups. There are no recordings of ICQ; what is called oscar is QQ, which is neither.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is the test's message")]
 
 mod support;
@@ -11,6 +13,7 @@ mod support;
 use pinhole_engine::{Event, ExpectationRecord};
 use pinhole_helper::{AddressMatch, Pickup, PortMatch};
 use pinhole_track::State;
+use pinhole_wire::Protocol;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,11 +23,14 @@ const HELPERS: &[(&str, &[u16])] = &[
     ("irc", &[6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 7000]),
     ("RAS", &[1719]),
     ("Q.931", &[1720]),
+    ("icq", &[4000, 8000]),
+    ("oscar", &[5190]),
     ("rtsp", &[554, 8554]),
     ("sip", &[5060, 4932, 5061, 5062, 15060, 25060, 52380]),
+    ("talk", &[517, 518]),
 ];
 
-const ALL: [&str; 7] = ["ftp", "irc", "rtsp", "sip", "RAS", "Q.931", "H.245"];
+const ALL: [&str; 7] = ["ftp", "irc", "rtsp", "sip", "RAS", "Q.931", "H.245", "icq", "oscar", "talk"];
 
 /// Announcements in fragmented datagrams: the truth names the first fragment, the announcement is read with the last.
 const FRAGMENTED: &[(&str, u64, u64)] = &[("sngrep__ipv6frag", 1, 2), ("sngrep__ipv6frag", 4, 5)];
@@ -68,6 +74,9 @@ fn differences(path: &Path, of: &[&str], liberal: bool) -> Vec<String> {
             // Registered users' signalling is not in the truth.
             Event::ExpectationNew(record)
                 if record.provenance.helper == "sip" && record.expectation.expect.class == 0 => {}
+            Event::ExpectationNew(record)
+                if record.provenance.helper == "talk"
+                    && record.expectation.expect.protocol == Protocol::UDP => {}
             Event::ExpectationNew(record) => {
                 expected.push(announced(record));
                 records.insert(record.expectation.id, announced(record));
@@ -84,7 +93,10 @@ fn differences(path: &Path, of: &[&str], liberal: bool) -> Vec<String> {
     }
     let name = path.file_name().unwrap().to_string_lossy();
     for row in truth(path) {
-        let helper = row["helper"].as_str().unwrap_or_default();
+        let helper = match row["helper"].as_str().unwrap_or_default() {
+            "ntalk" => "talk",
+            helper => helper,
+        };
         if !of.contains(&helper) {
             continue;
         }
@@ -129,12 +141,12 @@ fn expectations_equal_the_truth_of_public_captures() {
     let Some(shared) = support::shared("truth") else { return };
     let mut bad = String::new();
     let mut compared = 0;
-    for protocol in ["ftp", "h323", "irc", "sip", "rtsp"] {
+    for protocol in ["ftp", "h323", "irc", "sip", "rtsp", "oscar"] {
         for path in support::captures(&shared.join("captures").join(protocol)) {
             compared += 1;
             // This capture lost packets: with strict windows most of it is invalid, in the kernel too.
             let liberal = path.to_string_lossy().contains("cwd-navigation");
-            for difference in differences(&path, &[protocol], liberal) {
+            for difference in differences(&path, &[protocol, "icq"], liberal) {
                 bad.push_str(&format!("{}: {difference}\n", path.file_name().unwrap().to_string_lossy()));
             }
         }
@@ -151,7 +163,7 @@ fn expectations_equal_the_truth_of_live_recordings() {
     for path in support::captures(&shared.join("captures-live")) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let protocol = name.split('.').next().unwrap_or_default();
-        if !matches!(protocol, "ftp" | "irc" | "sip" | "sipmedia" | "rtsp") {
+        if !matches!(protocol, "ftp" | "irc" | "sip" | "sipmedia" | "rtsp" | "talk") {
             continue;
         }
         compared += 1;

@@ -9,6 +9,7 @@ pub(crate) mod documentation;
 pub(crate) mod fuzzing;
 pub(crate) mod kernel;
 pub(crate) mod live;
+pub(crate) mod newcomer;
 pub(crate) mod source;
 pub(crate) mod tests;
 
@@ -53,6 +54,12 @@ const STAGES: &[Stage] = &[
         about: "instructions per packet, counted by valgrind",
         quick: false,
         run: instructions::stage,
+    },
+    Stage {
+        name: "new-helper",
+        about: "the skeleton of a helper, and docs/write-a-helper.md",
+        quick: false,
+        run: newcomer::run,
     },
     Stage { name: "fuzz", about: "every fuzz target for a few seconds", quick: false, run: fuzzing::run },
 ];

@@ -11,12 +11,14 @@
 
 use super::scramble::{Version, unscramble};
 use crate::binary::array;
-use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::Range;
 
 /// Longest password, its final zero included; ICQ allowed eight characters.
 const PASSWORD: usize = 64;
+
+/// As much of a client's packet as can matter: header, fields before the password, password, address.
+pub(super) const BEGINNING: usize = 128;
 
 /// A client's packet that matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,12 +60,14 @@ pub(super) fn scrambling(packet: &[u8]) -> Option<Version> {
     }
 }
 
-/// A client's packet without scrambling. `None`: it is none of ICQ's.
-pub(super) fn plain(packet: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let Some(scrambling) = scrambling(packet) else { return Some(Cow::Borrowed(packet)) };
-    let mut plain = packet.to_vec();
-    unscramble(scrambling, &mut plain)?;
-    Some(Cow::Owned(plain))
+/// The beginning of a client's packet without scrambling; `room` is for it to be written to. `None`: it is none of ICQ's.
+pub(super) fn plain<'a>(packet: &'a [u8], room: &'a mut [u8; BEGINNING]) -> Option<&'a [u8]> {
+    let Some(scrambling) = scrambling(packet) else { return Some(packet) };
+    let length = packet.len().min(BEGINNING);
+    let beginning = room.get_mut(..length)?;
+    beginning.copy_from_slice(packet.get(..length)?);
+    unscramble(scrambling, beginning, packet.len())?;
+    Some(beginning)
 }
 
 /// Reads a client's packet, unscrambled. `None`: it is none of ICQ's.

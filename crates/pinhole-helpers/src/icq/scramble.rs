@@ -102,10 +102,10 @@ impl Version {
         }
     }
 
-    /// Scrambles, or unscrambles, with a check code.
-    fn apply(self, packet: &mut [u8], check: u32) {
-        let key = self.key(packet.len(), check);
-        for word in self.words(packet.len()) {
+    /// Scrambles, or unscrambles, a packet of some length, of which this is the beginning, with a check code.
+    fn apply(self, packet: &mut [u8], length: usize, check: u32) {
+        let key = self.key(length, check);
+        for word in self.words(length).take_while(|word| *word < packet.len()) {
             let mask = key.wrapping_add(u32::from(self.table()[word & 0xff]));
             for (at, mask) in (word..).zip(mask.to_le_bytes()) {
                 if let Some(byte) = packet.get_mut(at).filter(|_| !self.is_plain(at)) {
@@ -120,10 +120,10 @@ fn moved(bits: u32, places: i32) -> u32 {
     if places >= 0 { bits << places } else { bits >> -places }
 }
 
-/// Unscrambles a client's packet in place. `None`: it is shorter than its header.
-pub(super) fn unscramble(version: Version, packet: &mut [u8]) -> Option<()> {
-    let check = version.check(packet).filter(|_| packet.len() >= version.header())?;
-    version.apply(packet, check);
+/// Unscrambles the beginning of a client's packet of some length in place. `None`: it is shorter than a header.
+pub(super) fn unscramble(version: Version, beginning: &mut [u8], length: usize) -> Option<()> {
+    let check = version.check(beginning).filter(|_| beginning.len() >= version.header())?;
+    version.apply(beginning, length, check);
     Some(())
 }
 
@@ -134,13 +134,13 @@ pub(super) fn edited(
     packet: &mut [u8],
     edit: impl FnOnce(&mut [u8]) -> Option<()>,
 ) -> Option<()> {
-    unscramble(version, packet)?;
+    unscramble(version, packet, packet.len())?;
     let check = version.check(packet)?;
     let renewed = Check::of(version, packet, check);
     edit(packet)?;
     let check = renewed.map_or(check, |renewed| renewed.code(packet));
     version.set_check(packet, check);
-    version.apply(packet, check);
+    version.apply(packet, packet.len(), check);
     Some(())
 }
 
@@ -186,7 +186,7 @@ pub(super) fn seal(version: Version, packet: &mut [u8], offset: u8, table_offset
 #[cfg(test)]
 pub(super) fn seal_with(version: Version, packet: &mut [u8], code: u32) {
     version.set_check(packet, code);
-    version.apply(packet, code);
+    version.apply(packet, packet.len(), code);
 }
 
 #[cfg(test)]
@@ -219,7 +219,8 @@ mod tests {
         fn twice_is_as_it_was(four in any::<bool>(), packet in prop::collection::vec(any::<u8>(), 0..120)) {
             let version = if four { Version::Four } else { Version::Five };
             let mut twice = packet.clone();
-            let done = unscramble(version, &mut twice).and_then(|()| unscramble(version, &mut twice));
+            let length = packet.len();
+            let done = unscramble(version, &mut twice, length).and_then(|()| unscramble(version, &mut twice, length));
             prop_assert_eq!(done.is_some(), packet.len() >= version.header());
             prop_assert_eq!(&twice, &packet);
             // Without a change, editing changes nothing.

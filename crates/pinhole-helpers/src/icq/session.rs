@@ -1,6 +1,6 @@
 //! The dialogue: a login, its reply, and how long it lasts; users who are online.
 
-use super::parse::{self, Client, Login, Server};
+use super::parse::{self, BEGINNING, Client, Login, Server};
 use super::{class, notation};
 use crate::endpoint::{admit_address, admit_port};
 use pinhole_helper::{
@@ -46,7 +46,8 @@ impl Session for IcqSession {
 
 impl IcqSession {
     fn client(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> bool {
-        let Some(packet) = parse::plain(bytes).and_then(|plain| parse::client(&plain)) else { return false };
+        let mut room = [0; BEGINNING];
+        let Some(packet) = parse::plain(bytes, &mut room).and_then(parse::client) else { return false };
         match packet {
             Client::Login(login) => {
                 if let Err(refusal) = self.login(cx, &login, bytes.len()) {

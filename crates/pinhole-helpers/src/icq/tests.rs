@@ -263,13 +263,15 @@ fn nat_keeps_foreign_check_codes_and_what_is_left_out() {
     for scrambling in [Version::Four, Version::Five] {
         let version = if scrambling == Version::Four { 4 } else { 5 };
         let mut old = login(version, LISTENS, [0; 4]);
-        scramble::unscramble(scrambling, &mut old).unwrap();
+        let length = old.len();
+        scramble::unscramble(scrambling, &mut old, length).unwrap();
         let mut forged = old.clone();
         scramble::seal_with(scrambling, &mut forged, 0xdead_beef);
         let mut new = Vec::new();
         assert_eq!(IcqNat.encode(notation::LOGIN, outside, &forged, &mut new), Ok(()));
-        let plain = parse::plain(&new).unwrap();
-        let Some(parse::Client::Login(login)) = parse::client(&plain) else { panic!("{plain:?}") };
+        let mut room = [0; parse::BEGINNING];
+        let plain = parse::plain(&new, &mut room).unwrap();
+        let Some(parse::Client::Login(login)) = parse::client(plain) else { panic!("{plain:?}") };
         assert_eq!((login.port, login.address.octets()), (61000, [0; 4]));
     }
     let mut out = Vec::new();

@@ -86,14 +86,18 @@ impl TalkSession {
         from: Direction,
         request: &Request,
     ) -> Result<(), (Refusal, Range<usize>)> {
-        let answered_here = answer_to_control(cx, from, request)?;
+        // Whatever becomes of it here, the daemon answers.
         match request.kind {
-            Kind::Announce => self.announce(cx, from, request, answered_here)?,
+            Kind::Announce => self.announce = true,
             Kind::LookUp => self.look_up = true,
             Kind::Delete => self.delete = true,
             Kind::LeaveInvite | Kind::ReplyQuery => {}
         }
-        if let Some(address) = request.address.as_ref().filter(|_| request.kind != Kind::Announce) {
+        let answered_here = answer_to_control(cx, from, request)?;
+        if request.kind == Kind::Announce {
+            return self.announce(cx, from, request, answered_here);
+        }
+        if let Some(address) = &request.address {
             // Nothing is to be opened there, but it names the client.
             cx.mention(End::Sender, span(cx, &address.address()), notation::ADDRESS);
         }
@@ -107,11 +111,12 @@ impl TalkSession {
         request: &Request,
         answered_here: bool,
     ) -> Result<(), (Refusal, Range<usize>)> {
+        let before = self.announced.take();
         let Some(caller) = &request.address else { return Err((Refusal::AddressFamily, 0..1)) };
         let own = admit(cx, from, caller).map_err(|refusal| (refusal, caller.place.clone()))?;
         // A repeated announcement is as good as it was before.
-        let before = self.announced.filter(|before| before.socket == caller.socket && before.confirmed);
-        let confirmed = before.is_some() || !answered_here;
+        let is_known = before.is_some_and(|before| before.socket == caller.socket && before.confirmed);
+        let confirmed = is_known || !answered_here;
         let daemon = cx.master.peer(Direction::Original).port();
         let callee = cx.master.receiver(from).ip();
         let place = span(cx, &caller.place);
@@ -126,7 +131,6 @@ impl TalkSession {
         });
         let conversation = cx.expect(expected);
         cx.locate(conversation, place, notation::SOCKET);
-        self.announce = true;
         self.announced = Some(Announced { socket: caller.socket, look_up, conversation, confirmed });
         Ok(())
     }

@@ -1,0 +1,8 @@
+//! Any Newcomer conversation, in any segments.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use pinhole_fuzz::conversation::converse;
+use pinhole_helpers::newcomer::Newcomer;
+
+fuzz_target!(|input: &[u8]| converse(&Newcomer, input));
