@@ -104,8 +104,8 @@ impl Version {
 
     /// Scrambles, or unscrambles, a packet of some length, of which this is the beginning, with a check code.
     fn apply(self, packet: &mut [u8], length: usize, check: u32) {
-        let key = self.key(length, check);
-        for word in self.words(length).take_while(|word| *word < packet.len()) {
+        let (key, here) = (self.key(length, check), packet.len());
+        for word in self.words(length).take_while(|word| *word < here) {
             let mask = key.wrapping_add(u32::from(self.table()[word & 0xff]));
             for (at, mask) in (word..).zip(mask.to_le_bytes()) {
                 if let Some(byte) = packet.get_mut(at).filter(|_| !self.is_plain(at)) {
@@ -134,13 +134,14 @@ pub(super) fn edited(
     packet: &mut [u8],
     edit: impl FnOnce(&mut [u8]) -> Option<()>,
 ) -> Option<()> {
-    unscramble(version, packet, packet.len())?;
+    let length = packet.len();
+    unscramble(version, packet, length)?;
     let check = version.check(packet)?;
     let renewed = Check::of(version, packet, check);
     edit(packet)?;
     let check = renewed.map_or(check, |renewed| renewed.code(packet));
     version.set_check(packet, check);
-    version.apply(packet, packet.len(), check);
+    version.apply(packet, length, check);
     Some(())
 }
 
@@ -185,8 +186,9 @@ pub(super) fn seal(version: Version, packet: &mut [u8], offset: u8, table_offset
 /// Scrambles a plain packet with a check code.
 #[cfg(test)]
 pub(super) fn seal_with(version: Version, packet: &mut [u8], code: u32) {
+    let length = packet.len();
     version.set_check(packet, code);
-    version.apply(packet, packet.len(), code);
+    version.apply(packet, length, code);
 }
 
 #[cfg(test)]

@@ -71,8 +71,7 @@ impl IcqSession {
         let from = Direction::Original;
         let port = u16::try_from(login.port).map_err(|_| Refusal::BadNumber)?;
         admit_port(port, cx.policy)?;
-        // Servers take the address that they see. A client that does not know its own may leave it out, and an old one names its own
-        // network's even behind somebody else's NAT; so it opens nothing, and must be of the right family only.
+        // A client that does not know its own address leaves it out; servers take the one that they see anyway.
         let own = cx.master.sender_seen_by_peer(from).ip();
         let announced = IpAddr::V4(login.address);
         if !login.address.is_unspecified() {
