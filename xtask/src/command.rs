@@ -24,7 +24,8 @@ impl From<io::Error> for Failure {
 /// The cargo that runs this xtask, at the top of the checkout.
 pub(crate) fn cargo(repository: &Repository) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(repository.root());
+    // Copies of a checkout must not share a target directory: cargo takes their crates for the same.
+    command.current_dir(repository.root()).env("CARGO_TARGET_DIR", repository.target(""));
     // Set by the `cargo run` around this process; they would only confuse the cargo inside.
     for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
         command.env_remove(name);

@@ -1,5 +1,4 @@
-//! Expectations of FTP, H.323, IRC, SIP and RTSP equal the ground truth of captures by others.
-//! Expectations of FTP, IRC, SIP, RTSP, talk, ICQ and OSCAR equal the ground truth of captures by others.
+//! Expectations of FTP, H.323, ICQ, IRC, OSCAR, SIP, RTSP and talk equal the ground truth of captures by others.
 //!
 //! Truth rows name the frame of the announcement, the expected tuple and the first data packet. Rows marked `foreign` (address not the
 //! sender's) or not `valid` must be refused in that frame, or the session be blind since then.
@@ -30,7 +29,7 @@ const HELPERS: &[(&str, &[u16])] = &[
     ("talk", &[517, 518]),
 ];
 
-const ALL: [&str; 7] = ["ftp", "irc", "rtsp", "sip", "RAS", "Q.931", "H.245", "icq", "oscar", "talk"];
+const ALL: [&str; 10] = ["ftp", "irc", "rtsp", "sip", "RAS", "Q.931", "H.245", "icq", "oscar", "talk"];
 
 /// Announcements in fragmented datagrams: the truth names the first fragment, the announcement is read with the last.
 const FRAGMENTED: &[(&str, u64, u64)] = &[("sngrep__ipv6frag", 1, 2), ("sngrep__ipv6frag", 4, 5)];
