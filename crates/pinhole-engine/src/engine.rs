@@ -6,6 +6,7 @@
 //! Invariants: a conn that [`Tracker::track`] created is confirmed or abandoned before the next packet is tracked; events that the tracker
 //! queues are taken after every packet, so that sessions and origins never outlive their conns.
 
+mod rewrite;
 mod translate;
 
 use crate::defrag::{Defragmenter, Outcome as Reassembly};
@@ -21,6 +22,7 @@ use pinhole_helper::{Pickup, Registry, Span};
 use pinhole_ruleset::{ObjectId, RuleId, Ruleset, RulesetState};
 use pinhole_track::{
     ConnId, Event as TrackEvent, ExpectationId, Invalid, Prepared, State, TableFull, Tracked, Tracker,
+    Unusual,
 };
 use pinhole_wire::checksum::{self, Checksum};
 use pinhole_wire::{Direction, IpVersion, LinkType, Packet, ParseError, Protocol, TcpFlags, Time, Transport};
@@ -185,6 +187,7 @@ impl Engine {
     pub fn advance(&mut self, now: Time, budget: usize) -> bool {
         self.nat.output.clear();
         self.defragmenter.advance(now);
+        self.expire_holds(now);
         let more = self.tracker.advance(now, budget);
         self.take_tracker_events(Moment { packet: 0, time: now });
         more || self.defragmenter.next_deadline().is_some_and(|next| next <= now)
@@ -192,7 +195,10 @@ impl Engine {
 
     /// When [`Self::advance`] should be called next if no packet comes.
     pub fn next_deadline(&self) -> Option<Time> {
-        [self.tracker.next_deadline(), self.defragmenter.next_deadline()].into_iter().flatten().min()
+        [self.tracker.next_deadline(), self.defragmenter.next_deadline(), self.nat.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next event, oldest first.
@@ -207,6 +213,7 @@ impl Engine {
     /// As [`new`](Self::new); nothing has changed then.
     pub fn replace_ruleset(&mut self, ruleset: Option<Ruleset>) -> Result<(), Vec<SetupError>> {
         self.rules = ruleset.map(|ruleset| Rules::new(ruleset, &self.host, &mut self.tracker)).transpose()?;
+        self.nat.ruled = self.rules.as_ref().is_some_and(Rules::has_nat);
         Ok(())
     }
 
@@ -284,6 +291,9 @@ impl Engine {
             Next::Reassemble => self.reassemble(frame, packet),
             Next::Done(outcome) => return outcome,
         };
+        if self.nat.is_holding() {
+            self.expire_holds(frame.time);
+        }
         self.tracker.advance(frame.time, EXPIRY_PER_PACKET);
         if self.tracker.has_news() {
             self.take_tracker_events(Moment { packet: frame.number, time: frame.time });
@@ -353,16 +363,28 @@ impl Engine {
                     }
                     None => known.into(),
                 },
-                Err(unusual) => {
-                    let now = frame.time;
-                    match self.tracker.track_unusual(now, packet, bytes, prepared, unusual) {
-                        Ok(tracked) => tracked,
-                        Err(TableFull) => return Outcome::early(Verdict::Drop, Some(Reason::TableFull)),
-                    }
-                }
+                Err(unusual) => match self.track_unusual(frame, packet, bytes, prepared, unusual) {
+                    Ok(tracked) => tracked,
+                    Err(TableFull) => return Outcome::early(Verdict::Drop, Some(Reason::TableFull)),
+                },
             },
         };
         self.judge(frame, path, packet, bytes, Wishes::default(), &tracked)
+    }
+
+    /// Tracks a packet that no known conn simply accepts.
+    fn track_unusual(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        bytes: &[u8],
+        prepared: &Prepared,
+        unusual: Unusual,
+    ) -> Result<Tracked, TableFull> {
+        match unusual.adjusted(&self.tracker) {
+            Some(conn) => self.track_adjusted(frame, packet, bytes, prepared, (unusual, conn)),
+            None => self.tracker.track_unusual(frame.time, packet, bytes, prepared, unusual),
+        }
     }
 
     /// The decision about a packet of a known conn, if no chain looks at more than its state.
@@ -416,7 +438,10 @@ impl Engine {
             _ if wishes.notrack.get() => Ok(Tracked::UNTRACKED),
             _ if self.is_corrupt(frame, packet, bytes) => Ok(invalid(Invalid::Checksum)),
             None => Ok(invalid(Invalid::Malformed)),
-            Some(prepared) => self.tracker.track(frame.time, packet, bytes, prepared),
+            Some(prepared) => match self.tracker.follow(frame.time, packet, bytes, prepared) {
+                Ok(known) => Ok(known.into()),
+                Err(unusual) => self.track_unusual(frame, packet, bytes, prepared, unusual),
+            },
         };
         match tracked {
             Ok(tracked) => self.judge(frame, path, packet, bytes, wishes, &tracked),
@@ -427,6 +452,7 @@ impl Engine {
     #[inline]
     fn is_corrupt(&mut self, frame: &Frame<'_>, packet: &Packet, bytes: &[u8]) -> bool {
         if self.checksums == ChecksumPolicy::Ignore {
+            self.partial = frame.checksum == FrameChecksum::Partial;
             return false;
         }
         let checksum = match frame.checksum {
@@ -451,9 +477,8 @@ impl Engine {
         wishes: Wishes,
         tracked: &Tracked,
     ) -> Outcome {
-        if self.nat.active
-            && let Some(conn) = tracked.conn
-            && (tracked.created || self.tracker.is_translated(conn))
+        if let Some(conn) = tracked.conn
+            && if tracked.created { self.nat.is_active() } else { self.tracker.is_translated(conn) }
         {
             return self.judge_translating(frame, packet, bytes, wishes, tracked);
         }
@@ -529,7 +554,7 @@ impl Engine {
         let at = Moment { packet: frame.number, time: frame.time };
         let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
         let mut tell = |event| push(events, max, statistics, event);
-        self.host.read(at, &mut self.tracker, session, seen, &mut tell);
+        self.host.read(at, &mut self.tracker, session, seen, None, &mut tell);
     }
 
     /// A new conn enters the table, with all that the rules set for it. `false`: its tuple was taken meanwhile.

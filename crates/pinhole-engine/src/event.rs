@@ -7,6 +7,7 @@ use crate::defrag::DefragDrop;
 use crate::nat::NatFailure;
 use pinhole_helper::{BlindReason, Condition, Refusal, Span};
 use pinhole_nat::BindingError;
+use pinhole_nat::rewrite::RewriteError;
 use pinhole_ruleset::{BaseChainId, RejectWith, RuleId};
 use pinhole_track::{
     ConnId, ConnSnapshot, DestroyCause, EndCause, Expectation, ExpectationId, Invalid, Known, State, Tracked,
@@ -24,7 +25,7 @@ pub enum Verdict {
     Drop,
     /// It is dropped, and its sender is told.
     Reject(RejectWith),
-    /// A fragment: kept until its datagram is complete.
+    /// A fragment, kept until its datagram is complete; or a segment that NAT holds until its line is complete.
     Held,
     /// Not an IP datagram: outside the firewall's language.
     NotIp,
@@ -83,6 +84,21 @@ pub enum Reason {
     /// It belongs to a translated conn, and cannot be translated.
     #[error("NAT: {0}")]
     Untranslatable(BindingError),
+    /// It announces an endpoint that its receiver could not be told: no port is free, or the NAT helper cannot write it.
+    #[error("NAT: the announcement cannot be rewritten")]
+    AnnouncementRefused,
+    /// Its payload cannot be rewritten.
+    #[error("NAT: {0}")]
+    Unwritable(RewriteError),
+    /// A segment that ends within a line that may have to be rewritten: it leaves when the line is complete.
+    #[error("NAT: waiting for the rest of a line that may have to be rewritten")]
+    LineHeld,
+    /// A segment whose predecessor is missing, which may have to be rewritten: the sender repeats both.
+    #[error("NAT: bytes before it are missing and may have to be rewritten")]
+    SegmentAhead,
+    /// More edits than are remembered wait to be acknowledged: the sender repeats it.
+    #[error("NAT: too many edits are not acknowledged yet")]
+    EditsFull,
     /// Another packet's conn took the tuple first.
     #[error("another connection took the tuple first")]
     Clash,
@@ -101,6 +117,11 @@ impl Reason {
             Self::NatExhausted => "nat-exhausted",
             Self::NatNoAddress => "nat-no-address",
             Self::Untranslatable(_) => "nat-untranslatable",
+            Self::AnnouncementRefused => "nat-announcement-refused",
+            Self::Unwritable(_) => "nat-unwritable",
+            Self::LineHeld => "nat-line-held",
+            Self::SegmentAhead => "nat-segment-ahead",
+            Self::EditsFull => "nat-edits-full",
             Self::Clash => "clash",
         }
     }
@@ -336,6 +357,17 @@ pub enum Event {
         source: Option<RuleId>,
         /// The rule that asked for another destination.
         destination: Option<RuleId>,
+    },
+    /// A translated conn is read by a helper whose NAT half is not loaded: its payload is left alone.
+    NatHelperMissing {
+        /// With this packet.
+        packet: u64,
+        /// At this time.
+        time: Time,
+        /// The conn.
+        conn: ConnId,
+        /// The helper.
+        helper: &'static str,
     },
     /// No translation was found for a new conn, whose first packet is dropped.
     NatFailed {

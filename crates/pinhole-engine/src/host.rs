@@ -7,6 +7,8 @@
 //! Invariants: a session opens nothing that `admissible` does not allow; every expectation in the tracker that came from a session has a
 //! [`Provenance`] here, as long as it or a conn that it brought in lives.
 
+mod edits;
+
 use crate::event::{Event, ExpectationRecord, Provenance, RefusalRecord};
 use pinhole_helper::{
     Action, AddressMatch, Arrival, BlindReason, Class, Expect, Handle, Helper, Master, Pickup, Policy,
@@ -17,6 +19,8 @@ use pinhole_track::{ConnId, EndCause, ExpectationId, Request, Status, Tracker, T
 use pinhole_wire::{Direction, Packet, Protocol, Time, Transport};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+
+pub(crate) use edits::{Edit, Follow, Rewriting};
 
 /// Most of a session's own names for expectations that are remembered; older ones can no longer be activated or cancelled.
 const HANDLES: usize = 256;
@@ -45,6 +49,14 @@ pub(crate) struct Seen<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
+/// A session's read: when, whose, and of which direction.
+#[derive(Clone, Copy)]
+struct Turn {
+    at: Moment,
+    session: u32,
+    from: Direction,
+}
+
 /// All sessions of one engine.
 pub struct Host {
     helpers: Vec<&'static dyn Helper>,
@@ -65,12 +77,16 @@ struct Slot {
     conn: ConnId,
     master: Master,
     handles: Vec<(Handle, ExpectationId)>,
+    /// Where peers find what was announced, in a translated conn.
+    announced: Vec<(Handle, SocketAddr)>,
     memory: usize,
 }
 
 /// A provenance, and how many things still point to it: the expectation itself and the conns that it brought in.
 struct Origin {
     provenance: Provenance,
+    /// Where the expected conn is led, if its master is translated.
+    follow: Option<Follow>,
     uses: u32,
 }
 
@@ -108,6 +124,17 @@ impl Host {
         self.origins.get(&id).map(|o| &o.provenance)
     }
 
+    /// Where the conn that an expectation brings in is led.
+    pub(crate) fn follow(&self, id: ExpectationId) -> Option<Follow> {
+        self.origins.get(&id)?.follow
+    }
+
+    /// Whether a session has seen a part of a message, and waits for the rest.
+    pub(crate) fn is_within_message(&self, session: u32, from: Direction) -> bool {
+        let slot = self.slots.get(session as usize).and_then(Option::as_ref);
+        slot.is_some_and(|slot| slot.reader.unread(from) > 0)
+    }
+
     /// Bytes held by all sessions.
     pub fn memory(&self) -> usize {
         self.memory
@@ -136,7 +163,16 @@ impl Host {
             reply: ends(&reply),
         };
         let reader = Reader::new(helper, master, self.policy, self.pickup);
-        let slot = Slot { reader, helper: number, rule, conn, master, handles: Vec::new(), memory: 0 };
+        let slot = Slot {
+            reader,
+            helper: number,
+            rule,
+            conn,
+            master,
+            handles: Vec::new(),
+            announced: Vec::new(),
+            memory: 0,
+        };
         let index = match self.free.pop() {
             Some(index) => {
                 if let Some(place) = self.slots.get_mut(index as usize) {
@@ -175,6 +211,7 @@ impl Host {
         tracker: &mut Tracker,
         session: u32,
         Seen { from, packet, bytes }: Seen<'_>,
+        mut rewriting: Option<&mut Rewriting<'_>>,
         events: &mut impl FnMut(Event),
     ) {
         let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
@@ -188,7 +225,13 @@ impl Host {
             }
             _ => slot.reader.datagram(at.arrival(), from, payload, &mut actions),
         }
-        self.carry_out(at, tracker, session, from, &actions, events);
+        let turn = Turn { at, session, from };
+        self.carry_out(turn, tracker, &actions, rewriting.as_deref_mut(), events);
+        if let (Some(rewriting), Some(slot)) =
+            (rewriting, self.slots.get(session as usize).and_then(Option::as_ref))
+        {
+            rewriting.write_lengths(&actions, |span| slot.reader.quote(from, span).to_vec());
+        }
         actions.clear();
         self.actions = actions;
         self.settle(at, tracker, session, events);
@@ -217,13 +260,13 @@ impl Host {
 
     fn carry_out(
         &mut self,
-        at: Moment,
+        turn: Turn,
         tracker: &mut Tracker,
-        session: u32,
-        from: Direction,
         actions: &[Action],
+        mut rewriting: Option<&mut Rewriting<'_>>,
         events: &mut impl FnMut(Event),
     ) {
+        let Turn { at, session, from } = turn;
         let mut rest = actions;
         while let Some((first, others)) = rest.split_first() {
             rest = others;
@@ -237,7 +280,7 @@ impl Host {
                     let taken = actions.len() - others.len() - 1;
                     let all = actions.get(taken..taken + members).unwrap_or_default();
                     rest = others.get(members - 1..).unwrap_or_default();
-                    self.expect(at, tracker, session, from, all, events);
+                    self.expect(turn, tracker, all, rewriting.as_deref_mut(), events);
                 }
                 Action::Activate(handle) => {
                     if let Some(id) = slot.known(*handle)
@@ -275,7 +318,26 @@ impl Host {
                         condition,
                     });
                 }
-                // Located spans are for the NAT half; without NAT they mean nothing.
+                // Without the NAT half, or without NAT, the payload is left alone.
+                Action::Locate(_, span, field) | Action::Mention(_, span, field) => {
+                    let endpoint = match first {
+                        Action::Mention(end, ..) => Some(slot.end(*end, from)),
+                        Action::Locate(handle, ..) => slot.announced(*handle),
+                        _ => None,
+                    };
+                    if let (Some(rewriting), Some(endpoint)) = (rewriting.as_deref_mut(), endpoint)
+                        && let Err(reason) =
+                            rewriting.write(endpoint, *span, *field, slot.reader.quote(from, *span))
+                    {
+                        let bytes = slot.reader.quote(from, *span).into();
+                        let provenance = slot.provenance(&self.helpers, at, from, *span, bytes);
+                        events(Event::Refusal(Box::new(RefusalRecord {
+                            master: slot.conn,
+                            reason,
+                            provenance,
+                        })));
+                    }
+                }
                 _ => {}
             }
         }
@@ -284,13 +346,13 @@ impl Host {
     /// Enters one expectation, or a group of them together.
     fn expect(
         &mut self,
-        at: Moment,
+        turn: Turn,
         tracker: &mut Tracker,
-        session: u32,
-        from: Direction,
         members: &[Action],
+        rewriting: Option<&mut Rewriting<'_>>,
         events: &mut impl FnMut(Event),
     ) {
+        let Turn { at, session, from } = turn;
         let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
         let helper = self.helpers.get(usize::from(slot.helper));
         let classes = helper.map_or(&[][..], |h| h.spec().classes);
@@ -314,14 +376,20 @@ impl Host {
                 Ok(Request { expect: (*expect).clone(), class, helper: slot.helper })
             })
             .collect();
-        let entered = requests.and_then(|requests| tracker.expect(at.time, slot.conn, &requests));
+        let entered = requests.and_then(|requests| match rewriting {
+            Some(rewriting) => rewriting.expect(at, tracker, slot, from, &asked, &requests),
+            None => {
+                let ids = tracker.expect(at.time, slot.conn, &requests)?;
+                Ok(ids.into_iter().map(|id| (id, None)).collect())
+            }
+        });
         match entered {
             Ok(ids) => {
-                for ((handle, expect), id) in asked.iter().zip(ids) {
+                for ((handle, expect), (id, follow)) in asked.iter().zip(ids) {
                     let bytes = slot.reader.quote(from, expect.span).into();
                     let provenance = slot.provenance(&self.helpers, at, from, expect.span, bytes);
                     slot.remember(*handle, id);
-                    self.origins.insert(id, Origin { provenance: provenance.clone(), uses: 1 });
+                    self.origins.insert(id, Origin { provenance: provenance.clone(), follow, uses: 1 });
                     if let Some(expectation) = tracker.expectation(id).cloned() {
                         events(Event::ExpectationNew(Box::new(ExpectationRecord {
                             expectation,
@@ -343,7 +411,7 @@ impl Host {
 
     /// An expectation that no session asked for.
     pub(crate) fn adopt(&mut self, id: ExpectationId, provenance: Provenance) {
-        self.origins.insert(id, Origin { provenance, uses: 1 });
+        self.origins.insert(id, Origin { provenance, follow: None, uses: 1 });
     }
 
     /// A conn was brought in by an expectation: its origin must outlive it.

@@ -179,6 +179,11 @@ impl Reader {
         self.quotes.iter().find(|quote| quote.from == from && quote.span == span).map(|quote| quote.arrival)
     }
 
+    /// Bytes of a direction that the session was shown and waits to see the rest of.
+    pub fn unread(&self, from: Direction) -> usize {
+        if self.is_reading() { self.streams[from.index()].unread() } else { 0 }
+    }
+
     /// Why this session reads no more, if it does not.
     pub fn blind(&self) -> Option<BlindReason> {
         match self.status {
@@ -318,13 +323,8 @@ fn note(
                 condition = *new;
                 continue;
             }
-            Action::Activate(_)
-            | Action::Extend(..)
-            | Action::Prolong(_)
-            | Action::Cancel(_)
-            | Action::Locate(..)
-            | Action::Mention(..)
-            | Action::Length(..) => continue,
+            Action::Activate(_) | Action::Extend(..) | Action::Prolong(_) | Action::Cancel(_) => continue,
+            Action::Locate(_, span, _) | Action::Mention(_, span, _) | Action::Length(span, _) => *span,
         };
         let within = |at: u64| usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX);
         let (start, end) = (within(span.start), within(span.end).min(bytes.len()));

@@ -11,8 +11,8 @@ use crate::scene::{AfterTracking, Scene, Wishes};
 use crate::topology::Topology;
 use pinhole_nat::ChecksumField;
 use pinhole_ruleset::RuleId;
-use pinhole_track::{ConnId, Tracked};
-use pinhole_wire::{LinkType, Packet};
+use pinhole_track::{ConnId, Prepared, TableFull, Tracked, Unusual};
+use pinhole_wire::{Direction, LinkType, Packet};
 use std::cell::OnceCell;
 
 /// What the chains made of a packet, and what its conn is to become.
@@ -49,6 +49,33 @@ impl Engine {
         }
     }
 
+    /// Tracks a packet of a conn whose sequence numbers are adjusted: it is judged by the numbers of its receiver.
+    #[inline(never)]
+    pub(super) fn track_adjusted(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        bytes: &[u8],
+        prepared: &Prepared,
+        (unusual, conn): (Unusual, ConnId),
+    ) -> Result<Tracked, TableFull> {
+        let mut received = *packet;
+        let mut scratch = std::mem::take(&mut self.nat.scratch);
+        scratch.clear();
+        scratch.extend_from_slice(bytes);
+        let translation = self.tracker.translation(conn).and_then(|slot| self.nat.translation(slot));
+        if let Some((binding, payload)) = translation.and_then(|it| Some((&it.binding, it.payload.as_ref()?)))
+        {
+            let first = binding.arrives(Direction::Original);
+            let is_first = packet.source == first.source && packet.source_port() == Some(first.source_port);
+            let from = if is_first { Direction::Original } else { Direction::Reply };
+            payload.conversation.receive(from, &mut scratch, &mut received);
+        }
+        let tracked = self.tracker.track_unusual(frame.time, &received, &scratch, prepared, unusual);
+        self.nat.scratch = scratch;
+        tracked
+    }
+
     /// A packet of a conn that is new, or translated, and its chains.
     #[inline(never)]
     pub(super) fn judge_translating(
@@ -65,7 +92,7 @@ impl Engine {
         let walked = self.walk(frame, packet, bytes, wishes, tracked, course);
         let Walked { decision, wishes, course, translated_by, refused } = walked;
         if let Some(refused) = refused {
-            return self.refuse(frame, tracked, &wishes, course, refused);
+            return self.refuse(frame, tracked, &wishes, &course, refused);
         }
         let begins = course.is_translated() && decision.verdict == Verdict::Accept;
         let lease = if begins { self.lease(frame, &course) } else { None };
@@ -79,6 +106,7 @@ impl Engine {
         if !kept {
             self.nat.give_back(lease.or(course.lease));
         } else if let Some(conn) = tracked.conn {
+            self.prepare_payload(frame, tracked);
             let [destination, source] = translated_by;
             self.push(Event::ConnTranslated {
                 packet: frame.number,
@@ -117,6 +145,13 @@ impl Engine {
         mut course: Course,
     ) -> Walked {
         let Self { tracker, host, nat, rules, topology, events, max_events, statistics, .. } = self;
+        let follow = tracked.expectation.filter(|_| tracked.created).and_then(|id| host.follow(id));
+        if let Some(follow) = follow
+            && let Err(refused) = nat.lead(tracker, frame.time, &mut course, &follow)
+        {
+            let (decision, translated_by) = (Decision::ACCEPT, [None; 2]);
+            return Walked { decision, wishes, course, translated_by, refused: Some(refused) };
+        }
         let mut log = |rule| push(events, *max_events, statistics, log_event(frame, rule));
         let (version, now) = (packet.version, frame.time);
         let views = [OnceCell::new(), OnceCell::new()];
@@ -187,7 +222,7 @@ impl Engine {
         frame: &Frame<'_>,
         tracked: &Tracked,
         wishes: &Wishes,
-        course: Course,
+        course: &Course,
         refused: Refused,
     ) -> Outcome {
         self.nat.give_back(course.lease);
@@ -210,8 +245,12 @@ impl Engine {
         tracked: &Tracked,
         outcome: Outcome,
     ) -> Outcome {
-        self.show(frame, packet, bytes, tracked);
         let slot = tracked.conn.and_then(|conn| self.tracker.translation(conn));
+        let rewrites = |slot: &u32| self.nat.translation(*slot).is_some_and(|it| it.payload.is_some());
+        if let Some(slot) = slot.filter(rewrites).filter(|_| !tracked.icmp_error) {
+            return self.rewrite(frame, packet, bytes, tracked, outcome, slot);
+        }
+        self.show(frame, packet, bytes, tracked);
         let Some(translation) = slot.and_then(|slot| self.nat.slots.get(slot as usize)?.as_ref()) else {
             return outcome;
         };
@@ -220,6 +259,10 @@ impl Engine {
         let leaving = self.nat.output.add(frame.number, EmissionKind::Translated, link, bytes);
         match translation.binding.translate(tracked.direction, leaving, packet, checksum) {
             Ok(()) => {
+                if let (Some(payload), Some(Ok(quoted))) = (&translation.payload, packet.quoted(bytes)) {
+                    let against = tracked.direction.opposite();
+                    payload.conversation.restore_quoted(against, leaving, packet, &quoted);
+                }
                 self.nat.statistics.packets += 1;
                 Outcome { rewritten: true, ..outcome }
             }

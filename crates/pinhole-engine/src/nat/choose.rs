@@ -37,6 +37,11 @@ impl Want {
     pub(crate) const fn only(address: Address) -> Self {
         Self { addresses: (address, address), prefix: false, ports: None, random: false, persistent: false }
     }
+
+    /// This endpoint only.
+    pub(crate) const fn endpoint(address: Address, port: u16) -> Self {
+        Self { ports: Some((port, port)), ..Self::only(address) }
+    }
 }
 
 /// No port of all that would do is free.

@@ -3,6 +3,7 @@
 use super::choose::{Chooser, Side, Want};
 use super::pools::Lease;
 use super::{Nat, NatRule, Refused, Translation};
+use crate::host::Follow;
 use crate::rules::Rules;
 use crate::scene::Scene;
 use pinhole_nat::{Binding, Ends};
@@ -116,7 +117,7 @@ impl Nat {
     }
 
     /// Decides one end of a new conn: by a rule's action, else by a setting, else so that no two conns' replies are alike.
-    #[allow(clippy::too_many_arguments, reason = "what a decision depends on")]
+    #[expect(clippy::too_many_arguments, reason = "what a decision depends on")]
     pub(crate) fn decide(
         &mut self,
         tracker: &mut Tracker,
@@ -132,9 +133,22 @@ impl Nat {
             Some(action) => self.want(&action, side, hook, leaving, scene)?,
             None => self.setting(side, leaving)?.unwrap_or_else(|| Want::only(own(leaving, side))),
         };
+        self.settle(tracker, now, course, side, &want)
+    }
+
+    /// Carries a decision out.
+    fn settle(
+        &mut self,
+        tracker: &mut Tracker,
+        now: Time,
+        course: &mut Course,
+        side: Side,
+        want: &Want,
+    ) -> Result<(), Refused> {
+        let Some((_, leaving)) = &mut course.new else { return Ok(()) };
         let mut chooser = Chooser { tracker, pools: &mut self.pools, draws: &mut self.draws, now };
         let before = *leaving;
-        let lease = chooser.choose(leaving, side, &want).map_err(|_| Refused::Exhausted)?;
+        let lease = chooser.choose(leaving, side, want).map_err(|_| Refused::Exhausted)?;
         course.lease = course.lease.or(lease);
         if before != *leaving {
             let reply = leaving.inverse().ok_or(Refused::Clash)?;
@@ -148,6 +162,20 @@ impl Nat {
             destination_port: leaving.destination_port,
         };
         Ok(())
+    }
+
+    /// Leads an expected conn where its master is led: no rule is asked.
+    pub(crate) fn lead(
+        &mut self,
+        tracker: &mut Tracker,
+        now: Time,
+        course: &mut Course,
+        follow: &Follow,
+    ) -> Result<(), Refused> {
+        let Some((_, leaving)) = &course.new else { return Ok(()) };
+        let port = follow.port(leaving.destination_port);
+        self.settle(tracker, now, course, Side::Destination, &Want::endpoint(follow.destination, port))?;
+        self.settle(tracker, now, course, Side::Source, &Want::only(follow.source))
     }
 
     /// What a NAT statement asks for.
@@ -219,7 +247,9 @@ impl Nat {
             .original(conn)
             .zip(tracker.reply(conn))
             .and_then(|(original, reply)| Binding::new(&original, &reply).ok());
-        let Some(slot) = binding.and_then(|binding| self.keep(Translation { binding, conn, lease })) else {
+        let Some(slot) =
+            binding.and_then(|binding| self.keep(Translation { binding, conn, lease, payload: None }))
+        else {
             return false;
         };
         tracker.set_translation(conn, Some(slot));

@@ -14,25 +14,33 @@
 //! Life of a [`Translation`]: made when a translated conn is confirmed; it goes, and its port becomes free, when the tracker delivers
 //! the conn as dead. A conn that is not translated has none.
 
+mod acknowledge;
 mod choose;
 mod course;
 mod output;
 mod outside;
+mod payload;
 mod pools;
 mod settings;
 
 pub use output::{Emission, EmissionKind};
 pub use settings::{NatHelpers, NatRule, NatSettings};
 
+pub(crate) use acknowledge::acknowledgement;
 pub(crate) use choose::Side;
 pub(crate) use course::Course;
 pub(crate) use output::Output;
+pub(crate) use payload::{Entered, Held, Payload};
 pub(crate) use pools::Lease;
 
 use crate::event::Reason;
 use pinhole_nat::Binding;
 use pinhole_track::ConnId;
+use pinhole_wire::Time;
 use pools::{Draws, Pools};
+
+/// Most conns of which something is held at a time.
+const MOST_HOLDING: usize = 1024;
 
 /// Counters of NAT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,14 +60,19 @@ pub struct NatStatistics {
 /// The NAT of one engine.
 pub(crate) struct Nat {
     pub(crate) settings: NatSettings,
-    /// Whether first packets are to be decided about at all.
-    pub(crate) active: bool,
+    /// Whether the ruleset has chains that translate.
+    pub(crate) ruled: bool,
     pub(crate) statistics: NatStatistics,
     pub(crate) output: Output,
     pools: Pools,
     draws: Draws,
     pub(crate) slots: Vec<Option<Translation>>,
     free: Vec<u32>,
+    /// Slots of conns of which something is held; some may not be so any more.
+    holding: Vec<u32>,
+    /// The packet at hand, and what it grew beyond the longest segment.
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) further: Vec<u8>,
 }
 
 /// Why a new conn cannot be translated.
@@ -103,21 +116,30 @@ pub(crate) struct Translation {
     pub(crate) binding: Binding,
     pub(crate) conn: ConnId,
     lease: Option<Lease>,
+    /// If a helper reads the conn, and has its NAT half.
+    pub(crate) payload: Option<Box<Payload>>,
 }
 
 impl Nat {
-    pub(crate) fn new(settings: NatSettings, active: bool, secret: [u64; 2]) -> Self {
-        let active = active || !settings.rules.is_empty();
+    pub(crate) fn new(settings: NatSettings, ruled: bool, secret: [u64; 2]) -> Self {
         Self {
             settings,
-            active,
+            ruled,
             statistics: NatStatistics::default(),
             output: Output::default(),
             pools: Pools::new(secret),
             draws: Draws::new(secret),
             slots: Vec::new(),
             free: Vec::new(),
+            holding: Vec::new(),
+            scratch: Vec::new(),
+            further: Vec::new(),
         }
+    }
+
+    /// Whether first packets are to be decided about at all.
+    pub(crate) fn is_active(&self) -> bool {
+        self.ruled || !self.settings.rules.is_empty()
     }
 
     pub(crate) fn count(&mut self, refused: Refused) {
@@ -130,6 +152,51 @@ impl Nat {
 
     pub(crate) fn translation(&self, slot: u32) -> Option<&Translation> {
         self.slots.get(slot as usize)?.as_ref()
+    }
+
+    pub(crate) fn translation_mut(&mut self, slot: u32) -> Option<&mut Translation> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    pub(crate) fn draw(&mut self) -> u64 {
+        self.draws.draw()
+    }
+
+    /// Whether there is room for another conn of which something is held.
+    pub(crate) fn may_hold(&self) -> bool {
+        self.holding.len() < MOST_HOLDING
+    }
+
+    #[inline]
+    pub(crate) fn is_holding(&self) -> bool {
+        !self.holding.is_empty()
+    }
+
+    pub(crate) fn note_holding(&mut self, slot: u32) {
+        if !self.holding.contains(&slot) {
+            self.holding.push(slot);
+        }
+    }
+
+    /// When the first of the held lines is to be looked at.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        self.holding.iter().filter_map(|&slot| self.hold_deadline(slot)).min()
+    }
+
+    fn hold_deadline(&self, slot: u32) -> Option<Time> {
+        let payload = self.translation(slot)?.payload.as_ref()?;
+        payload.sides.iter().filter_map(|side| side.hold.deadline(&self.settings.hold)).min()
+    }
+
+    /// Takes the conns out whose held lines are due, and those of which nothing is held any more.
+    pub(crate) fn holding_until(&mut self, now: Time) -> Vec<u32> {
+        let holding = std::mem::take(&mut self.holding);
+        let (later, due) = holding
+            .into_iter()
+            .filter(|&slot| self.hold_deadline(slot).is_some())
+            .partition(|&slot| self.hold_deadline(slot).is_some_and(|deadline| deadline > now));
+        self.holding = later;
+        due
     }
 
     fn keep(&mut self, translation: Translation) -> Option<u32> {

@@ -31,6 +31,9 @@ impl Nat {
             out.clear();
             return None;
         }
+        if let Some(payload) = translation.payload.as_ref().filter(|_| !is_error) {
+            payload.conversation.restore(direction, out, &packet);
+        }
         Some(translation.conn)
     }
 

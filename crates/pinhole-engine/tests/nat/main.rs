@@ -1,6 +1,7 @@
 //! NAT through the whole engine: headers, ports, ICMP errors, payloads.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is the test's message")]
 
+mod ftp;
 mod headers;
 #[path = "../support/mod.rs"]
 mod support;

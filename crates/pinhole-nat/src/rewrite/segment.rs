@@ -61,6 +61,49 @@ impl Conversation {
         tcp.payload_length > 0 && self.streams[from.index()].is_ahead(data_start(tcp))
     }
 
+    /// Puts the acknowledgement and the SACK blocks of a segment from `from` into the numbers of who they are for, in `bytes` and in the
+    /// `packet` that was parsed from them: for those who judge a segment by what its receiver has sent. Checksums do not follow.
+    pub fn receive(&self, from: Direction, bytes: &mut [u8], packet: &mut Packet) {
+        let other = self.streams[from.opposite().index()].ledger();
+        let (start, end) = (packet.transport_offset as usize, packet.payload as usize);
+        let Transport::Tcp(tcp) = &mut packet.transport else { return };
+        if !tcp.flags.contains(TcpFlags::ACK) || other.is_identity() {
+            return;
+        }
+        tcp.acknowledgement = other.original(tcp.acknowledgement);
+        let header = bytes.get_mut(start..end).unwrap_or_default();
+        if let Some(field) = header.get_mut(ACKNOWLEDGEMENT..).and_then(<[u8]>::first_chunk_mut) {
+            *field = tcp.acknowledgement.to_be_bytes();
+        }
+        translate_sack(header.get_mut(FIXED_HEADER..).unwrap_or_default(), other);
+    }
+
+    /// As [`receive`](Self::receive) undone: a segment from `from` whose numbers are those of its receiver gets the ones with which it came. For
+    /// captures of one side. The TCP checksum follows; SACK blocks do not.
+    pub fn restore(&self, from: Direction, bytes: &mut [u8], packet: &Packet) {
+        let Transport::Tcp(tcp) = &packet.transport else { return };
+        let own = self.streams[from.index()].ledger();
+        let other = self.streams[from.opposite().index()].ledger();
+        let header = bytes.get_mut(packet.transport_offset as usize..).unwrap_or_default();
+        let mut delta = write_number(header, SEQUENCE, own.original(tcp.sequence), Delta::NONE);
+        if tcp.flags.contains(TcpFlags::ACK) {
+            delta = write_number(header, ACKNOWLEDGEMENT, other.edited(tcp.acknowledgement), delta);
+        }
+        update_field(header, CHECKSUM, |field| delta.apply(field));
+    }
+
+    /// Gives the sequence number of the segment that the ICMP error `packet` quotes, which travelled in direction `from`, back to its
+    /// sender's count. The ICMP checksum follows; the quoted one does not, for the rest of what it covers need not be there.
+    pub fn restore_quoted(&self, from: Direction, bytes: &mut [u8], packet: &Packet, quoted: &Packet) {
+        const ICMP_CHECKSUM: usize = 2;
+        let Transport::Tcp(tcp) = &quoted.transport else { return };
+        let number = self.streams[from.index()].ledger().original(tcp.sequence);
+        let header = bytes.get_mut(quoted.transport_offset as usize..).unwrap_or_default();
+        let delta = write_number(header, SEQUENCE, number, Delta::NONE);
+        let message = bytes.get_mut(packet.transport_offset as usize..).unwrap_or_default();
+        update_field(message, ICMP_CHECKSUM, |field| delta.apply(field));
+    }
+
     /// Changes one segment, which `packet` was parsed from, into what the receiver is to get, and takes note of what it sends and
     /// acknowledges. `frame` keeps the first `longest` bytes of payload at most (the conn's maximum segment size, or what a
     /// superframe may carry; at least one), further segments are put into `further`, which is cleared first.
@@ -128,6 +171,14 @@ impl Conversation {
         let further_length = headers.emit(frame, packet, checksum, longest, &self.scratch, further);
         Ok(Emitted { changed: true, further_length })
     }
+}
+
+/// Writes a sequence number and collects the change.
+fn write_number(header: &mut [u8], at: usize, new: u32, delta: Delta) -> Delta {
+    let Some(field) = header.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>) else { return delta };
+    let old = u32::from_be_bytes(*field);
+    *field = new.to_be_bytes();
+    delta.replace_u32(old, new)
 }
 
 /// Number of the first byte of data: a SYN has one of its own.

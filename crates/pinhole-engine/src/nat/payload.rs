@@ -1,0 +1,178 @@
+//! The payload of one translated conn whose helper has its NAT half: edits, and lines that are held until they are complete.
+
+use crate::host::Edit;
+use pinhole_helper::{NatHelper, Span};
+use pinhole_nat::adjust::LedgerError;
+use pinhole_nat::rewrite::{self, Conversation, Hold};
+use pinhole_wire::{Direction, LinkType, Packet, Tcp, TcpFlags};
+
+/// Segments beyond a gap that are dropped, so that their sender fills it first; after that many the gap is taken for one that will not
+/// be filled, and nothing in it can be edited any more.
+const AHEAD_PATIENCE: u8 = 4;
+
+pub(crate) struct Payload {
+    pub(crate) half: &'static dyn NatHelper,
+    pub(crate) conversation: Conversation,
+    pub(crate) sides: [Side; 2],
+    /// An edit was entered: numbers differ from now on.
+    pub(crate) adjusted: bool,
+}
+
+/// One direction of the stream.
+#[derive(Default)]
+pub(crate) struct Side {
+    /// Edits for which there was no room yet.
+    pending: Vec<Edit>,
+    ahead: u8,
+    /// Number of the stream's first byte.
+    origin: Option<u32>,
+    /// Window that this side announced last.
+    pub(crate) window: u16,
+    pub(crate) hold: Hold,
+    pub(crate) held: Vec<Held>,
+}
+
+/// A segment that is held.
+pub(crate) struct Held {
+    pub(crate) frame: u64,
+    pub(crate) link: LinkType,
+    pub(crate) packet: Packet,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What came of entering edits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Entered {
+    All,
+    /// Some wait until acknowledgements have made room: the segment must not be forwarded.
+    Later,
+    /// The bytes were forwarded before they could be read: they cannot be edited any more.
+    Never,
+}
+
+impl Payload {
+    pub(crate) fn new(half: &'static dyn NatHelper) -> Self {
+        Self { half, conversation: Conversation::default(), sides: Default::default(), adjusted: false }
+    }
+
+    pub(crate) const fn side(&mut self, from: Direction) -> &mut Side {
+        &mut self.sides[from.index()]
+    }
+
+    /// Takes note of a segment before it is read.
+    pub(crate) fn arrive(&mut self, from: Direction, tcp: &Tcp) {
+        let side = &mut self.sides[from.index()];
+        side.window = tcp.window;
+        let is_syn = tcp.flags.contains(TcpFlags::SYN);
+        if side.origin.is_none() && (is_syn || tcp.payload_length > 0) {
+            let first = tcp.sequence.wrapping_add(u32::from(is_syn));
+            side.origin = Some(first);
+            self.conversation.open(from, first);
+        }
+    }
+
+    /// Whether a segment is to be dropped because bytes before it may still have to be edited.
+    pub(crate) fn must_wait(&mut self, from: Direction, tcp: &Tcp) -> bool {
+        let is_ahead = self.conversation.is_ahead(from, tcp) && self.sides[from.index()].held.is_empty();
+        let side = &mut self.sides[from.index()];
+        side.ahead = if is_ahead { side.ahead.saturating_add(1) } else { 0 };
+        is_ahead && side.ahead <= AHEAD_PATIENCE
+    }
+
+    /// Whether all of a segment's bytes are held already: it was sent again.
+    pub(crate) fn holds_all_of(&self, from: Direction, tcp: &Tcp) -> bool {
+        let Some((_, end)) = self.sides[from.index()].held_numbers() else { return false };
+        tcp.payload_length > 0 && tcp.sequence.wrapping_add(tcp.payload_length).wrapping_sub(end) as i32 <= 0
+    }
+
+    /// Enters edits before the bytes that they are of are forwarded. What was acknowledged in the receiver's name up to number `owed` is
+    /// entered as one edit that is sent again with what follows it.
+    pub(crate) fn enter(
+        &mut self,
+        from: Direction,
+        edits: Vec<Edit>,
+        owed: Option<(u32, Vec<u8>)>,
+    ) -> Entered {
+        let side = &mut self.sides[from.index()];
+        side.pending.extend(edits);
+        if let (Some((number, bytes)), Some(origin)) = (owed, side.origin) {
+            let start = u64::from(number.wrapping_sub(origin));
+            let (edit, rest) = joined(start, &bytes, std::mem::take(&mut side.pending));
+            side.pending = rest;
+            let entered = edit.is_none_or(|edit| {
+                let edit = rewrite::Edit { span: edit.span, replacement: &edit.text, owed: true };
+                self.conversation.edit(from, &edit).is_ok()
+            });
+            self.adjusted |= entered;
+            if !entered {
+                return Entered::Never;
+            }
+        }
+        let side = &mut self.sides[from.index()];
+        let mut done = 0;
+        let mut result = Entered::All;
+        for edit in &side.pending {
+            let edit = rewrite::Edit { span: edit.span, replacement: &edit.text, owed: false };
+            match self.conversation.edit(from, &edit) {
+                Ok(()) => self.adjusted = true,
+                Err(LedgerError::Full) => {
+                    result = Entered::Later;
+                    break;
+                }
+                Err(_) => result = Entered::Never,
+            }
+            done += 1;
+        }
+        side.pending.drain(..done);
+        result
+    }
+}
+
+impl Side {
+    /// First number of what is held, and the number after it.
+    pub(crate) fn held_numbers(&self) -> Option<(u32, u32)> {
+        let number = |held: &Held| match &held.packet.transport {
+            pinhole_wire::Transport::Tcp(tcp) => Some((tcp.sequence, tcp.payload_length)),
+            _ => None,
+        };
+        let (start, _) = number(self.held.first()?)?;
+        let (last, length) = number(self.held.last()?)?;
+        Some((start, last.wrapping_add(length)))
+    }
+
+    /// The bytes that are held, in order and each once.
+    pub(crate) fn held_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let Some((start, _)) = self.held_numbers() else { return bytes };
+        for held in &self.held {
+            let pinhole_wire::Transport::Tcp(tcp) = &held.packet.transport else { continue };
+            let at = tcp.sequence.wrapping_sub(start) as usize;
+            let known = bytes.len().saturating_sub(at);
+            bytes.extend_from_slice(held.packet.payload_bytes(&held.bytes).get(known..).unwrap_or_default());
+        }
+        bytes
+    }
+}
+
+/// One edit for all of `bytes`, which begin at `start`, with the edits inside of them carried out; and the edits behind it. An edit that
+/// goes on beyond the bytes makes it longer.
+fn joined(start: u64, bytes: &[u8], edits: Vec<Edit>) -> (Option<Edit>, Vec<Edit>) {
+    let mut end = start + bytes.len() as u64;
+    let mut text = Vec::new();
+    let mut at = start;
+    let mut rest = Vec::new();
+    for edit in edits {
+        if edit.span.start < at || edit.span.start >= end {
+            rest.push(edit);
+            continue;
+        }
+        let (from, to) = ((at - start) as usize, (edit.span.start - start) as usize);
+        text.extend_from_slice(bytes.get(from..to).unwrap_or_default());
+        text.extend_from_slice(&edit.text);
+        at = edit.span.end;
+        end = end.max(at);
+    }
+    text.extend_from_slice(bytes.get((at - start) as usize..).unwrap_or_default());
+    let edit = (end > start && !text.is_empty()).then_some(Edit { span: Span { start, end }, text });
+    (edit, rest)
+}
