@@ -27,4 +27,4 @@ pub use batch::{Batch, Buffer, LONGEST};
 pub use offload::Offload;
 pub use packet::PacketPort;
 pub use peer::{own_user, peer_user};
-pub use port::{Port, wait};
+pub use port::{Interest, Port, wait};

@@ -60,16 +60,36 @@ impl Port for Box<dyn Port> {
     }
 }
 
-/// Waits until one of the descriptors can be read (or written, where that is asked for) or `nanos` have passed.
+/// What a descriptor is waited on for.
+#[derive(Clone, Copy, Debug)]
+pub struct Interest<'a> {
+    /// The descriptor.
+    pub descriptor: BorrowedFd<'a>,
+    /// For something to read.
+    pub read: bool,
+    /// For room to write.
+    pub write: bool,
+}
+
+impl<'a> Interest<'a> {
+    /// For something to read.
+    pub const fn reading(descriptor: BorrowedFd<'a>) -> Self {
+        Self { descriptor, read: true, write: false }
+    }
+}
+
+/// Waits until one of the descriptors is ready or `nanos` have passed.
 ///
 /// # Errors
 /// The system's; an interruption by a signal is none.
-pub fn wait(descriptors: &[(BorrowedFd<'_>, bool)], nanos: u64) -> io::Result<()> {
-    let mut polled: Vec<PollFd<'_>> = descriptors
+pub fn wait(interests: &[Interest<'_>], nanos: u64) -> io::Result<()> {
+    let mut polled: Vec<PollFd<'_>> = interests
         .iter()
-        .map(|&(fd, writes)| {
-            let flags = if writes { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-            PollFd::from_borrowed_fd(fd, flags)
+        .map(|interest| {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, interest.read);
+            flags.set(PollFlags::OUT, interest.write);
+            PollFd::from_borrowed_fd(interest.descriptor, flags)
         })
         .collect();
     let timeout = Timespec {

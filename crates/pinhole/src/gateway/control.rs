@@ -6,9 +6,9 @@
 use super::answer::{self, Listing, Reply};
 use super::daemon::Gateway;
 use super::request::{Answer, LONGEST, Request};
-use pinhole_io::live::peer_user;
+use pinhole_io::live::{Interest, own_user, peer_user};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -69,10 +69,14 @@ impl Control {
         self.clients.iter().any(|client| client.listing.is_some() && client.output.len() < ENOUGH)
     }
 
-    /// What to wait on; with `true`, for room to write as well.
-    pub(super) fn descriptors(&self) -> impl Iterator<Item = (BorrowedFd<'_>, bool)> {
-        let clients = self.clients.iter().map(|client| (client.stream.as_fd(), !client.output.is_empty()));
-        std::iter::once((self.listener.as_fd(), false)).chain(clients)
+    /// What to wait on.
+    pub(super) fn interests(&self) -> impl Iterator<Item = Interest<'_>> {
+        let clients = self.clients.iter().map(|client| Interest {
+            descriptor: client.stream.as_fd(),
+            read: !client.ends,
+            write: !client.output.is_empty(),
+        });
+        std::iter::once(Interest::reading(self.listener.as_fd())).chain(clients)
     }
 
     /// Accepts, reads, answers and writes, as far as that goes without waiting.
@@ -91,11 +95,6 @@ impl Control {
         }
         self.clients.retain(|client| !(client.ends && client.output.is_empty()));
         gateway.journal.watched = self.is_watched();
-    }
-
-    /// Removes the socket.
-    pub(super) fn close(self) {
-        let _ = std::fs::remove_file(&self.path);
     }
 
     fn admit(&self, stream: UnixStream) -> Option<Client> {
@@ -121,8 +120,11 @@ impl Control {
     }
 }
 
-fn own_user() -> u32 {
-    pinhole_io::live::own_user()
+impl Drop for Control {
+    fn drop(&mut self) {
+        // If it cannot be removed, the next start will replace it.
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 impl Client {

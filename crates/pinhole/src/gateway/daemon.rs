@@ -1,7 +1,7 @@
 //! Start, loop and stop of `pinhole run`.
 //!
-//! Order at the start: everything that can be wrong is found before anything is touched (configuration, ruleset, privileges); then the
-//! guard closes the interfaces to the host, ports are opened, the socket is bound, privileges are dropped, and frames begin to pass. At
+//! Order at the start: everything that can be wrong is found before anything is touched (configuration, ruleset, privileges); then
+//! ports are opened, the socket is bound, the guard closes the interfaces to the host, privileges are dropped, and frames begin to pass. At
 //! the stop the guard and the socket are taken away again.
 
 use super::config::Config;
@@ -14,7 +14,7 @@ use pinhole_gateway::Bridge;
 use pinhole_io::live::guard::Guard;
 use pinhole_io::live::packet::{PacketPort, Reach};
 use pinhole_io::live::record::{Recorded, Recording};
-use pinhole_io::live::{Port, privilege, wait};
+use pinhole_io::live::{Interest, Port, privilege, wait};
 use pinhole_ruleset::Ruleset;
 use pinhole_track::ConnId;
 use pinhole_wire::Time;
@@ -148,38 +148,42 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
     let [one, other] = config.ports.as_slice() else {
         return Err(Failure::Usage("a bridge has two ports".to_owned()));
     };
+    let recording = config.record.as_deref().map(record).transpose()?;
+    let ports = [open(one, recording.as_ref())?, open(other, recording.as_ref())?];
+    let gateway = Gateway::new(Bridge::new(engine, ports, config.link_policy()), rules);
+    let control = Control::bind(config.socket(), config.control_users.clone()).map_err(|error| {
+        Failure::Gateway(format!("control socket {}: {error}", config.socket().display()))
+    })?;
     let guard = Guard::isolate(&[one, other]).map_err(|error| {
         Failure::Gateway(format!("cannot keep the host away from {one} and {other}: {error}"))
     })?;
     // From here on, whatever fails, the guard is taken down again.
-    let result = serve(config, [one, other], engine, rules, &mut signals, terminal);
+    let result = serve(config, gateway, control, &mut signals, terminal);
     if let Err(error) = guard.remove() {
         terminal.warn(&format!(
             "the interfaces stay closed to this host: {error} (nft delete table netdev {})",
             guard.table()
         ))?;
     }
-    result
+    if let Some(recording) = recording {
+        let finished = recording.borrow_mut().finish();
+        let name = config.record.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+        finished.map_err(|error| Failure::File(name, error))?;
+    }
+    result.map(|()| exit::OK)
 }
 
+/// Serves ports and clients until a signal says that it is enough.
 fn serve(
     config: &Config,
-    names: [&str; 2],
-    engine: Engine,
-    rules: PathBuf,
+    mut gateway: Gateway,
+    mut control: Control,
     signals: &mut Signals,
     terminal: &mut Terminal,
-) -> Result<u8, Failure> {
-    let recording = config.record.as_deref().map(record).transpose()?;
-    let [one, other] = names;
-    let ports = [open(one, recording.as_ref())?, open(other, recording.as_ref())?];
-    let bridge = Bridge::new(engine, ports, config.link_policy());
-    let mut control = Control::bind(config.socket(), config.control_users.clone()).map_err(|error| {
-        Failure::Gateway(format!("control socket {}: {error}", config.socket().display()))
-    })?;
+) -> Result<(), Failure> {
     privilege::drop_others()
         .map_err(|error| Failure::Gateway(format!("cannot give up privileges: {error}")))?;
-    let mut gateway = Gateway::new(bridge, rules);
+    let [one, other] = gateway.bridge.ports().each_ref().map(|port| port.name().to_owned());
     let p = terminal.palette;
     writeln!(
         terminal.out,
@@ -211,21 +215,15 @@ fn serve(
         control.serve(&mut gateway);
         if !busy && !control.is_busy() {
             let ports = gateway.bridge.ports().iter().filter_map(Port::descriptor);
-            let waiting: Vec<(BorrowedFd<'_>, bool)> = ports
+            let waiting: Vec<Interest<'_>> = ports
                 .chain(signals.descriptors())
-                .map(|fd| (fd, false))
-                .chain(control.descriptors())
+                .map(Interest::reading)
+                .chain(control.interests())
                 .collect();
             wait(&waiting, gateway.patience()).map_err(|error| Failure::Gateway(error.to_string()))?;
         }
     }
-    control.close();
-    if let Some(recording) = recording {
-        let finished = recording.borrow_mut().finish();
-        let name = config.record.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
-        finished.map_err(|error| Failure::File(name, error))?;
-    }
-    Ok(exit::OK)
+    Ok(())
 }
 
 fn load(rules: &Path) -> Result<Ruleset, Failure> {

@@ -2,13 +2,15 @@
 
 use super::answer::{Reply, answer};
 use super::config::{Config, ConfigError};
+use super::control::Control;
 use super::daemon::Gateway;
 use super::request::{ListFormat, Listed, Request};
 use pinhole_engine::{Engine, Settings};
 use pinhole_gateway::{Bridge, LinkPolicy, Treatment};
 use pinhole_io::capture::CaptureReader;
 use pinhole_io::live::memory::{self, Wire};
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 const RULES: &str = "table inet f {
@@ -208,4 +210,82 @@ fn the_journal_forgets_what_is_over() {
     assert!(report.conns.len() <= 2);
     let story = lab.explain("tcp 198.51.100.20 > 192.0.2.10:37333");
     assert!(story.contains("PORT 192,0,2,10,145,213"), "{story}");
+}
+
+/// What a client reads who sends this.
+fn over_the_socket(lab: &mut Lab, sent: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.sock");
+    let mut control = Control::bind(&path, Vec::new()).unwrap();
+    assert!(Control::bind(&path, Vec::new()).is_err(), "there is one already");
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.set_nonblocking(true).unwrap();
+    let mut answer = Vec::new();
+    for piece in sent.chunks(4096) {
+        // Who sends too much is not listened to until the end.
+        let _ = client.write_all(piece);
+        control.serve(&mut lab.gateway);
+        let _ = client.read_to_end(&mut answer);
+    }
+    for _ in 0..3 {
+        control.serve(&mut lab.gateway);
+        let _ = client.read_to_end(&mut answer);
+    }
+    drop(control);
+    assert!(!path.exists());
+    String::from_utf8(answer).unwrap()
+}
+
+#[test]
+fn the_socket_answers_requests_in_turn() {
+    let mut lab = Lab::new();
+    lab.play("ftp-active.pcap", 10);
+    let list = b"{\"command\":\"list\",\"what\":\"conns\",\"format\":\"json\",\"flow\":null}\n";
+    let flush = b"{\"command\":\"flush\"}\n";
+    let answer = over_the_socket(&mut lab, &[&list[..], flush, list].concat());
+    let lines: Vec<&str> = answer.lines().collect();
+    assert_eq!(lines.len(), 5, "{answer}");
+    assert!(lines[0].starts_with("{\"line\":\"{\\\"type\\\":\\\"conn\\\""), "{answer}");
+    assert_eq!(lines[1], "{\"done\":true}");
+    assert_eq!(lines[2], "{\"line\":\"1 connections ended\"}");
+    assert_eq!(lines[4], "{\"done\":true}");
+}
+
+#[test]
+fn the_socket_refuses_what_it_does_not_understand_and_nothing_changes() {
+    let mut lab = Lab::new();
+    lab.play("ftp-active.pcap", 10);
+    let long = vec![b'x'; 40_000];
+    for sent in [&b"{\"command\":\"flush\",\"now\":true}\n"[..], b"\xff\xfe\n", b"\n", b"[[[[\n", &long] {
+        let answer = over_the_socket(&mut lab, sent);
+        assert!(answer.starts_with("{\"error\":"), "{answer}");
+        assert_eq!(answer.lines().count(), 1, "{answer}");
+    }
+    assert_eq!(lab.list(Listed::Conns, ListFormat::Conntrack).lines().count(), 1);
+}
+
+#[test]
+fn who_watches_is_told_what_happens() {
+    let mut lab = Lab::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.sock");
+    let mut control = Control::bind(&path, Vec::new()).unwrap();
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.write_all(b"{\"command\":\"monitor\"}\n").unwrap();
+    control.serve(&mut lab.gateway);
+    lab.play("ftp-active.pcap", 1);
+    lab.play("irc-dcc.pcap", 1);
+    control.serve(&mut lab.gateway);
+    control.serve(&mut lab.gateway);
+    client.set_nonblocking(true).unwrap();
+    let mut told = Vec::new();
+    let _ = client.read_to_end(&mut told);
+    let told = String::from_utf8(told).unwrap();
+    assert!(
+        told.contains("[NEW] tcp") && told.contains("[DROP] tcp") && told.contains("rule=fw.nft:4"),
+        "{told}"
+    );
+    drop(client);
+    control.serve(&mut lab.gateway);
+    assert!(!control.is_watched());
 }
