@@ -277,9 +277,10 @@ impl Engine {
     /// As a frame that was captured behind the translation would have come in before it: for captures of one side.
     ///
     /// The frame's datagram bears what packets of one of the translated conns bear when they *leave*; it is written to `out` as that
-    /// conn's packets bear it when they *come*, link header included. `None`: no translated conn has such packets, and `out` is unchanged.
+    /// conn's packets bear it when they *come*, link header included. The first packet of an expected conn is addressed to the end that was
+    /// announced in the real one's stead, and the conn is the expectation's master. `None`: there is no such conn; `out` holds nothing of use.
     pub fn view_from_outside(&self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Option<ConnId> {
-        self.nat.view_from_outside(&self.tracker, frame, out)
+        self.nat.view_from_outside(&self.tracker, &self.host, frame, out)
     }
 }
 

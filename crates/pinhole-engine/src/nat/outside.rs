@@ -2,7 +2,9 @@
 
 use super::{Nat, Translation};
 use crate::engine::Frame;
-use pinhole_nat::ChecksumField;
+use crate::host::Host;
+use pinhole_helper::PortMatch;
+use pinhole_nat::{Binding, ChecksumField};
 use pinhole_track::{ConnId, Tracker, Tuple};
 use pinhole_wire::link::{self, NetworkKind};
 use pinhole_wire::{Direction, Packet, Transport};
@@ -11,6 +13,7 @@ impl Nat {
     pub(crate) fn view_from_outside(
         &self,
         tracker: &Tracker,
+        host: &Host,
         frame: &Frame<'_>,
         out: &mut Vec<u8>,
     ) -> Option<ConnId> {
@@ -23,7 +26,9 @@ impl Nat {
             None => (packet, false),
             Some(quoted) => (quoted.ok()?, true),
         };
-        let (translation, quoted) = self.leaves_as(tracker, &about, is_error)?;
+        let Some((translation, quoted)) = self.leaves_as(tracker, &about, is_error) else {
+            return if is_error { None } else { expected_from_outside(tracker, host, frame, &packet, out) };
+        };
         let direction = if is_error { quoted.opposite() } else { quoted };
         out.clear();
         out.extend_from_slice(frame.bytes);
@@ -54,6 +59,34 @@ impl Nat {
         };
         Some((self.translation(tracker.translation(conn)?)?, direction))
     }
+}
+
+/// A packet that opens an expected conn, addressed to the end that was announced outside. The conn is the master's.
+fn expected_from_outside(
+    tracker: &Tracker,
+    host: &Host,
+    frame: &Frame<'_>,
+    packet: &Packet,
+    out: &mut Vec<u8>,
+) -> Option<ConnId> {
+    let shown = tuple_of(packet)?;
+    if tracker.conn_of(&shown).is_some() {
+        return None;
+    }
+    let (outer, master) = tracker.expectations().find_map(|expectation| {
+        let follow = host.follow(expectation.id)?;
+        let PortMatch::Exact(port) = expectation.expect.destination_port else { return None };
+        let leads_here =
+            (follow.destination, follow.port(port)) == (shown.destination, shown.destination_port);
+        let fits = leads_here && expectation.expect.protocol == shown.protocol;
+        let destination = expectation.expect.destination.into();
+        fits.then_some((Tuple { destination, destination_port: port, ..shown }, expectation.master))
+    })?;
+    let binding = Binding::new(&shown, &outer.inverse()?).ok()?;
+    out.clear();
+    out.extend_from_slice(frame.bytes);
+    binding.translate(Direction::Original, out, packet, ChecksumField::Full).ok()?;
+    Some(master)
 }
 
 /// The tuple that a packet bears.

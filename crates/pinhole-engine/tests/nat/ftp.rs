@@ -202,6 +202,20 @@ fn two_clients_that_announce_one_port_get_two() {
 }
 
 #[test]
+fn the_first_packet_of_an_expected_conn_is_seen_from_outside() {
+    let mut session = Session::open(ftp(hidden(), &[]), "10.0.0.5:4000", SERVER);
+    session.greet();
+    session.say(Direction::Original, "PORT 10,0,0,5,19,137\r\n");
+    let captured = syn(address("192.0.2.21:20"), address("10.0.0.5:5001"));
+    let mut outside = Vec::new();
+    let frame = session.lab.frame(&captured);
+    assert!(session.lab.engine.view_from_outside(&frame, &mut outside).is_some());
+    assert_eq!(ends(&outside), (address("192.0.2.21:20"), address("203.0.113.7:5001")));
+    let made = session.lab.forward(&outside).unwrap();
+    assert_eq!(ends(&made).1, address("10.0.0.5:5001"));
+}
+
+#[test]
 fn a_port_that_is_not_ftps_own_will_do() {
     let mut session = Session::open(ftp(hidden(), &[2121]), "10.0.0.5:4000", "192.0.2.21:2121");
     session.greet();

@@ -6,7 +6,7 @@ use crate::support::lab::{Lab, address};
 use crate::{OUTER, ends, ends_of, hidden, with};
 use pinhole_engine::{Cidr, Event, Frame, NatFailure, NatRule, Reason, Settings, Verdict};
 use pinhole_track::{State, Status};
-use pinhole_wire::{Direction, LinkType, Packet, TcpFlags};
+use pinhole_wire::{Direction, Packet, TcpFlags};
 use std::net::SocketAddr;
 
 fn outer(port: u16) -> SocketAddr {
@@ -179,15 +179,7 @@ fn a_capture_behind_the_translation_is_seen_from_outside() {
     lab.forward(&syn(address("10.0.0.5:4000"), server));
     let second = lab.forward(&syn(address("10.0.0.6:4000"), server)).unwrap();
     let captured = tcp(server, address("10.0.0.6:4000"), &Segment::default());
-    let frame = Frame {
-        number: 1,
-        time: lab.now,
-        link: LinkType::RAW,
-        bytes: &captured,
-        ingress: None,
-        egress: None,
-        checksum: pinhole_engine::FrameChecksum::Unknown,
-    };
+    let frame = lab.frame(&captured);
     let mut outside = Vec::new();
     assert!(lab.engine.view_from_outside(&frame, &mut outside).is_some());
     assert_eq!(ends(&outside), (server, ends(&second).0));

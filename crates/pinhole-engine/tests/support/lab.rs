@@ -43,20 +43,24 @@ impl Lab {
         self.send_by(None, datagram)
     }
 
+    /// A datagram as a frame of this moment.
+    pub(crate) fn frame<'a>(&self, datagram: &'a [u8]) -> Frame<'a> {
+        Frame {
+            number: self.number,
+            time: self.now,
+            link: LinkType::RAW,
+            bytes: datagram,
+            ingress: None,
+            egress: None,
+            checksum: pinhole_engine::FrameChecksum::Unknown,
+        }
+    }
+
     /// Sends a datagram that comes in by an interface.
     pub(crate) fn send_by(&mut self, ingress: Option<InterfaceId>, datagram: &[u8]) -> Outcome {
         self.number += 1;
         self.now = self.now.plus_nanos(STEP_NANOS);
-        let (number, time, link) = (self.number, self.now, LinkType::RAW);
-        let outcome = self.engine.handle(&Frame {
-            number,
-            time,
-            link,
-            bytes: datagram,
-            ingress,
-            egress: None,
-            checksum: pinhole_engine::FrameChecksum::Unknown,
-        });
+        let outcome = self.engine.handle(&Frame { ingress, ..self.frame(datagram) });
         self.left = self.engine.output().map(|made| made.bytes.to_vec()).collect();
         if self.left.is_empty() && outcome.verdict == Verdict::Accept {
             self.left.push(datagram.to_vec());
