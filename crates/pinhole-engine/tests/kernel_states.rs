@@ -20,6 +20,8 @@ const HELPERS: &[(&str, &[u16])] = &[
     ("ftp", &[21]),
     ("irc", &[6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 7000]),
     ("sip", &[5060]),
+    ("RAS", &[1719]),
+    ("Q.931", &[1720]),
 ];
 
 struct Row {
@@ -61,8 +63,9 @@ fn ours(outcome: &Outcome) -> (String, String) {
 
 /// The divergence, by its id in docs/divergences.md, that explains a difference.
 fn named(row: &Row, ours: &(String, String), outcome: &Outcome, frame: &Captured) -> Option<&'static str> {
-    let ours_to_read =
-        [":21", ":5060", ":6660", ":6667", ":7000"].iter().any(|port| row.master.contains(port));
+    let ours_to_read = [":21", ":1719", ":1720", ":5060", ":6660", ":6667", ":7000"]
+        .iter()
+        .any(|port| row.master.contains(port));
     let packet =
         link::strip(frame.link, &frame.bytes).ok().and_then(|n| Packet::parse(&frame.bytes, n.offset).ok());
     let is_gre = packet.is_some_and(|p| p.protocol == Protocol::GRE);

@@ -3,6 +3,7 @@
 mod attacks;
 mod dialogues;
 mod encoder;
+mod kernel;
 mod ras;
 mod spans;
 mod witness;
