@@ -1,5 +1,7 @@
 //! Time of a helper per H.323 message: reading, judging, asking. The messages are those that the encoder of the helper's tests writes.
 
+#![allow(missing_docs, reason = "criterion makes functions that cannot be documented")]
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use pinhole_helper::{Context, Helper, Master, Policy};
 use pinhole_helpers::h323::{H245, Q931, Ras};
@@ -28,17 +30,17 @@ const MESSAGES: &[(&str, &dyn Helper, &str)] = &[
             "0000000080000020c013008000000000001503000002085118ff40000a040001000a000001138d",
         ),
     ),
-    ("openLogicalChannel", &H245, concat!("03000017030000020c6013800a040001000a000001138d",)),
-    ("openLogicalChannelAck", &H245, concat!("0300001b22c000020280101c00000a0000021774000a0000021775",)),
+    ("openLogicalChannel", &H245, "03000017030000020c6013800a040001000a000001138d"),
+    ("openLogicalChannelAck", &H245, "0300001b22c000020280101c00000a0000021774000a0000021775"),
     (
         "terminalCapabilitySet",
         &H245,
-        concat!("0300002802700106000881750007800a00003c000000000000000080000020c01300800000000000",),
+        "0300002802700106000881750007800a00003c000000000000000080000020c01300800000000000",
     ),
     (
         "registrationRequest",
         &Ras,
-        concat!("0e000001060008914a00048001000a00000106b801000a0000019c4002000900003d0a8802003b0100",),
+        "0e000001060008914a00048001000a00000106b801000a0000019c4002000900003d0a8802003b0100",
     ),
     (
         "admissionRequest",
