@@ -151,27 +151,20 @@ impl OscarSession {
     /// A message of a rendezvous.
     fn rendezvous(&mut self, cx: &mut Context<'_>, snac: Snac<'_>, message: &Message) -> Result<(), Refusal> {
         let ended = match message.step {
-            Step::Accept => return Ok(()),
+            Step::Accept => None,
             Step::Cancel => self.rendezvous.end(message.cookie),
-            Step::Propose => {
-                // Whatever is proposed now takes the place of what was proposed before, by either side.
-                let before = self.rendezvous.entry(message.cookie);
-                let ended = before.and_then(|before| {
-                    if snac.from == Direction::Reply {
-                        before.peer = message.verified.or(before.peer);
-                    }
-                    before.expected.take()
-                });
-                if let Some(handle) = ended {
-                    cx.cancel(handle);
+            // Whatever is proposed now takes the place of what was proposed before, by either side.
+            Step::Propose => self.rendezvous.entry(message.cookie).and_then(|before| {
+                if snac.from == Direction::Reply {
+                    before.peer = message.verified.or(before.peer);
                 }
-                return self.propose(cx, snac, message);
-            }
+                before.expected.take()
+            }),
         };
         if let Some(handle) = ended {
             cx.cancel(handle);
         }
-        Ok(())
+        if message.step == Step::Propose { self.propose(cx, snac, message) } else { Ok(()) }
     }
 
     fn propose(&mut self, cx: &mut Context<'_>, snac: Snac<'_>, message: &Message) -> Result<(), Refusal> {
