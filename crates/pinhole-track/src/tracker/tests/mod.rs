@@ -6,6 +6,7 @@ mod expectations;
 mod icmp;
 mod limits;
 mod model;
+mod translate;
 
 use crate::{
     ConnId, DestroyCause, Event, ExpectationId, Invalid, Request, Settings, State, Tracked, Tracker,
