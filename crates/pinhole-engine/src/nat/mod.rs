@@ -11,7 +11,7 @@
 //! * `output`: where packets that were changed lie until the caller has sent them.
 //! * `settings`: what is set up besides the ruleset.
 //!
-//! Life of a [`Translation`]: made when a translated conn is confirmed; it goes, and its port becomes free, when the tracker delivers
+//! Life of a `Translation`: made when a translated conn is confirmed; it goes, and its port becomes free, when the tracker delivers
 //! the conn as dead. A conn that is not translated has none.
 
 mod acknowledge;
