@@ -51,8 +51,8 @@ fn track(
     choice: u8,
     choices: &mut impl Iterator<Item = u8>,
 ) {
-    let prepared = tracker.prepare(packet, bytes, u16::from(choice & 1));
-    tracker.touch(&prepared);
+    let mut prepared = tracker.prepare(packet, bytes, u16::from(choice & 1));
+    tracker.touch(&mut prepared);
     let Ok(tracked) = tracker.track(now, packet, bytes, &prepared) else { return };
     assert_eq!(tracked.invalid.is_some(), tracked.state == State::Invalid);
     assert!(tracked.state != State::Invalid || tracked.conn.is_none());

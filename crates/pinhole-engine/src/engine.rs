@@ -10,10 +10,10 @@ mod rewrite;
 mod translate;
 
 use crate::defrag::{Defragmenter, Outcome as Reassembly};
-use crate::event::{Event, ExpectationRecord, Outcome, Provenance, RULE, Reason, Verdict};
+use crate::event::{Event, ExpectationRecord, Outcome, Provenance, RULE, Reason, RuleRef, Verdict};
 use crate::host::{Host, Moment, Seen};
 use crate::nat::{Emission, Nat, NatStatistics};
-use crate::rules::{Decision, Path, Rules};
+use crate::rules::{AtOnce, Decision, Path, Rules, Way};
 use crate::scene::{AfterTracking, BeforeTracking, Scene, Wishes};
 use crate::settings::{ChecksumPolicy, Settings, SetupError};
 use crate::stage::{self, Next, Stage};
@@ -21,7 +21,7 @@ use crate::{InterfaceId, Topology};
 use pinhole_helper::{Pickup, Registry, Span};
 use pinhole_ruleset::{ObjectId, RuleId, Ruleset, RulesetState};
 use pinhole_track::{
-    ConnId, Event as TrackEvent, ExpectationId, Invalid, Prepared, State, TableFull, Tracked, Tracker,
+    ConnId, Event as TrackEvent, ExpectationId, Invalid, Known, Prepared, State, TableFull, Tracked, Tracker,
     Unusual,
 };
 use pinhole_wire::checksum::{self, Checksum};
@@ -91,6 +91,8 @@ pub struct Engine {
     /// The checksum of the packet at hand was left to the network card.
     partial: bool,
     rules: Option<Rules>,
+    /// By [`Way`]: what the rules make of most packets.
+    at_once: [AtOnce; Way::COUNT],
     host: Host,
     events: VecDeque<Event>,
     max_events: usize,
@@ -141,6 +143,7 @@ impl Engine {
             defragmenter: Defragmenter::new(settings.defrag),
             nat: Nat::new(settings.nat, rules.as_ref().is_some_and(Rules::has_nat), settings.secret),
             partial: false,
+            at_once: rules.as_ref().map_or([AtOnce::WITHOUT_RULES; Way::COUNT], Rules::at_once),
             rules,
             host,
             events: VecDeque::new(),
@@ -159,26 +162,38 @@ impl Engine {
     pub fn handle(&mut self, frame: &Frame<'_>) -> Outcome {
         self.nat.output.clear();
         let mut stage = Stage::default();
-        stage.prepare(frame, &self.tracker, &mut self.statistics);
-        self.act(frame, &stage)
+        self.statistics.frames += 1;
+        stage.prepare(frame, &self.tracker, &self.topology, &mut self.statistics);
+        match self.accept_known(frame, &mut stage) {
+            Some((known, rule)) => Outcome::of_known(&known, Verdict::Accept, rule),
+            None => self.act(frame, &mut stage),
+        }
     }
 
     /// Handles frames in order; one outcome each is appended.
     pub fn handle_batch(&mut self, frames: &[Frame<'_>], outcomes: &mut Vec<Outcome>) {
         self.nat.output.clear();
         let mut stages = std::mem::take(&mut self.stages);
+        outcomes.reserve(frames.len());
         for chunk in frames.chunks(BATCH) {
             let (stages, _) = stages.split_at_mut(chunk.len().min(BATCH));
+            self.statistics.frames += chunk.len() as u64;
             for (frame, stage) in chunk.iter().zip(&mut *stages) {
-                stage.prepare(frame, &self.tracker, &mut self.statistics);
+                stage.prepare(frame, &self.tracker, &self.topology, &mut self.statistics);
             }
             for stage in &*stages {
                 self.tracker.touch_slot(&stage.prepared);
             }
-            for stage in &*stages {
-                self.tracker.touch(&stage.prepared);
+            for stage in &mut *stages {
+                self.tracker.touch(&mut stage.prepared);
             }
-            outcomes.extend(chunk.iter().zip(&*stages).map(|(frame, stage)| self.act(frame, stage)));
+            for (frame, stage) in chunk.iter().zip(stages) {
+                // Two places, so that an outcome of the usual kind is written where it belongs, and not moved there.
+                match self.accept_known(frame, stage) {
+                    Some((known, rule)) => outcomes.push(Outcome::of_known(&known, Verdict::Accept, rule)),
+                    None => outcomes.push(self.act(frame, stage)),
+                }
+            }
         }
         self.stages = stages;
     }
@@ -282,15 +297,67 @@ impl Engine {
         self.statistics
     }
 
-    #[inline]
-    fn act(&mut self, frame: &Frame<'_>, stage: &Stage) -> Outcome {
-        let packet = &stage.packet;
-        let outcome = match stage.next {
-            Next::Track => self.pass(frame, packet, frame.bytes, Some(&stage.prepared)),
+    /// What is to be done about most packets: a known conn accepts them, its state decides, and there is nothing to carry out. `None`: there
+    /// is more to be done, and [`act`](Self::act) goes on.
+    #[inline(always)]
+    fn accept_known(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> Option<(Known, Option<RuleRef>)> {
+        if !matches!(stage.next, Next::Plain) || !self.at_once[stage.way.index()].tracks_first {
+            return None;
+        }
+        if self.checksums == ChecksumPolicy::Verify && self.is_corrupt_plain(frame, stage) {
+            stage.next = Next::Corrupt;
+            return None;
+        }
+        let at_once = &self.at_once[stage.way.index()];
+        let Some(known) =
+            self.tracker.follow_plain(frame.time, &stage.bounds, frame.bytes, &mut stage.prepared)
+        else {
+            stage.next = Next::Unusual;
+            return None;
+        };
+        if !known.plain || !at_once.accepts(known.state) {
+            stage.next = Next::Known(known);
+            return None;
+        }
+        let rule = at_once.rule;
+        self.after(frame);
+        Some((known, rule))
+    }
+
+    #[inline(never)]
+    fn is_corrupt_plain(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> bool {
+        let Stage { packet, bounds, .. } = stage;
+        packet.parse_into(frame.bytes, bounds.network).is_ok() && self.is_corrupt(frame, packet, frame.bytes)
+    }
+
+    #[inline(never)]
+    fn act(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> Outcome {
+        let Stage { next, packet, prepared, bounds, .. } = stage;
+        if let Next::Plain | Next::Known(_) | Next::Unusual = next
+            && let Err(why) = packet.parse_into(frame.bytes, bounds.network)
+        {
+            return Outcome::early(Verdict::Drop, Some(Reason::Parse(why)));
+        }
+        let outcome = match *next {
+            Next::Plain | Next::Track => self.pass(frame, packet, frame.bytes, Some(prepared)),
+            Next::Known(known) => self.pass_followed(frame, packet, frame.bytes, prepared, Ok(known)),
+            Next::Unusual => self.pass_followed(frame, packet, frame.bytes, prepared, Err(prepared.unusual)),
+            Next::Corrupt => {
+                let path = self.path(packet);
+                let corrupt = invalid(Invalid::Checksum);
+                self.judge(frame, path, packet, frame.bytes, &Wishes::default(), &corrupt)
+            }
             Next::Invalid(why) => self.pass_malformed(frame, packet, frame.bytes, why),
             Next::Reassemble => self.reassemble(frame, packet),
             Next::Done(outcome) => return outcome,
         };
+        self.after(frame);
+        outcome
+    }
+
+    /// Ends what is due, and takes the tracker's events.
+    #[inline(always)]
+    fn after(&mut self, frame: &Frame<'_>) {
         if self.nat.is_holding() {
             self.expire_holds(frame.time);
         }
@@ -298,7 +365,6 @@ impl Engine {
         if self.tracker.has_news() {
             self.take_tracker_events(Moment { packet: frame.number, time: frame.time });
         }
-        outcome
     }
 
     /// Fragments are tracked as the datagram that they make up, at the fragment that completes it.
@@ -334,7 +400,6 @@ impl Engine {
     }
 
     /// The path of one whole datagram. Without `prepared` it cannot be tracked, because its transport header is bad.
-    #[inline]
     fn pass(
         &mut self,
         frame: &Frame<'_>,
@@ -343,33 +408,49 @@ impl Engine {
         prepared: Option<&Prepared>,
     ) -> Outcome {
         let path = self.path(packet);
-        if self.rules.as_ref().is_some_and(|rules| rules.has_raw(path, packet.version)) {
+        if !self.at_once[Way::new(path, packet.version).index()].tracks_first {
             return self.pass_raw(frame, path, packet, bytes, prepared);
         }
         let tracked = match prepared {
             _ if self.is_corrupt(frame, packet, bytes) => invalid(Invalid::Checksum),
             None => invalid(Invalid::Malformed),
-            Some(prepared) => match self.tracker.follow(frame.time, packet, bytes, prepared) {
-                Ok(known) if known.translated => {
-                    return self.pass_translated(frame, packet, bytes, &known.into());
-                }
-                Ok(known) => match self.accepts_at_once(path, packet.version, known.state) {
-                    // Most packets: their conn's state decides, and there is nothing to carry out.
-                    Some(decision) => {
-                        if !known.plain {
-                            self.show(frame, packet, bytes, &known.into());
-                        }
-                        return Outcome::of_known(&known, decision.verdict, decision.rule);
+            Some(prepared) => {
+                let followed = self.tracker.follow(frame.time, packet, bytes, prepared);
+                return self.pass_followed(frame, packet, bytes, prepared, followed);
+            }
+        };
+        self.judge(frame, path, packet, bytes, &Wishes::default(), &tracked)
+    }
+
+    /// The rest of the path of a datagram for which the tracker has looked for a conn.
+    fn pass_followed(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        bytes: &[u8],
+        prepared: &Prepared,
+        followed: Result<Known, Unusual>,
+    ) -> Outcome {
+        let path = self.path(packet);
+        let tracked = match followed {
+            Ok(known) if known.translated => {
+                return self.pass_translated(frame, packet, bytes, &known.into());
+            }
+            Ok(known) => match self.accepts_at_once(path, packet.version, known.state) {
+                Some(decision) => {
+                    if !known.plain {
+                        self.show(frame, packet, bytes, &known.into());
                     }
-                    None => known.into(),
-                },
-                Err(unusual) => match self.track_unusual(frame, packet, bytes, prepared, unusual) {
-                    Ok(tracked) => tracked,
-                    Err(TableFull) => return Outcome::early(Verdict::Drop, Some(Reason::TableFull)),
-                },
+                    return Outcome::of_known(&known, decision.verdict, decision.rule);
+                }
+                None => known.into(),
+            },
+            Err(unusual) => match self.track_unusual(frame, packet, bytes, prepared, unusual) {
+                Ok(tracked) => tracked,
+                Err(TableFull) => return Outcome::early(Verdict::Drop, Some(Reason::TableFull)),
             },
         };
-        self.judge(frame, path, packet, bytes, Wishes::default(), &tracked)
+        self.judge(frame, path, packet, bytes, &Wishes::default(), &tracked)
     }
 
     /// Tracks a packet that no known conn simply accepts.
@@ -388,12 +469,9 @@ impl Engine {
     }
 
     /// The decision about a packet of a known conn, if no chain looks at more than its state.
-    #[inline]
     fn accepts_at_once(&self, path: Path, version: IpVersion, state: State) -> Option<Decision> {
-        match &self.rules {
-            Some(rules) => rules.accepts_at_once(path, version, state),
-            None => Some(Decision::ACCEPT),
-        }
+        let at_once = self.at_once[Way::new(path, version).index()];
+        at_once.accepts(state).then_some(Decision { verdict: Verdict::Accept, rule: at_once.rule })
     }
 
     /// The path of a datagram whose transport header is bad: rules see it as `invalid`.
@@ -420,16 +498,17 @@ impl Engine {
         bytes: &[u8],
         prepared: Option<&Prepared>,
     ) -> Outcome {
-        let scene = Scene::new(frame, packet, bytes, &self.topology, Wishes::default());
+        let wishes = Wishes::default();
+        let scene = Scene::new(frame, packet, bytes, &self.topology, &wishes);
         if let Some(rules) = &mut self.rules {
             let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
             let mut log = |rule| push(events, max, statistics, log_event(frame, rule));
-            let decision = rules.run_raw(path, packet.version, frame.time, &BeforeTracking(&scene), &mut log);
+            let decision =
+                rules.run_raw(Way::new(path, packet.version), frame.time, &BeforeTracking(&scene), &mut log);
             if decision.verdict != Verdict::Accept {
                 return Outcome { rule: decision.rule, ..Outcome::early(decision.verdict, None) };
             }
         }
-        let wishes = scene.into_wishes();
         let in_zone = match (wishes.zone.get(), prepared) {
             (Some(zone), Some(_)) => Some(self.tracker.prepare(packet, bytes, zone)),
             _ => None,
@@ -444,7 +523,7 @@ impl Engine {
             },
         };
         match tracked {
-            Ok(tracked) => self.judge(frame, path, packet, bytes, wishes, &tracked),
+            Ok(tracked) => self.judge(frame, path, packet, bytes, &wishes, &tracked),
             Err(TableFull) => Outcome::early(Verdict::Drop, Some(Reason::TableFull)),
         }
     }
@@ -474,7 +553,7 @@ impl Engine {
         path: Path,
         packet: &Packet,
         bytes: &[u8],
-        wishes: Wishes,
+        wishes: &Wishes,
         tracked: &Tracked,
     ) -> Outcome {
         if let Some(conn) = tracked.conn
@@ -489,21 +568,17 @@ impl Engine {
             let mut log = |rule| push(events, max, statistics, log_event(frame, rule));
             let (tracker, host, now) = (&self.tracker, &self.host, frame.time);
             let subject = AfterTracking { scene: &scene, tracker, host, tracked, now };
-            decision = rules.run(path, packet.version, frame.time, &subject, &mut log);
+            decision = rules.run(Way::new(path, packet.version), frame.time, &subject, &mut log);
         }
-        let wishes = scene.into_wishes();
-        let outcome = self.settle(frame, packet, &wishes, tracked, decision);
+        let outcome = self.settle(frame, packet, wishes, tracked, decision);
         if outcome.verdict == Verdict::Accept {
             self.show(frame, packet, bytes, tracked);
         }
         outcome
     }
 
-    #[inline]
     fn path(&self, packet: &Packet) -> Path {
-        let from_us = self.topology.is_local(packet.version, packet.source);
-        let to_us = self.topology.is_local(packet.version, packet.destination);
-        Path::between(from_us, to_us)
+        Path::of(&self.topology, packet.version, packet.source, packet.destination)
     }
 
     /// After the rules: a new conn is confirmed or never was.

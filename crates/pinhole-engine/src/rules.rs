@@ -8,13 +8,14 @@ use crate::host::Host;
 use crate::nat::Side;
 use crate::scene::{AfterTracking, BeforeTracking, Scene};
 use crate::settings::SetupError;
+use crate::topology::Topology;
 use pinhole_helper::{AddressMatch, Class, Expect, Lifetime, PortMatch, Span};
 use pinhole_ruleset::{
     BaseChainId, ChainKind, Decision as ChainDecision, Effects, Family, HelperObject, Hook, LogStatement,
     NatAction, ObjectId, RuleId, Ruleset, RulesetState, Subject, TimeoutObject,
 };
 use pinhole_track::{ConnId, ExpectationId, Request, State, Timeouts, Tracker};
-use pinhole_wire::{IpVersion, Packet, Protocol, Time};
+use pinhole_wire::{Address, IpVersion, Packet, Protocol, Time};
 
 /// Priority of conntrack in prerouting and output (`NF_IP_PRI_CONNTRACK`).
 const CONNTRACK_PRIORITY: i32 = -200;
@@ -38,6 +39,15 @@ pub(crate) enum Path {
 impl Path {
     const ALL: [Self; 4] = [Self::Forward, Self::Input, Self::Output, Self::Loopback];
 
+    /// The path of a packet between two addresses.
+    #[inline]
+    pub(crate) fn of(topology: &Topology, version: IpVersion, source: Address, destination: Address) -> Self {
+        if !topology.has_local() {
+            return Self::Forward;
+        }
+        Self::between(topology.is_local(version, source), topology.is_local(version, destination))
+    }
+
     pub(crate) const fn between(from_us: bool, to_us: bool) -> Self {
         match (from_us, to_us) {
             (false, false) => Self::Forward,
@@ -54,6 +64,47 @@ impl Path {
             Self::Output => &[Hook::Output, Hook::Postrouting],
             Self::Loopback => &[Hook::Output, Hook::Postrouting, Hook::Prerouting, Hook::Input],
         }
+    }
+}
+
+/// A path and an IP version, by which plans are kept: below [`Way::COUNT`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way(u8);
+
+impl Way {
+    pub(crate) const COUNT: usize = 8;
+    pub(crate) const FIRST: Self = Self(0);
+
+    #[inline]
+    pub(crate) const fn new(path: Path, version: IpVersion) -> Self {
+        Self((path as u8) << 1 | matches!(version, IpVersion::V6) as u8)
+    }
+
+    #[inline]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize % Self::COUNT
+    }
+}
+
+/// What the chains of a way make of a packet that a known conn accepts, as far as that is known beforehand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AtOnce {
+    /// No chain is to be run before tracking.
+    pub(crate) tracks_first: bool,
+    /// States (nft's bits) that all chains accept, without looking at anything else.
+    states: u32,
+    /// The rule that does.
+    pub(crate) rule: Option<RuleRef>,
+}
+
+impl AtOnce {
+    /// Without rules everything is accepted.
+    pub(crate) const WITHOUT_RULES: Self = Self { tracks_first: true, states: u32::MAX, rule: None };
+
+    /// Whether all chains accept a packet of this state.
+    #[inline]
+    pub(crate) const fn accepts(&self, state: State) -> bool {
+        self.states & state.nft_bit() != 0
     }
 }
 
@@ -83,8 +134,6 @@ struct Plan {
     raw: Vec<BaseChainId>,
     /// After tracking; chains of type `nat` see only the packet that creates a conn.
     main: Vec<(BaseChainId, ChainKind)>,
-    /// If each chain of `main`, but for the `nat` ones, accepts these states (nft's bits) at once: the states, and the rule.
-    accepted: Option<(u64, Option<RuleRef>)>,
 }
 
 /// A part of a hook's chains.
@@ -103,7 +152,8 @@ const SOURCE_PRIORITY: i32 = 100;
 pub(crate) struct Rules {
     ruleset: Ruleset,
     state: RulesetState,
-    plans: [[Plan; 2]; 4],
+    /// By [`Way`].
+    plans: [Plan; Way::COUNT],
     /// The chains after tracking of IPv4 and IPv6, hook by hook, cut where NAT happens.
     legs: [Vec<Leg>; 2],
     helpers: Vec<ForConns>,
@@ -133,8 +183,12 @@ impl ForConns {
 impl Rules {
     /// Makes the plans, and gives the ruleset's objects their meaning.
     pub(crate) fn new(ruleset: Ruleset, host: &Host, tracker: &mut Tracker) -> Result<Self, Vec<SetupError>> {
-        let plans =
-            Path::ALL.map(|path| [plan(&ruleset, path, Family::Ip), plan(&ruleset, path, Family::Ip6)]);
+        let mut plans = std::array::from_fn(|_| Plan::default());
+        for path in Path::ALL {
+            for (version, family) in [(IpVersion::V4, Family::Ip), (IpVersion::V6, Family::Ip6)] {
+                plans[Way::new(path, version).index()] = plan(&ruleset, path, family);
+            }
+        }
         let mut errors = Vec::new();
         let mut helpers = Vec::new();
         for object in ruleset.helpers() {
@@ -178,33 +232,24 @@ impl Rules {
         &self.state
     }
 
-    /// What all chains after tracking make of a packet of an existing conn, where its state alone decides.
-    #[inline]
-    pub(crate) fn accepts_at_once(&self, path: Path, version: IpVersion, state: State) -> Option<Decision> {
-        let (states, rule) = self.plan(path, version).accepted?;
-        (states & u64::from(state.nft_bit()) != 0).then_some(Decision { verdict: Verdict::Accept, rule })
-    }
-
-    #[inline]
-    pub(crate) fn has_raw(&self, path: Path, version: IpVersion) -> bool {
-        !self.plan(path, version).raw.is_empty()
-    }
-
-    #[inline]
-    fn plan(&self, path: Path, version: IpVersion) -> &Plan {
-        &self.plans[path as usize][usize::from(version == IpVersion::V6)]
+    /// What each way's chains after tracking make of a packet of an existing conn, where its state alone decides.
+    pub(crate) fn at_once(&self) -> [AtOnce; Way::COUNT] {
+        std::array::from_fn(|way| {
+            let plan = &self.plans[way];
+            let (states, rule) = accepted(&self.ruleset, &plan.main).unwrap_or((0, None));
+            AtOnce { tracks_first: plan.raw.is_empty(), states, rule }
+        })
     }
 
     /// Runs the chains that come before tracking.
     pub(crate) fn run_raw(
         &mut self,
-        path: Path,
-        version: IpVersion,
+        way: Way,
         now: Time,
         subject: &BeforeTracking<'_>,
         log: &mut dyn FnMut(RuleId),
     ) -> Decision {
-        let plan = &self.plans[path as usize][usize::from(version == IpVersion::V6)];
+        let plan = &self.plans[way.index()];
         let (helpers, timeouts, scene) = (&self.helpers, &self.timeouts, subject.0);
         let effects = Wishing { helpers, timeouts, scene, tracked: false, log };
         let chains = plan.raw.iter().copied();
@@ -214,13 +259,12 @@ impl Rules {
     /// Runs the chains that come after tracking.
     pub(crate) fn run(
         &mut self,
-        path: Path,
-        version: IpVersion,
+        way: Way,
         now: Time,
         subject: &AfterTracking<'_>,
         log: &mut dyn FnMut(RuleId),
     ) -> Decision {
-        let plan = &self.plans[path as usize][usize::from(version == IpVersion::V6)];
+        let plan = &self.plans[way.index()];
         let (helpers, timeouts, scene) = (&self.helpers, &self.timeouts, subject.scene);
         let effects = Wishing { helpers, timeouts, scene, tracked: true, log };
         let first = subject.tracked.created;
@@ -429,7 +473,6 @@ fn plan(ruleset: &Ruleset, path: Path, family: Family) -> Plan {
             }
         }
     }
-    plan.accepted = accepted(ruleset, &plan.main);
     plan
 }
 
@@ -464,13 +507,13 @@ fn legs(ruleset: &Ruleset, family: Family) -> Vec<Leg> {
     legs
 }
 
-/// The states that all chains accept at once, and the last rule that does, as [`walk`] would find it.
-fn accepted(ruleset: &Ruleset, chains: &[(BaseChainId, ChainKind)]) -> Option<(u64, Option<RuleRef>)> {
-    let mut common = u64::MAX;
+/// The states (nft's bits) that each chain but for the `nat` ones accepts at once, and the last rule that does, as [`walk`] would find it.
+fn accepted(ruleset: &Ruleset, chains: &[(BaseChainId, ChainKind)]) -> Option<(u32, Option<RuleRef>)> {
+    let mut common = u32::MAX;
     let mut named = None;
     for &(chain, _) in chains.iter().filter(|(_, kind)| *kind != ChainKind::Nat) {
         let (states, rule) = ruleset.accepted_states(chain)?;
-        common &= states;
+        common &= states as u32;
         named = match (rule, named) {
             (Some(rule), _) => Some(RuleRef::Rule(rule)),
             (None, Some(RuleRef::Rule(rule))) => Some(RuleRef::Rule(rule)),

@@ -24,7 +24,7 @@ pub(crate) struct Scene<'a> {
     egress: Option<InterfaceId>,
     /// Where the chain that looks is hooked in.
     hook: Cell<Hook>,
-    wishes: Wishes,
+    wishes: &'a Wishes,
 }
 
 /// What rules set so far.
@@ -56,7 +56,7 @@ impl<'a> Scene<'a> {
         packet: &'a Packet,
         bytes: &'a [u8],
         topology: &'a Topology,
-        wishes: Wishes,
+        wishes: &'a Wishes,
     ) -> Self {
         let ingress = frame.ingress.or_else(|| topology.towards(packet.version, packet.source));
         let egress = frame.egress.or_else(|| topology.towards(packet.version, packet.destination));
@@ -92,11 +92,6 @@ impl<'a> Scene<'a> {
 
     /// What the rules set so far.
     pub(crate) fn wishes(&self) -> &Wishes {
-        &self.wishes
-    }
-
-    /// What the rules set, when they are done.
-    pub(crate) fn into_wishes(self) -> Wishes {
         self.wishes
     }
 
@@ -172,12 +167,18 @@ pub(crate) struct AfterTracking<'a> {
 }
 
 impl Subject for AfterTracking<'_> {
+    /// What rules look at most comes first, and is not left to others.
+    #[inline]
     fn load(&self, field: Field) -> Option<u128> {
+        let packet = self.scene.packet;
         match field {
             Field::CtState => Some(self.scene.state_without_conn(self.tracked.state).nft_bit().into()),
-            Field::CtDirection => self.tracked.conn.map(|_| self.tracked.direction.index() as u128),
-            _ if is_conntrack(field) => self.conn(field),
-            _ => self.scene.load(field),
+            Field::L4Protocol => Some(packet.protocol.0.into()),
+            Field::DestinationPort => match packet.destination_port() {
+                Some(port) => Some(port.into()),
+                None => self.load_other(field),
+            },
+            _ => self.load_other(field),
         }
     }
 
@@ -190,6 +191,15 @@ impl Subject for AfterTracking<'_> {
 }
 
 impl AfterTracking<'_> {
+    #[inline(never)]
+    fn load_other(&self, field: Field) -> Option<u128> {
+        match field {
+            Field::CtDirection => self.tracked.conn.map(|_| self.tracked.direction.index() as u128),
+            _ if is_conntrack(field) => self.conn(field),
+            _ => self.scene.load(field),
+        }
+    }
+
     /// Netfilter matches the helper of the *master*: a conn is asked which helper brought it in.
     fn helper_name(&self) -> Option<&'static str> {
         let master = self.tracker.master(self.tracked.conn?)?;

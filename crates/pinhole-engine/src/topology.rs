@@ -140,6 +140,12 @@ impl Topology {
         self.ranges.iter().find(|(range, _)| range.contains(version, address)).map(|&(_, id)| id)
     }
 
+    /// Whether any address is the firewall's own.
+    #[inline]
+    pub fn has_local(&self) -> bool {
+        !self.local.is_empty()
+    }
+
     /// Whether an address is the firewall's own.
     pub fn is_local(&self, version: IpVersion, address: Address) -> bool {
         self.local.iter().any(|range| range.contains(version, address))

@@ -87,7 +87,7 @@ fn pass(tracker: &mut Tracker, packets: &[(Packet, Box<[u8]>)]) {
         for prepared in prepared.iter().flatten() {
             tracker.touch_slot(prepared);
         }
-        for prepared in prepared.iter().flatten() {
+        for prepared in prepared.iter_mut().flatten() {
             tracker.touch(prepared);
         }
         for (prepared, (packet, bytes)) in prepared.iter().flatten().zip(batch) {

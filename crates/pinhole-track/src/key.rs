@@ -34,14 +34,14 @@ impl PartialEq for Key {
 impl Eq for Key {}
 
 impl Key {
-    /// Hash of the key; of IPv4 addresses only what can differ goes in.
+    /// Hash of the key: of all but the IP version, which the length of what is hashed tells, and of IPv4 addresses what can differ.
     #[inline(always)]
     pub(crate) fn hash(&self, secret: Secret) -> u64 {
-        let [_, low, _, high, rest] = self.0;
+        let [a, low, c, high, rest] = self.0;
         if rest >> 56 == IpVersion::V4 as u64 {
-            secret.hash(&[low >> 32 | high & !0xffff_ffff, rest])
+            secret.hash(&[low >> 32 | high & !0xffff_ffff], rest)
         } else {
-            secret.hash_long(&self.0)
+            secret.hash_long(&[a, low, c, high], rest)
         }
     }
 
@@ -98,21 +98,11 @@ pub(crate) struct Ends {
     pub(crate) zone: u16,
 }
 
-#[inline]
-const fn words(address: Address) -> [u64; 2] {
-    let number = u128::from_le_bytes(address.0);
-    [number as u64, (number >> 64) as u64]
-}
-
-const fn address(low: u64, high: u64) -> Address {
-    Address(((low as u128) | ((high as u128) << 64)).to_le_bytes())
-}
-
 impl Ends {
     /// The key of a packet with ports.
     #[inline(always)]
     pub(crate) fn oriented(&self) -> Oriented {
-        let ([s0, s1], [d0, d1]) = (words(self.source), words(self.destination));
+        let ([s0, s1], [d0, d1]) = (self.source.words(), self.destination.words());
         let flipped = if s1 != d1 {
             s1 > d1
         } else if s0 != d0 {
@@ -140,7 +130,7 @@ impl Ends {
     /// `swapped`: the destination is the lesser end.
     #[inline(always)]
     fn keyed(&self, swapped: bool, flipped: bool, source_port: u16, destination_port: u16) -> Oriented {
-        let (source, destination) = (words(self.source), words(self.destination));
+        let (source, destination) = (self.source.words(), self.destination.words());
         let (low, high, low_port, high_port) = if swapped {
             (destination, source, destination_port, source_port)
         } else {
@@ -177,7 +167,7 @@ impl Oriented {
     /// The tuple of the packet that has this key and direction.
     pub(crate) fn tuple(&self) -> Tuple {
         let [a, b, c, d, rest] = self.key.0;
-        let (low, high) = (address(a, b), address(c, d));
+        let (low, high) = (Address::from_words([a, b]), Address::from_words([c, d]));
         let (low_port, high_port) = (rest as u16, (rest >> 16) as u16);
         let protocol = Protocol((rest >> 48) as u8);
         let version = if rest >> 56 == IpVersion::V6 as u64 { IpVersion::V6 } else { IpVersion::V4 };

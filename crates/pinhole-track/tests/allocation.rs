@@ -47,8 +47,8 @@ fn tcp(port: u16, reply: bool, flags: u8, sequence: u32, acknowledgement: u32) -
 
 fn send(tracker: &mut Tracker, now: Time, bytes: &[u8]) -> State {
     let packet = Packet::parse(bytes, 0).expect("well-formed");
-    let prepared = tracker.prepare(&packet, bytes, 0);
-    tracker.touch(&prepared);
+    let mut prepared = tracker.prepare(&packet, bytes, 0);
+    tracker.touch(&mut prepared);
     let tracked = tracker.track(now, &packet, bytes, &prepared).expect("not full");
     if let (true, Some(conn)) = (tracked.created, tracked.conn) {
         assert!(tracker.confirm(now, conn));

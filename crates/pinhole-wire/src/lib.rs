@@ -16,6 +16,6 @@ mod types;
 
 pub use checksum::Checksum;
 pub use link::{LinkError, LinkType, Network, NetworkKind};
-pub use packet::{Fragment, Packet, ParseError, ipv4_header_checksum_ok};
+pub use packet::{Bounds, Fragment, Packet, ParseError, Plain, ipv4_header_checksum_ok};
 pub use transport::{Dccp, Gre, Icmp, Sctp, Tcp, TcpFlags, TcpOption, TcpOptions, Transport, Udp};
 pub use types::{Address, Direction, IpVersion, Protocol, Time};

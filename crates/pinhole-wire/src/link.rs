@@ -110,27 +110,27 @@ const PPPOE_SESSION: u16 = 0x8864;
 /// EtherType values below are an 802.3 length (RFC 7042 §2.3).
 const LOWEST_ETHERTYPE: u16 = 0x0600;
 const STACK_LIMIT: usize = 8;
-/// Two addresses and the EtherType (IEEE 802.3 §3.1.1).
-const ETHERNET_HEADER: usize = 14;
+/// Length in bytes of an Ethernet header: two addresses and the EtherType (IEEE 802.3 §3.1.1).
+pub const ETHERNET_HEADER: usize = 14;
+
+/// The datagram in `frame`, if that is an untagged Ethernet frame with IPv4: what most frames are, told apart as quickly as can be. It starts
+/// at [`ETHERNET_HEADER`].
+#[inline(always)]
+pub fn ethernet_ipv4(link: LinkType, frame: &[u8]) -> Option<&[u8]> {
+    const PLAIN: [u8; 2] = IPV4.to_be_bytes();
+    match frame.split_first_chunk::<ETHERNET_HEADER>() {
+        Some((&[.., high, low], datagram)) if link == LinkType::ETHERNET && [high, low] == PLAIN => {
+            Some(datagram)
+        }
+        _ => None,
+    }
+}
 
 /// Finds the network layer of `frame`, captured from a link of type `link`: through VLAN tags, PPPoE and MPLS.
 ///
 /// # Errors
 /// When the frame is cut short within its link layer, stacks too many tags, or is of a link type that is not known.
-#[inline]
 pub fn strip(link: LinkType, frame: &[u8]) -> Result<Network, LinkError> {
-    const PLAIN: [u8; 2] = IPV4.to_be_bytes();
-    match frame.first_chunk::<ETHERNET_HEADER>() {
-        Some(&[.., high, low]) if link == LinkType::ETHERNET && [high, low] == PLAIN => {
-            Ok(Network { offset: ETHERNET_HEADER as u32, kind: NetworkKind::Ipv4, vlan: None })
-        }
-        _ => strip_any(link, frame),
-    }
-}
-
-/// As [`strip`], for all frames.
-#[inline(never)]
-fn strip_any(link: LinkType, frame: &[u8]) -> Result<Network, LinkError> {
     let mut cursor = Cursor { frame, offset: 0 };
     match link {
         LinkType::ETHERNET => {

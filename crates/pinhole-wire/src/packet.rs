@@ -16,6 +16,7 @@ use crate::{Address, IpVersion, Protocol, Transport};
 pub use ipv4::ipv4_header_checksum_ok;
 pub(crate) use ipv6::has_segments_left;
 pub use ipv6::{EXTENSION_LIMIT, is_extension_header};
+pub use plain::{Bounds, Plain};
 
 /// One IP datagram inside a frame: where its headers lie and what tracking needs of them.
 ///

@@ -53,12 +53,26 @@ pub struct Address(pub [u8; 16]);
 
 impl Address {
     /// From the four bytes of an IPv4 header field.
+    #[inline]
     pub const fn v4(b: [u8; 4]) -> Self {
-        // As one number: written in two stores, and read back without waiting for smaller ones.
-        Self((u32::from_be_bytes(b) as u128 | 0xffff << 32).to_be_bytes())
+        Self::from_words([0, (u32::from_le_bytes(b) as u64) << 32 | 0xffff_0000])
+    }
+
+    /// From its first and its last eight bytes, each as a little-endian number: as two registers hold it.
+    #[inline]
+    pub const fn from_words([first, last]: [u64; 2]) -> Self {
+        Self((first as u128 | (last as u128) << 64).to_le_bytes())
+    }
+
+    /// Its first and its last eight bytes, each as a little-endian number.
+    #[inline]
+    pub const fn words(self) -> [u64; 2] {
+        let number = u128::from_le_bytes(self.0);
+        [number as u64, (number >> 64) as u64]
     }
 
     /// From the sixteen bytes of an IPv6 header field.
+    #[inline]
     pub const fn v6(b: [u8; 16]) -> Self {
         Self(b)
     }

@@ -18,7 +18,6 @@ use std::cell::OnceCell;
 /// What the chains made of a packet, and what its conn is to become.
 struct Walked {
     decision: Decision,
-    wishes: Wishes,
     course: Course,
     /// The rules that decided about the ends of a new conn, by [`Side`].
     translated_by: [Option<RuleId>; 2],
@@ -45,7 +44,7 @@ impl Engine {
                 let outcome = Outcome::of(tracked, decision.verdict, decision.rule);
                 self.deliver(frame, packet, bytes, tracked, outcome)
             }
-            None => self.judge_translating(frame, packet, bytes, Wishes::default(), tracked),
+            None => self.judge_translating(frame, packet, bytes, &Wishes::default(), tracked),
         }
     }
 
@@ -83,20 +82,20 @@ impl Engine {
         frame: &Frame<'_>,
         packet: &Packet,
         bytes: &[u8],
-        wishes: Wishes,
+        wishes: &Wishes,
         tracked: &Tracked,
     ) -> Outcome {
         let Some(course) = self.course(packet, tracked) else {
             return Outcome::of(tracked, Verdict::Drop, None);
         };
         let walked = self.walk(frame, packet, bytes, wishes, tracked, course);
-        let Walked { decision, wishes, course, translated_by, refused } = walked;
+        let Walked { decision, course, translated_by, refused } = walked;
         if let Some(refused) = refused {
-            return self.refuse(frame, tracked, &wishes, &course, refused);
+            return self.refuse(frame, tracked, wishes, &course, refused);
         }
         let begins = course.is_translated() && decision.verdict == Verdict::Accept;
         let lease = if begins { self.lease(frame, &course) } else { None };
-        let outcome = self.settle(frame, packet, &wishes, tracked, decision);
+        let outcome = self.settle(frame, packet, wishes, tracked, decision);
         let kept = match tracked.conn {
             Some(conn) if begins && outcome.verdict == Verdict::Accept => {
                 self.nat.begin(&mut self.tracker, conn, lease)
@@ -140,7 +139,7 @@ impl Engine {
         frame: &Frame<'_>,
         packet: &Packet,
         bytes: &[u8],
-        wishes: Wishes,
+        wishes: &Wishes,
         tracked: &Tracked,
         mut course: Course,
     ) -> Walked {
@@ -150,7 +149,7 @@ impl Engine {
             && let Err(refused) = nat.lead(tracker, frame.time, &mut course, &follow)
         {
             let (decision, translated_by) = (Decision::ACCEPT, [None; 2]);
-            return Walked { decision, wishes, course, translated_by, refused: Some(refused) };
+            return Walked { decision, course, translated_by, refused: Some(refused) };
         }
         let mut log = |rule| push(events, *max_events, statistics, log_event(frame, rule));
         let (version, now) = (packet.version, frame.time);
@@ -170,21 +169,14 @@ impl Engine {
                     let subject = AfterTracking { scene: &scene, tracker, host, tracked, now };
                     decision = decision.then(rules.run_leg(leg.number, now, &subject, &mut log));
                     if decision.verdict != Verdict::Accept {
-                        return Walked {
-                            decision,
-                            wishes: scene.into_wishes(),
-                            course,
-                            translated_by,
-                            refused: None,
-                        };
+                        return Walked { decision, course, translated_by, refused: None };
                     }
                 }
                 let Some(side) = leg.side else { continue };
                 if course.is_open(side) {
                     let (action, rule) = scene.wishes().nat.take().unzip();
                     if let Err(refused) = nat.decide(tracker, now, &mut course, side, hook, action, &scene) {
-                        let wishes = scene.into_wishes();
-                        return Walked { decision, wishes, course, translated_by, refused: Some(refused) };
+                        return Walked { decision, course, translated_by, refused: Some(refused) };
                     }
                     translated_by[side as usize] = rule;
                 }
@@ -198,7 +190,7 @@ impl Engine {
                 }
             }
         }
-        Walked { decision, wishes: scene.into_wishes(), course, translated_by, refused: None }
+        Walked { decision, course, translated_by, refused: None }
     }
 
     /// The port of a translated source becomes the conn's own.

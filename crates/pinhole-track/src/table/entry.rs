@@ -56,7 +56,15 @@ impl Entry {
     /// Reads something of each cache line that a packet will need: no two of these fields are more than a line apart.
     #[inline]
     pub(crate) fn touch(&self) -> u64 {
-        self.key.0[0] ^ self.deadline.0 ^ self.counters[1].bytes ^ u64::from(self.link.next)
+        self.key.0[0] ^ u64::from(self.generation) ^ self.counters[1].bytes ^ u64::from(self.link.next)
+    }
+
+    /// It is a conn that packets find, both ways by its one key: confirmed, not at its end, neither translated nor adjusted.
+    #[inline]
+    pub(crate) fn is_entered_plainly(&self) -> bool {
+        const CONFIRMED: u16 = Status::CONFIRMED.bits() as u16;
+        const OTHER: u16 = Status::DYING.union(Status::SEQ_ADJUST).bits() as u16 | TRANSLATED;
+        self.status & (LIVE | CONFIRMED | OTHER) == LIVE | CONFIRMED
     }
 
     #[inline]

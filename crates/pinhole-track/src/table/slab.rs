@@ -53,9 +53,21 @@ impl Slab {
         self.free = index;
     }
 
+    /// What lies at an index, be it a conn or what is left of one.
+    #[inline]
+    pub(crate) fn peek(&self, index: u32) -> Option<&Entry> {
+        self.chunks.get(index as usize / CHUNK)?.get(index as usize % CHUNK)
+    }
+
+    /// As [`peek`](Self::peek).
+    #[inline]
+    pub(crate) fn peek_mut(&mut self, index: u32) -> Option<&mut Entry> {
+        self.chunks.get_mut(index as usize / CHUNK)?.get_mut(index as usize % CHUNK)
+    }
+
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&Entry> {
-        self.chunks.get(index as usize / CHUNK)?.get(index as usize % CHUNK).filter(|entry| entry.is_live())
+        self.peek(index).filter(|entry| entry.is_live())
     }
 
     /// Entries ever used; every conn's index is below.

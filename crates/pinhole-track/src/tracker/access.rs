@@ -165,7 +165,7 @@ impl Tracker {
         }
         if !self.conns[index].status().intersects(Status::CONFIRMED | Status::DYING) {
             let entry = &mut self.conns[index];
-            let timeouts = timeouts_of(entry, &self.cold, &self.policies);
+            let timeouts = timeouts_of(entry, &self.cold, &self.settings.timeouts, &self.policies);
             let seconds = first_timeout(timeouts, entry.key.protocol());
             entry.deadline = entry.start.plus_seconds(u64::from(seconds));
         }
@@ -268,11 +268,18 @@ impl Tracker {
     }
 }
 
-/// The timeouts that a conn follows; `policies[0]` are the tracker's own.
+/// The timeouts that a conn follows; `own` are the tracker's.
 #[inline]
-pub(super) fn timeouts_of<'a>(entry: &Entry, cold: &ColdSlab, policies: &'a [Timeouts]) -> &'a Timeouts {
-    let policy = entry.cold.map_or(0, |number| cold.at(number).policy);
-    policies.get(usize::from(policy)).unwrap_or(&policies[0])
+pub(super) fn timeouts_of<'a>(
+    entry: &Entry,
+    cold: &ColdSlab,
+    own: &'a Timeouts,
+    policies: &'a [Timeouts],
+) -> &'a Timeouts {
+    match entry.cold {
+        None => own,
+        Some(number) => policies.get(usize::from(cold.at(number).policy)).unwrap_or(own),
+    }
 }
 
 fn seconds_left(entry: &Entry, now: Time) -> u32 {

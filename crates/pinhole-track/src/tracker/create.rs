@@ -43,7 +43,7 @@ impl Tracker {
         if assure {
             entry.insert_status(Status::ASSURED);
         }
-        count(&mut entry, Direction::Original, view.packet);
+        count(&mut entry, Direction::Original, view.packet.datagram_length());
         let index = self.conns.add(entry);
         self.len += 1;
         self.fresh = Some((index, prepared.tag));

@@ -4,10 +4,11 @@ use super::access::timeouts_of;
 use super::{TableFull, Tracked, Tracker};
 use crate::event::DestroyCause;
 use crate::key::{Ends, Oriented};
-use crate::l4::{self, Step, View};
+use crate::l4::{self, L4, L4Settings, Step, View};
 use crate::table::entry::Entry;
-use crate::{ConnId, Invalid, State, Status};
-use pinhole_wire::{Direction, Packet, Protocol, Time, Transport};
+use crate::table::wheel::NONE;
+use crate::{ConnId, Invalid, State, Status, Timeouts};
+use pinhole_wire::{Bounds, Direction, Packet, Plain, Protocol, Time, Transport};
 use std::hint::black_box;
 
 /// A packet's key and hash, computed once.
@@ -16,7 +17,11 @@ pub struct Prepared {
     pub(super) oriented: Oriented,
     /// Upper half of the key's hash.
     pub(super) tag: u32,
+    /// Slab index of the conn that [`Tracker::touch`] found likely to be the packet's, or [`NONE`].
+    likely: u32,
     pub(super) kind: Kind,
+    /// What [`Tracker::follow_plain`] found out, if it could not settle the packet.
+    pub unusual: Unusual,
 }
 
 /// What is to be done with a packet.
@@ -39,7 +44,7 @@ impl Prepared {
 
     pub(super) const fn without_key(kind: Kind) -> Self {
         let oriented = Oriented { key: crate::key::Key([0; 5]), flipped: false };
-        Self { oriented, tag: 0, kind }
+        Self { oriented, tag: 0, likely: NONE, kind, unusual: Unusual(Way::Apart) }
     }
 }
 
@@ -142,27 +147,8 @@ impl Tracker {
     /// Computes key and hash of a packet (for ICMP errors: of the quoted packet).
     ///
     /// `packet` must be a whole datagram: a fragment is invalid.
-    pub fn prepare(&self, packet: &Packet, bytes: &[u8], zone: u16) -> Prepared {
-        let mut prepared = Prepared::NOTHING;
-        self.prepare_into(packet, bytes, zone, &mut prepared);
-        prepared
-    }
-
-    /// As [`prepare`](Self::prepare), in place: nothing is moved.
-    #[inline(always)]
-    pub fn prepare_into(&self, packet: &Packet, bytes: &[u8], zone: u16, prepared: &mut Prepared) {
-        let ports = match &packet.transport {
-            Transport::Tcp(tcp) if packet.fragment.is_none() => (tcp.source_port, tcp.destination_port),
-            Transport::Udp(udp) if packet.fragment.is_none() => (udp.source_port, udp.destination_port),
-            _ => return *prepared = self.prepare_other(packet, bytes, zone),
-        };
-        prepared.oriented = ends(packet, ports, zone).oriented();
-        prepared.tag = self.tag(&prepared.oriented);
-        prepared.kind = Kind::Packet;
-    }
-
     #[inline(never)]
-    fn prepare_other(&self, packet: &Packet, bytes: &[u8], zone: u16) -> Prepared {
+    pub fn prepare(&self, packet: &Packet, bytes: &[u8], zone: u16) -> Prepared {
         if packet.fragment.is_some_and(|fragment| !fragment.is_atomic()) {
             return Prepared::without_key(Kind::Invalid(Invalid::Fragment));
         }
@@ -175,8 +161,19 @@ impl Tracker {
         }
     }
 
+    /// As [`prepare`](Self::prepare), for a plain packet, in place of what was prepared before: nothing is moved.
+    #[inline(always)]
+    pub fn prepare_plain(&self, plain: &Plain, zone: u16, prepared: &mut Prepared) {
+        let Plain { version, protocol, source, destination, source_port, destination_port, .. } = *plain;
+        let ends = Ends { source, destination, source_port, destination_port, protocol, version, zone };
+        prepared.oriented = ends.oriented();
+        prepared.tag = self.tag(&prepared.oriented);
+        prepared.likely = NONE;
+        prepared.kind = Kind::Packet;
+    }
+
     pub(super) fn keyed(&self, oriented: Oriented, kind: Kind) -> Prepared {
-        Prepared { oriented, tag: self.tag(&oriented), kind }
+        Prepared { oriented, tag: self.tag(&oriented), likely: NONE, kind, unusual: Unusual(Way::Apart) }
     }
 
     #[inline(always)]
@@ -193,10 +190,11 @@ impl Tracker {
         black_box(self.index.home(prepared.tag));
     }
 
-    /// Second step: the conn that the slot names, all of its cache lines.
+    /// Second step: the conn that the slot names, the cache lines that nearly every packet needs.
     #[inline]
-    pub fn touch(&self, prepared: &Prepared) {
+    pub fn touch(&self, prepared: &mut Prepared) {
         if let Some(index) = self.index.peek(prepared.tag) {
+            prepared.likely = index;
             black_box(self.conns[index].touch());
         }
     }
@@ -223,7 +221,6 @@ impl Tracker {
     ///
     /// # Errors
     /// For any other packet, what [`track_unusual`](Self::track_unusual) needs to go on.
-    #[inline(always)]
     pub fn follow(
         &mut self,
         now: Time,
@@ -231,38 +228,99 @@ impl Tracker {
         bytes: &[u8],
         prepared: &Prepared,
     ) -> Result<Known, Unusual> {
-        if !matches!(prepared.kind, Kind::Packet) {
-            return Err(Unusual(Way::Apart));
-        }
-        let Some(index) = self.index.find(prepared.tag, |index| self.is_of(index, &prepared.oriented)) else {
-            return Err(Unusual(Way::Apart));
-        };
-        let entry = &self.conns[index];
-        if entry.has_expired(now) {
-            return Err(Unusual(Way::Expired(index)));
-        }
-        if entry.is_adjusted() {
-            return Err(Unusual(Way::Adjusted(index)));
-        }
-        self.judge(now, packet, bytes, prepared, index)
+        self.follow_packet(now, packet, bytes, prepared, false)
     }
 
-    /// What a conn makes of its packet.
-    #[inline(always)]
-    fn judge(
+    #[inline(never)]
+    fn follow_packet(
         &mut self,
         now: Time,
         packet: &Packet,
         bytes: &[u8],
         prepared: &Prepared,
-        index: u32,
+        numbers_translated: bool,
     ) -> Result<Known, Unusual> {
-        let direction = self.direction_of(index, &prepared.oriented);
-        let entry = &mut self.conns[index];
-        let timeouts = timeouts_of(entry, &self.cold, &self.policies);
+        let length = packet.datagram_length();
+        self.follow_with(
+            now,
+            prepared,
+            length,
+            numbers_translated,
+            |l4, direction, status, settings, timeouts| {
+                l4::update(l4, View { packet, bytes, now }, direction, status, settings, timeouts)
+            },
+        )
+    }
+
+    /// As [`follow`](Self::follow), for the plain packet that lies in `bytes` at `bounds`. For a packet that it cannot settle, what
+    /// [`track_unusual`](Self::track_unusual) needs to go on is in [`Prepared::unusual`].
+    #[inline(always)]
+    pub fn follow_plain(
+        &mut self,
+        now: Time,
+        bounds: &Bounds,
+        bytes: &[u8],
+        prepared: &mut Prepared,
+    ) -> Option<Known> {
+        let followed = if prepared.oriented.key.protocol() == Protocol::UDP {
+            self.follow_with(now, prepared, bounds.length(), false, |l4, _, status, _, timeouts| {
+                l4::update_udp(l4, now, status, timeouts)
+            })
+        } else {
+            self.follow_with(
+                now,
+                prepared,
+                bounds.length(),
+                false,
+                |l4, direction, status, settings, timeouts| {
+                    l4::update_tcp(l4, bounds.tcp(bytes), direction, status, settings, timeouts)
+                },
+            )
+        };
+        match followed {
+            Ok(known) => Some(known),
+            Err(unusual) => {
+                prepared.unusual = unusual;
+                None
+            }
+        }
+    }
+
+    /// `numbers_translated`: the packet's acknowledgement is in the numbers of the receiver, if its conn's are adjusted.
+    #[inline(always)]
+    fn follow_with(
+        &mut self,
+        now: Time,
+        prepared: &Prepared,
+        length: u32,
+        numbers_translated: bool,
+        judge: impl FnOnce(&mut L4, Direction, Status, &L4Settings, &Timeouts) -> Step,
+    ) -> Result<Known, Unusual> {
+        if !matches!(prepared.kind, Kind::Packet) {
+            return Err(Unusual(Way::Apart));
+        }
+        let Oriented { key, flipped } = &prepared.oriented;
+        let (index, direction, entry) = match self.conns.peek_mut(prepared.likely) {
+            // A table holds the key of an untranslated conn once, so this is what the index would find.
+            Some(entry) if entry.key == *key && entry.is_entered_plainly() => {
+                (prepared.likely, entry.direction(*flipped), entry)
+            }
+            _ => {
+                let Some(index) = self.search(prepared) else { return Err(Unusual(Way::Apart)) };
+                let direction = self.direction_of(index, &prepared.oriented);
+                let entry = &mut self.conns[index];
+                if entry.is_adjusted() && !numbers_translated && !entry.has_expired(now) {
+                    return Err(Unusual(Way::Adjusted(index)));
+                }
+                (index, direction, entry)
+            }
+        };
+        if entry.has_expired(now) {
+            return Err(Unusual(Way::Expired(index)));
+        }
+        let timeouts = timeouts_of(entry, &self.cold, &self.settings.timeouts, &self.policies);
         let status = entry.status();
-        let view = View { packet, bytes, now };
-        let step = l4::update(&mut entry.l4, view, direction, status, &self.settings.l4, timeouts);
+        let step = judge(&mut entry.l4, direction, status, &self.settings.l4, timeouts);
         let known = Known {
             conn: ConnId { index, generation: entry.generation },
             state: state_of(direction, status),
@@ -273,11 +331,11 @@ impl Tracker {
         let Step::Accept { timeout, assure, changed } = step else {
             return Err(Unusual(Way::Judged { known, status, step }));
         };
-        count(entry, direction, packet);
+        count(entry, direction, length);
         let mut news = Status::empty();
         news.set(Status::ASSURED, assure);
         news.set(Status::SEEN_REPLY, direction == Direction::Reply);
-        let news = news.difference(status);
+        let updated = changed || !status.contains(news);
         if !status.contains(Status::FIXED_TIMEOUT) {
             let deadline = now.plus_seconds(u64::from(timeout));
             let earlier = deadline < entry.deadline;
@@ -286,11 +344,23 @@ impl Tracker {
                 self.wheel.hasten(&mut self.conns, index, deadline);
             }
         }
-        if changed || !news.is_empty() {
-            self.conns[index].insert_status(news);
-            self.tell_update(now, index);
+        if updated {
+            self.note(now, index, news);
         }
         Ok(known)
+    }
+
+    /// The confirmed conn that the index holds for a packet.
+    #[inline(never)]
+    fn search(&self, prepared: &Prepared) -> Option<u32> {
+        self.index.find(prepared.tag, |index| self.is_of(index, &prepared.oriented))
+    }
+
+    /// A packet changed the conn's status or state.
+    #[inline(never)]
+    fn note(&mut self, now: Time, index: u32, news: Status) {
+        self.conns[index].insert_status(news);
+        self.tell_update(now, index);
     }
 
     /// The second half of [`track`](Self::track), for the packet that [`follow`](Self::follow) has just given back.
@@ -307,8 +377,8 @@ impl Tracker {
         unusual: Unusual,
     ) -> Result<Tracked, TableFull> {
         let mut way = unusual.0;
-        if let (Kind::Packet, Way::Adjusted(index)) = (prepared.kind, way) {
-            match self.judge(now, packet, bytes, prepared, index) {
+        if let (Kind::Packet, Way::Adjusted(_)) = (prepared.kind, way) {
+            match self.follow_packet(now, packet, bytes, prepared, true) {
                 Ok(known) => return Ok(known.into()),
                 Err(Unusual(judged)) => way = judged,
             }
@@ -354,7 +424,7 @@ impl Tracker {
                 known.into()
             }
             Step::Kill => {
-                count(&mut self.conns[index], known.direction, packet);
+                count(&mut self.conns[index], known.direction, packet.datagram_length());
                 self.end(now, index, DestroyCause::Closed);
                 // The conn ended unreplied, and is told so; rules that look at this packet see a reply.
                 let entry = &mut self.conns[index];
@@ -411,8 +481,8 @@ fn state_of(direction: Direction, status: Status) -> State {
 }
 
 #[inline]
-pub(super) fn count(entry: &mut Entry, direction: Direction, packet: &Packet) {
+pub(super) fn count(entry: &mut Entry, direction: Direction, length: u32) {
     let counters = &mut entry.counters[direction.index()];
     counters.packets += 1;
-    counters.bytes += u64::from(packet.datagram_length());
+    counters.bytes += u64::from(length);
 }

@@ -100,7 +100,7 @@ pub struct Tracker {
     /// Translated conns in the index: each has two entries there.
     translated: u32,
     expectations: Expectations,
-    /// Timeout policies. The first is the tracker's own.
+    /// Timeout policies. The first is the tracker's own, as in `settings`.
     policies: Vec<Timeouts>,
     events: VecDeque<Event>,
     dead: VecDeque<DeadConn>,
@@ -117,7 +117,7 @@ impl Tracker {
             conns.preallocate(capacity);
         }
         Self {
-            secret: Secret(secret),
+            secret: Secret::new(secret),
             index: Index::with_capacity(capacity),
             conns,
             cold: ColdSlab::default(),

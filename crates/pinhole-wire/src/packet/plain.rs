@@ -1,13 +1,18 @@
-//! The packets that nearly all traffic consists of, read at once: IPv4 without options (RFC 791 §3.1), whole, with TCP (RFC 9293 §3.1) or
-//! UDP (RFC 768) inside.
+//! The packets that nearly all traffic consists of, read at once: whole datagrams, IPv4 without options (RFC 791 §3.1) or IPv6 without
+//! extension headers (RFC 8200 §3), with TCP (RFC 9293 §3.1) or UDP (RFC 768) inside.
+//!
+//! [`Plain`] is what a firewall needs first of such a packet: its addresses and ports. It is meant to live in registers, and is read in
+//! two instances, one for each IP version. What else the headers hold is read when it is wanted, from where [`Bounds`] say: a
+//! [`Tcp`] header for the state machine, or all of a [`Packet`].
 //!
 //! Whatever is the least unusual or wrong is left to the general readers; a property test holds the two to the same result.
 
-use super::{Packet, datagram_at};
-use crate::transport::{Tcp, TcpFlags, Udp};
+use super::Packet;
+use crate::transport::{Tcp, TcpFlags, TcpOptions, Udp};
 use crate::{Address, IpVersion, Protocol, Transport};
 
-const IP_HEADER: u32 = 20;
+const IPV4_HEADER: u32 = 20;
+const IPV6_HEADER: u32 = 40;
 const TCP_HEADER: u32 = 20;
 const UDP_HEADER: u32 = 8;
 /// Version 4, header of five words.
@@ -16,73 +21,185 @@ const VERSION_AND_LENGTH: u8 = 0x45;
 const FRAGMENT: u16 = 0x3fff;
 
 #[inline(always)]
-fn number(bytes: [u8; 2]) -> u16 {
+const fn number(bytes: [u8; 2]) -> u16 {
     u16::from_be_bytes(bytes)
+}
+
+/// The ends of a plain packet: a whole datagram of TCP or UDP without IP options or extension headers, all lengths in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain {
+    /// IPv4 or IPv6.
+    pub version: IpVersion,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Source address.
+    pub source: Address,
+    /// Destination address.
+    pub destination: Address,
+    /// Source port.
+    pub source_port: u16,
+    /// Destination port.
+    pub destination_port: u16,
+    /// Where it lies.
+    pub bounds: Bounds,
+}
+
+/// Where a plain packet lies in the bytes that were read. Invariant: `network < transport < end`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Offset of the IP header.
+    pub network: u32,
+    /// Offset of the upper-layer header.
+    pub transport: u32,
+    /// End of the datagram.
+    pub end: u32,
+}
+
+impl Bounds {
+    /// Length of the datagram in bytes, headers included. What accounting counts.
+    #[inline]
+    pub const fn length(&self) -> u32 {
+        self.end.wrapping_sub(self.network)
+    }
+
+    /// The TCP header of the plain packet that lies here in `bytes`, and its options. `None` for other bytes.
+    #[inline(always)]
+    pub fn tcp<'a>(&self, bytes: &'a [u8]) -> Option<(Tcp, TcpOptions<'a>)> {
+        let segment = bytes.get(self.transport as usize..self.end as usize)?;
+        let (h, rest) = segment.split_first_chunk::<{ TCP_HEADER as usize }>()?;
+        let header_length = h[12] >> 4 << 2;
+        let options = rest.get(..usize::from(header_length).checked_sub(TCP_HEADER as usize)?)?;
+        let tcp = Tcp {
+            source_port: number([h[0], h[1]]),
+            destination_port: number([h[2], h[3]]),
+            sequence: u32::from_be_bytes([h[4], h[5], h[6], h[7]]),
+            acknowledgement: u32::from_be_bytes([h[8], h[9], h[10], h[11]]),
+            window: number([h[14], h[15]]),
+            flags: TcpFlags::from_bits_retain(h[13]),
+            header_length,
+            checksum: number([h[16], h[17]]),
+            urgent: number([h[18], h[19]]),
+            payload_length: (rest.len() - options.len()) as u32,
+        };
+        Some((tcp, TcpOptions::new(options)))
+    }
+
+    /// The UDP header of the plain packet that lies here in `bytes`.
+    #[inline(always)]
+    fn udp(&self, bytes: &[u8]) -> Option<Udp> {
+        let h = bytes.get(self.transport as usize..)?.first_chunk::<{ UDP_HEADER as usize }>()?;
+        Some(Udp {
+            source_port: number([h[0], h[1]]),
+            destination_port: number([h[2], h[3]]),
+            length: number([h[4], h[5]]),
+            checksum: number([h[6], h[7]]),
+        })
+    }
+}
+
+impl Plain {
+    /// Reads the datagram of this version that starts where `datagram` does, and at offset `network` of the bytes that offsets are to count
+    /// in. `None`: it is not plain, or not such a datagram.
+    #[inline(always)]
+    pub fn read(version: IpVersion, datagram: &[u8], network: u32) -> Option<Self> {
+        match version {
+            IpVersion::V4 => Self::ipv4(datagram, network),
+            IpVersion::V6 => Self::ipv6(datagram, network),
+        }
+    }
+
+    #[inline(always)]
+    fn ipv4(datagram: &[u8], network: u32) -> Option<Self> {
+        let (h, upper) = datagram.split_first_chunk::<{ IPV4_HEADER as usize }>()?;
+        if h[0] != VERSION_AND_LENGTH || number([h[6], h[7]]) & FRAGMENT != 0 {
+            return None;
+        }
+        let length = u32::from(number([h[2], h[3]])).checked_sub(IPV4_HEADER)?;
+        let transport = network.checked_add(IPV4_HEADER)?;
+        let protocol = Protocol(h[9]);
+        let (source_port, destination_port) = ports(protocol, upper, length)?;
+        Some(Self {
+            version: IpVersion::V4,
+            protocol,
+            source: Address::v4([h[12], h[13], h[14], h[15]]),
+            destination: Address::v4([h[16], h[17], h[18], h[19]]),
+            source_port,
+            destination_port,
+            bounds: Bounds { network, transport, end: transport.checked_add(length)? },
+        })
+    }
+
+    #[inline(always)]
+    fn ipv6(datagram: &[u8], network: u32) -> Option<Self> {
+        let (h, upper) = datagram.split_first_chunk::<{ IPV6_HEADER as usize }>()?;
+        if h[0] >> 4 != IpVersion::V6 as u8 {
+            return None;
+        }
+        let length = u32::from(number([h[4], h[5]]));
+        let transport = network.checked_add(IPV6_HEADER)?;
+        let protocol = Protocol(h[6]);
+        let (source_port, destination_port) = ports(protocol, upper, length)?;
+        let address = |from: usize| Some(Address::v6(*h.get(from..)?.first_chunk()?));
+        Some(Self {
+            version: IpVersion::V6,
+            protocol,
+            source: address(8)?,
+            destination: address(24)?,
+            source_port,
+            destination_port,
+            bounds: Bounds { network, transport, end: transport.checked_add(length)? },
+        })
+    }
+}
+
+/// The ports, if the upper layer, of which `length` bytes are claimed, is all there and no length in it contradicts another.
+#[inline(always)]
+fn ports(protocol: Protocol, upper: &[u8], length: u32) -> Option<(u16, u16)> {
+    if length as usize > upper.len() {
+        return None;
+    }
+    let h = upper.first_chunk::<{ UDP_HEADER as usize }>()?;
+    let (least, own) = match protocol {
+        Protocol::UDP => (UDP_HEADER, u32::from(number([h[4], h[5]]))),
+        Protocol::TCP => {
+            (TCP_HEADER, u32::from(upper.first_chunk::<{ TCP_HEADER as usize }>()?[12] >> 4 << 2))
+        }
+        _ => return None,
+    };
+    (least <= own && own <= length).then_some((number([h[0], h[1]]), number([h[2], h[3]])))
 }
 
 impl Packet {
     /// `None`: it is not such a packet, and nothing was changed.
     #[inline(always)]
     pub(super) fn read_plain(&mut self, bytes: &[u8], network: u32) -> Option<()> {
-        let datagram = datagram_at(bytes, network).ok()?;
-        let h = datagram.first_chunk::<{ (IP_HEADER + UDP_HEADER) as usize }>()?;
-        let total = u32::from(number([h[2], h[3]]));
-        if h[0] != VERSION_AND_LENGTH
-            || number([h[6], h[7]]) & FRAGMENT != 0
-            || total as usize > datagram.len()
-            || total < IP_HEADER + UDP_HEADER
-        {
-            return None;
-        }
-        let header_length = match Protocol(h[9]) {
-            Protocol::UDP => {
-                let length = number([h[24], h[25]]);
-                if u32::from(length) < UDP_HEADER || u32::from(length) > total - IP_HEADER {
-                    return None;
-                }
-                let udp = Udp {
-                    source_port: number([h[20], h[21]]),
-                    destination_port: number([h[22], h[23]]),
-                    length,
-                    checksum: number([h[26], h[27]]),
-                };
-                self.transport = Transport::Udp(udp);
-                UDP_HEADER
-            }
-            Protocol::TCP => {
-                let h = datagram.first_chunk::<{ (IP_HEADER + TCP_HEADER) as usize }>()?;
-                let header_length = h[32] >> 4 << 2;
-                let length = u32::from(header_length);
-                if length < TCP_HEADER || length > total - IP_HEADER {
-                    return None;
-                }
-                let tcp = Tcp {
-                    source_port: number([h[20], h[21]]),
-                    destination_port: number([h[22], h[23]]),
-                    sequence: u32::from_be_bytes([h[24], h[25], h[26], h[27]]),
-                    acknowledgement: u32::from_be_bytes([h[28], h[29], h[30], h[31]]),
-                    window: number([h[34], h[35]]),
-                    flags: TcpFlags::from_bits_retain(h[33]),
-                    header_length,
-                    checksum: number([h[36], h[37]]),
-                    urgent: number([h[38], h[39]]),
-                    payload_length: total - IP_HEADER - length,
-                };
-                self.transport = Transport::Tcp(tcp);
-                length
-            }
+        let datagram = bytes.get(network as usize..)?;
+        let h = datagram.first_chunk::<{ IPV4_HEADER as usize }>()?;
+        let (version, traffic_class, hop_limit) = match h[0] >> 4 {
+            4 => (IpVersion::V4, h[1], h[8]),
+            6 => (IpVersion::V6, h[0] << 4 | h[1] >> 4, h[7]),
             _ => return None,
         };
-        self.version = IpVersion::V4;
-        self.protocol = Protocol(h[9]);
-        self.source = Address::v4([h[12], h[13], h[14], h[15]]);
-        self.destination = Address::v4([h[16], h[17], h[18], h[19]]);
-        self.hop_limit = h[8];
-        self.traffic_class = h[1];
+        let plain = Plain::read(version, datagram, network)?;
+        let Bounds { transport, end, .. } = plain.bounds;
+        let header_length = if plain.protocol == Protocol::TCP {
+            let (tcp, _) = plain.bounds.tcp(bytes)?;
+            self.transport = Transport::Tcp(tcp);
+            u32::from(tcp.header_length)
+        } else {
+            self.transport = Transport::Udp(plain.bounds.udp(bytes)?);
+            UDP_HEADER
+        };
+        self.version = version;
+        self.protocol = plain.protocol;
+        self.source = plain.source;
+        self.destination = plain.destination;
+        self.hop_limit = hop_limit;
+        self.traffic_class = traffic_class;
         self.network = network;
-        self.transport_offset = network + IP_HEADER;
-        self.payload = network + IP_HEADER + header_length;
-        self.end = network + total;
+        self.transport_offset = transport;
+        self.payload = transport + header_length;
+        self.end = end;
         self.missing = 0;
         self.fragment = None;
         Some(())
@@ -94,22 +211,34 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// A datagram of this version, right, with zeros for addresses and ports.
+    fn datagram(version: IpVersion, protocol: u8, payload: u8) -> Vec<u8> {
+        let upper = payload + if protocol == 6 { 20 } else { 8 };
+        let header = match version {
+            IpVersion::V4 => IPV4_HEADER as usize,
+            IpVersion::V6 => IPV6_HEADER as usize,
+        };
+        let mut bytes = vec![0; header + usize::from(upper)];
+        match version {
+            IpVersion::V4 => (bytes[0], bytes[3], bytes[9]) = (0x45, 20 + upper, protocol),
+            IpVersion::V6 => (bytes[0], bytes[5], bytes[6]) = (0x60, upper, protocol),
+        }
+        if protocol == 6 {
+            bytes[header + 12] = 0x50;
+        } else {
+            bytes[header + 5] = upper;
+        }
+        bytes
+    }
+
     /// A datagram in a frame: right, and then perhaps changed in some bytes, cut or padded.
     fn frame() -> impl Strategy<Value = Vec<u8>> {
+        let version = prop_oneof![Just(IpVersion::V4), Just(IpVersion::V6)];
         let protocol = prop_oneof![Just(6_u8), Just(17), Just(136), any::<u8>()];
-        let changes = prop::collection::vec((0..48_usize, any::<u8>()), 0..3);
-        (protocol, 0..40_u8, changes, 0..12_usize, 0..12_usize).prop_map(
-            |(protocol, payload, changes, cut, padding)| {
-                let header = if protocol == 6 { 20 } else { 8 };
-                let mut bytes = vec![0; usize::from(20 + header + payload)];
-                bytes[0] = 0x45;
-                bytes[3] = 20 + header + payload;
-                bytes[9] = protocol;
-                if protocol == 6 {
-                    bytes[32] = 0x50;
-                } else {
-                    bytes[25] = header + payload;
-                }
+        let changes = prop::collection::vec((0..68_usize, any::<u8>()), 0..3);
+        (version, protocol, 0..40_u8, changes, 0..12_usize, 0..12_usize).prop_map(
+            |(version, protocol, payload, changes, cut, padding)| {
+                let mut bytes = datagram(version, protocol, payload);
                 for (at, byte) in changes {
                     if let Some(place) = bytes.get_mut(at) {
                         *place = byte;
@@ -124,7 +253,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
 
         #[test]
         fn reads_what_the_general_readers_read(frame in frame()) {
@@ -136,11 +265,13 @@ mod tests {
 
     #[test]
     fn reads_the_usual_itself() {
-        let mut tcp = [0; 40];
-        (tcp[0], tcp[3], tcp[9], tcp[32]) = (0x45, 40, 6, 0x50);
-        assert!(Packet::default().read_plain(&tcp, 0).is_some());
-        let mut udp = [0; 28];
-        (udp[0], udp[3], udp[9], udp[25]) = (0x45, 28, 17, 8);
-        assert!(Packet::default().read_plain(&udp, 0).is_some());
+        for version in [IpVersion::V4, IpVersion::V6] {
+            for protocol in [6, 17] {
+                let bytes = datagram(version, protocol, 3);
+                assert!(Packet::default().read_plain(&bytes, 0).is_some(), "{version:?} {protocol}");
+                let other = if version == IpVersion::V4 { IpVersion::V6 } else { IpVersion::V4 };
+                assert!(Plain::read(other, &bytes, 0).is_none());
+            }
+        }
     }
 }

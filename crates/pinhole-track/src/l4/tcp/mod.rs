@@ -20,7 +20,7 @@ use super::{Invalid, L4Settings, Step, View};
 use crate::timeouts::Timeout;
 use crate::{Status, Timeouts};
 use bitflags::bitflags;
-use pinhole_wire::{Direction, Tcp as Header};
+use pinhole_wire::{Direction, Tcp as Header, TcpOptions};
 use segment::Segment;
 use states::Move;
 use window::{End, Fit};
@@ -97,7 +97,8 @@ impl Tcp {
     /// # Errors
     /// It is neither a SYN nor (with [`L4Settings::tcp_loose`]) an ACK.
     pub fn open(header: &Header, view: View<'_>, settings: &L4Settings) -> Result<Self, Invalid> {
-        let segment = Segment::of(header, &view)?;
+        let kind = TcpKind::of(header.flags).ok_or(Invalid::TcpFlags)?;
+        let segment = Segment::of(kind, header, header.options(view.bytes, view.packet));
         let mut opener =
             End { end: segment.end, max_window: u32::from(segment.window).max(1), ..End::default() };
         let mut answerer = End::default();
@@ -131,38 +132,68 @@ impl Tcp {
     }
 
     /// Judges a packet of the conn; `status` is that from before the packet.
+    #[inline(always)]
     pub fn update(
         &mut self,
         header: &Header,
-        view: View<'_>,
+        options: TcpOptions<'_>,
         direction: Direction,
         status: Status,
         settings: &L4Settings,
         timeouts: &Timeouts,
     ) -> Step {
-        let segment = match Segment::of(header, &view) {
-            Ok(segment) => segment,
-            Err(reason) => return Step::Invalid(reason),
-        };
+        if TcpKind::is_ack(header.flags) && self.state == TcpState::Established {
+            // Most segments by far: an instance of the window check for them alone.
+            let segment = Segment::of(TcpKind::Ack, header, options);
+            let stays = Course::CheckWindow(TcpState::Established);
+            return self.proceed(
+                &segment,
+                TcpState::Established,
+                stays,
+                direction,
+                status,
+                settings,
+                timeouts,
+            );
+        }
+        match TcpKind::of(header.flags) {
+            Some(kind) => {
+                let segment = Segment::of(kind, header, options);
+                self.update_unusual(&segment, direction, status, settings, timeouts)
+            }
+            None => Step::Invalid(Invalid::TcpFlags),
+        }
+    }
+
+    /// As [`update`](Self::update), for all segments.
+    #[inline(never)]
+    fn update_unusual(
+        &mut self,
+        segment: &Segment<'_>,
+        direction: Direction,
+        status: Status,
+        settings: &L4Settings,
+        timeouts: &Timeouts,
+    ) -> Step {
         let mut old = self.state;
         let reopens = matches!(old, TcpState::TimeWait | TcpState::Close);
         let course = match states::next(direction, segment.kind, old) {
             Move::Invalid => return Step::Invalid(Invalid::TcpState(segment.kind, old)),
             Move::To(TcpState::SynSent) if reopens && self.is_over() => return Step::Reopen,
             Move::To(TcpState::SynSent) if reopens => {
-                self.remember(&segment, direction);
+                self.remember(segment, direction);
                 return Step::Ignore;
             }
-            Move::Ignore if self.answers_remembered_syn(&segment, direction) => {
+            Move::Ignore if self.answers_remembered_syn(segment, direction) => {
                 self.resynchronise(direction);
                 old = TcpState::SynSent;
                 Course::CheckWindow(TcpState::SynRecv)
             }
             Move::Ignore => {
-                self.remember(&segment, direction);
+                self.remember(segment, direction);
                 return Step::Ignore;
             }
-            Move::To(TcpState::TimeWait) if self.is_challenge_ack(&segment, direction) => {
+            Move::To(TcpState::TimeWait) if self.is_challenge_ack(segment, direction) => {
                 self.syn_flags.remove(SynFlags::EXPECT_CHALLENGE);
                 return Step::Ignore;
             }
@@ -178,27 +209,45 @@ impl Tcp {
                 Course::CheckWindow(TcpState::Established)
             }
             Move::To(TcpState::Close) if segment.kind == TcpKind::Rst => {
-                match self.judge_reset(&segment, direction, status, settings) {
+                match self.judge_reset(segment, direction, status, settings) {
                     Ok(course) => course,
                     Err(reason) => return Step::Invalid(reason),
                 }
             }
             Move::To(next) => Course::CheckWindow(next),
         };
+        self.proceed(segment, old, course, direction, status, settings, timeouts)
+    }
+
+    /// Checks the windows if `course` says so, and goes where it leads.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "inlined; a struct of them would be built in memory")]
+    fn proceed(
+        &mut self,
+        segment: &Segment<'_>,
+        old: TcpState,
+        course: Course,
+        direction: Direction,
+        status: Status,
+        settings: &L4Settings,
+        timeouts: &Timeouts,
+    ) -> Step {
         let new = match course {
             Course::SkipWindow(new) => new,
-            Course::CheckWindow(new) => match self.check_window(&segment, direction, settings.tcp_be_liberal)
-            {
-                Fit::Accept | Fit::Tolerate => new,
-                Fit::Ignore => return Step::Ignore,
-                Fit::Invalid(reason) => return self.refuse(&segment, direction, status, reason, timeouts),
-            },
+            Course::CheckWindow(new) => {
+                match self.check_window(segment, direction, settings.tcp_be_liberal) {
+                    Fit::Accept | Fit::Tolerate => new,
+                    Fit::Ignore => return Step::Ignore,
+                    Fit::Invalid(reason) => return self.refuse(segment, direction, status, reason, timeouts),
+                }
+            }
         };
-        self.settle(&segment, direction, old, new);
+        self.settle(segment, direction, old, new);
         self.step(segment.kind, old, status, settings, timeouts)
     }
 
     /// The packet is accepted: makes it the last one and moves on.
+    #[inline(always)]
     fn settle(&mut self, segment: &Segment<'_>, direction: Direction, old: TcpState, new: TcpState) {
         self.last.kind = Some(segment.kind);
         self.last.direction = direction;
@@ -208,6 +257,7 @@ impl Tcp {
         }
     }
 
+    #[inline(always)]
     fn step(
         &self,
         kind: TcpKind,
@@ -236,6 +286,7 @@ impl Tcp {
         Step::Accept { timeout, assure, changed: new != old }
     }
 
+    #[inline(always)]
     fn timeout(&self, kind: TcpKind, settings: &L4Settings, timeouts: &Timeouts) -> u32 {
         let of_state = timeouts[self.state.timeout()];
         let unacknowledged = (self.ends[0].flags | self.ends[1].flags).contains(EndFlags::UNACKNOWLEDGED);
@@ -362,6 +413,8 @@ impl Tcp {
     }
 
     /// Out of the window. If both ends want to end the conn and only we disagree, we are wrong: it shall not live for days.
+    #[cold]
+    #[inline(never)]
     fn refuse(
         &mut self,
         segment: &Segment<'_>,
@@ -387,6 +440,7 @@ impl Tcp {
 }
 
 /// Where a segment leads, and whether its numbers are to be checked.
+#[derive(Clone, Copy)]
 enum Course {
     CheckWindow(TcpState),
     SkipWindow(TcpState),

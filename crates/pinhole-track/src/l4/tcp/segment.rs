@@ -1,7 +1,6 @@
 //! One TCP segment, reduced to what tracking needs.
 
 use super::states::TcpKind;
-use crate::l4::{Invalid, View};
 use pinhole_wire::{Tcp as Header, TcpFlags, TcpOptions};
 
 /// A segment with legal flags.
@@ -20,22 +19,25 @@ pub(super) struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
+    /// `kind` is that of the header's flags.
     #[inline(always)]
-    pub(super) fn of(header: &Header, view: &View<'a>) -> Result<Self, Invalid> {
-        let kind = TcpKind::of(header.flags).ok_or(Invalid::TcpFlags)?;
-        let occupied = header.payload_length
-            + u32::from(header.flags.contains(TcpFlags::SYN))
-            + u32::from(header.flags.contains(TcpFlags::FIN));
-        Ok(Self {
+    pub(super) fn of(kind: TcpKind, header: &Header, options: TcpOptions<'a>) -> Self {
+        let is_syn = matches!(kind, TcpKind::Syn | TcpKind::SynAck);
+        let occupied = header.payload_length + u32::from(is_syn) + u32::from(kind == TcpKind::Fin);
+        Self {
             kind,
             sequence: header.sequence,
             end: header.sequence.wrapping_add(occupied),
             acknowledgement: header.acknowledgement,
             window: header.window,
-            has_ack: header.flags.contains(TcpFlags::ACK),
+            has_ack: match kind {
+                TcpKind::Syn => false,
+                TcpKind::SynAck | TcpKind::Fin | TcpKind::Ack => true,
+                TcpKind::Rst => header.flags.contains(TcpFlags::ACK),
+            },
             has_options: header.header_length > 20,
-            options: header.options(view.bytes, view.packet),
-        })
+            options,
+        }
     }
 
     #[inline]

@@ -106,6 +106,13 @@ pub enum TcpKind {
 impl TcpKind {
     const ALL: [Self; 5] = [Self::Syn, Self::SynAck, Self::Fin, Self::Ack, Self::Rst];
 
+    /// Whether a segment is an [`Ack`](Self::Ack).
+    #[inline]
+    pub(super) const fn is_ack(flags: TcpFlags) -> bool {
+        let decisive = TcpFlags::SYN.union(TcpFlags::ACK).union(TcpFlags::FIN).union(TcpFlags::RST);
+        flags.bits() & decisive.bits() == TcpFlags::ACK.bits()
+    }
+
     /// The kind of a segment; `None` for a combination of flags that no stack sends.
     #[inline]
     pub const fn of(flags: TcpFlags) -> Option<Self> {

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::l4::{L4, open, update};
-use pinhole_wire::{Packet, Time};
+use pinhole_wire::{Packet, TcpFlags, Time};
 use proptest::prelude::*;
 
 /// What a segment carries besides numbers.
@@ -492,5 +492,12 @@ proptest! {
             ends[you].acknowledged = ends[you].next;
             ends[you].offered = u32::from(window) << ends[me].scale;
         }
+    }
+}
+
+#[test]
+fn acks_are_told_apart_as_all_kinds_are() {
+    for flags in (0..=u8::MAX).map(TcpFlags::from_bits_retain) {
+        assert_eq!(TcpKind::is_ack(flags), TcpKind::of(flags) == Some(TcpKind::Ack), "{flags:?}");
     }
 }

@@ -71,6 +71,7 @@ pub(super) enum Fit {
 
 impl Tcp {
     /// Checks a segment against the windows and, if it fits, updates them.
+    #[inline(always)]
     pub(super) fn check_window(
         &mut self,
         segment: &Segment<'_>,
@@ -90,6 +91,7 @@ impl Tcp {
     }
 
     /// The same ACK segment again and again means that something is stuck.
+    #[inline(always)]
     fn count_retransmission(&mut self, segment: &Segment<'_>, direction: Direction) {
         let this = Last {
             sequence: segment.sequence,
@@ -104,6 +106,7 @@ impl Tcp {
     }
 }
 
+#[inline(always)]
 fn fit(
     segment: &Segment<'_>,
     direction: Direction,
@@ -185,6 +188,7 @@ fn fit(
 }
 
 /// The first SYN or SYN-ACK of an end.
+#[inline(never)]
 fn greet(segment: &Segment<'_>, direction: Direction, sender: &mut End, receiver: &mut End) {
     sender.end = segment.end;
     sender.max_end = segment.end;
@@ -199,6 +203,7 @@ fn greet(segment: &Segment<'_>, direction: Direction, sender: &mut End, receiver
 }
 
 /// The first segment of an end whose SYN was not seen.
+#[inline(never)]
 fn meet_mid_stream(segment: &Segment<'_>, sack: u32, sender: &mut End, receiver: &mut End) {
     sender.end = segment.end;
     sender.max_window = (u32::from(segment.window) << sender.scale).max(1);

@@ -191,3 +191,23 @@ fn timeout_policies_override_the_trackers() {
     lab.wait(5);
     assert!(lab.send(&udp(A, B)).created);
 }
+
+/// What [`Tracker::touch`] found may be gone, and its slot another conn's, when the packet's turn comes.
+#[test]
+fn the_likely_conn_is_looked_at_again() {
+    let mut lab = Lab::new();
+    let id = lab.conn(&udp(A, B));
+    let bytes = udp(B, A);
+    let packet = Packet::parse(&bytes, 0).unwrap();
+    let mut prepared = lab.tracker.prepare(&packet, &bytes, 0);
+    lab.tracker.touch(&mut prepared);
+    assert!(lab.tracker.delete(lab.now, id));
+    let tracked = lab.tracker.track(lab.now, &packet, &bytes, &prepared).unwrap();
+    assert_eq!((tracked.state, tracked.created), (State::New, true), "it is dying");
+    lab.tracker.abandon(tracked.conn.unwrap());
+    lab.settle();
+    let other = lab.conn(&udp(A, C));
+    assert_eq!(other.index, id.index, "the slot is used again");
+    let tracked = lab.tracker.track(lab.now, &packet, &bytes, &prepared).unwrap();
+    assert_eq!((tracked.state, tracked.created), (State::New, true), "it is another conn's");
+}

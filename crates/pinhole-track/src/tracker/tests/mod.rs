@@ -93,8 +93,8 @@ impl Lab {
 
     pub(super) fn track_in_zone(&mut self, bytes: &[u8], zone: u16) -> Tracked {
         let packet = Packet::parse(bytes, 0).expect("test packets are well-formed");
-        let prepared = self.tracker.prepare(&packet, bytes, zone);
-        self.tracker.touch(&prepared);
+        let mut prepared = self.tracker.prepare(&packet, bytes, zone);
+        self.tracker.touch(&mut prepared);
         self.tracker.track(self.now, &packet, bytes, &prepared).expect("the table is not full")
     }
 
