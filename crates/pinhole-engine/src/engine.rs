@@ -143,7 +143,7 @@ impl Engine {
             defragmenter: Defragmenter::new(settings.defrag),
             nat: Nat::new(settings.nat, rules.as_ref().is_some_and(Rules::has_nat), settings.secret),
             partial: false,
-            at_once: rules.as_ref().map_or([AtOnce::WITHOUT_RULES; Way::COUNT], Rules::at_once),
+            at_once: at_once(rules.as_ref()),
             rules,
             host,
             events: VecDeque::new(),
@@ -229,6 +229,7 @@ impl Engine {
     pub fn replace_ruleset(&mut self, ruleset: Option<Ruleset>) -> Result<(), Vec<SetupError>> {
         self.rules = ruleset.map(|ruleset| Rules::new(ruleset, &self.host, &mut self.tracker)).transpose()?;
         self.nat.ruled = self.rules.as_ref().is_some_and(Rules::has_nat);
+        self.at_once = at_once(self.rules.as_ref());
         Ok(())
     }
 
@@ -748,6 +749,10 @@ impl Engine {
     fn push(&mut self, event: Event) {
         push(&mut self.events, self.max_events, &mut self.statistics, event);
     }
+}
+
+fn at_once(rules: Option<&Rules>) -> [AtOnce; Way::COUNT] {
+    rules.map_or([AtOnce::WITHOUT_RULES; Way::COUNT], Rules::at_once)
 }
 
 fn invalid(why: Invalid) -> Tracked {
