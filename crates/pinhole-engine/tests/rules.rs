@@ -121,6 +121,11 @@ fn another_ruleset_keeps_conns_and_decides_about_new_ones() {
     lab.engine.replace_ruleset(Some(rules("drop"))).unwrap();
     assert_eq!(lab.send(&udp(server, client, b"answer")).verdict, Verdict::Accept);
     assert_eq!(lab.send(&udp(address("10.0.0.2:1"), server, b"query")).verdict, Verdict::Drop);
+
+    let shut = "table inet f { chain c { type filter hook forward priority 0; policy drop; } }";
+    let shut = pinhole_ruleset::compile_text("f.nft", shut).unwrap();
+    lab.engine.replace_ruleset(Some(shut)).unwrap();
+    assert_eq!(lab.send(&udp(server, client, b"answer")).verdict, Verdict::Drop, "of a known conn, too");
 }
 
 #[test]
