@@ -196,16 +196,15 @@ pub(crate) fn update_udp(state: &L4, now: Time, status: Status, timeouts: &Timeo
 #[inline(always)]
 pub(crate) fn update_tcp(
     state: &mut L4,
-    segment: Option<(pinhole_wire::Tcp, TcpOptions<'_>)>,
+    header: &pinhole_wire::Tcp,
+    options: TcpOptions<'_>,
     direction: Direction,
     status: Status,
     settings: &L4Settings,
     timeouts: &Timeouts,
 ) -> Step {
-    match (state, segment) {
-        (L4::Tcp(tcp), Some((header, options))) => {
-            tcp.update(&header, options, direction, status, settings, timeouts)
-        }
+    match state {
+        L4::Tcp(tcp) => tcp.update(header, options, direction, status, settings, timeouts),
         _ => Step::Invalid(Invalid::Truncated),
     }
 }

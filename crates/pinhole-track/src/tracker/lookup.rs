@@ -273,7 +273,12 @@ impl Tracker {
                 bounds.length(),
                 false,
                 |l4, direction, status, settings, timeouts| {
-                    l4::update_tcp(l4, bounds.tcp(bytes), direction, status, settings, timeouts)
+                    match bounds.tcp(bytes) {
+                    Some((header, options)) => {
+                        l4::update_tcp(l4, &header, options, direction, status, settings, timeouts)
+                    }
+                    None => Step::Invalid(Invalid::Truncated),
+                }
                 },
             )
         };

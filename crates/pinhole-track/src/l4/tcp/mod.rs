@@ -238,7 +238,7 @@ impl Tcp {
                 match self.check_window(segment, direction, settings.tcp_be_liberal) {
                     Fit::Accept | Fit::Tolerate => new,
                     Fit::Ignore => return Step::Ignore,
-                    Fit::Invalid(reason) => return self.refuse(segment, direction, status, reason, timeouts),
+                    Fit::Invalid(reason) => return self.refuse(segment.kind, direction, status, reason, timeouts),
                 }
             }
         };
@@ -417,7 +417,7 @@ impl Tcp {
     #[inline(never)]
     fn refuse(
         &mut self,
-        segment: &Segment<'_>,
+        kind: TcpKind,
         direction: Direction,
         status: Status,
         reason: Invalid,
@@ -426,14 +426,14 @@ impl Tcp {
         let ends_conn = |kind| matches!(kind, Some(TcpKind::Fin | TcpKind::Rst));
         if !status.contains(Status::ASSURED)
             || status.contains(Status::FIXED_TIMEOUT)
-            || !ends_conn(Some(segment.kind))
+            || !ends_conn(Some(kind))
         {
             return Step::Invalid(reason);
         }
         if self.last.direction != direction && ends_conn(self.last.kind) {
             return Step::InvalidClose { reason, timeout: timeouts[Timeout::TcpUnack] };
         }
-        self.last.kind = Some(segment.kind);
+        self.last.kind = Some(kind);
         self.last.direction = direction;
         Step::Invalid(reason)
     }

@@ -28,11 +28,11 @@ pub(super) fn of_syn(options: &TcpOptions<'_>) -> SynOptions {
 }
 
 /// The highest of `acknowledgement` and the right edges of the first SACK option.
-pub(super) fn highest_sack(options: &TcpOptions<'_>, acknowledgement: u32) -> u32 {
+#[inline]
+pub(super) fn highest_sack(mut options: TcpOptions<'_>, acknowledgement: u32) -> u32 {
     if options.only_timestamps().is_some() {
         return acknowledgement;
     }
-    let mut options = options.clone();
     let whole_blocks =
         |option: &TcpOption<'_>| option.data.len().is_multiple_of(8) && option.sack_blocks().next().is_some();
     let Some(sack) = options.find(whole_blocks) else {

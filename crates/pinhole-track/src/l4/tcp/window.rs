@@ -118,7 +118,7 @@ fn fit(
     let mut ack = segment.acknowledgement;
     let mut sack = ack;
     if receiver.flags.contains(EndFlags::SACK) {
-        sack = options::highest_sack(&segment.options, ack);
+        sack = options::highest_sack(segment.options.clone(), ack);
     }
 
     if sender.max_window == 0 {
@@ -128,7 +128,7 @@ fn fit(
                 return Fit::Accept;
             }
         } else {
-            meet_mid_stream(segment, sack, sender, receiver);
+            meet_mid_stream(segment.window, segment.end, sack, sender, receiver);
         }
     } else if segment.is_syn()
         && after(segment.end, sender.end)
@@ -204,9 +204,9 @@ fn greet(segment: &Segment<'_>, direction: Direction, sender: &mut End, receiver
 
 /// The first segment of an end whose SYN was not seen.
 #[inline(never)]
-fn meet_mid_stream(segment: &Segment<'_>, sack: u32, sender: &mut End, receiver: &mut End) {
-    sender.end = segment.end;
-    sender.max_window = (u32::from(segment.window) << sender.scale).max(1);
+fn meet_mid_stream(window: u16, end: u32, sack: u32, sender: &mut End, receiver: &mut End) {
+    sender.end = end;
+    sender.max_window = (u32::from(window) << sender.scale).max(1);
     sender.max_end = sender.end.wrapping_add(sender.max_window);
     if receiver.max_window == 0 {
         receiver.end = sack;
