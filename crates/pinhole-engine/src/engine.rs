@@ -328,14 +328,14 @@ impl Engine {
     #[inline(never)]
     fn is_corrupt_plain(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> bool {
         let Stage { packet, bounds, .. } = stage;
-        packet.parse_into(frame.bytes, bounds.network).is_ok() && self.is_corrupt(frame, packet, frame.bytes)
+        packet.parse_plain(frame.bytes, bounds).is_ok() && self.is_corrupt(frame, packet, frame.bytes)
     }
 
     #[inline(never)]
     fn act(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> Outcome {
         let Stage { next, packet, prepared, bounds, .. } = stage;
         if let Next::Plain | Next::Known(_) | Next::Unusual = next
-            && let Err(why) = packet.parse_into(frame.bytes, bounds.network)
+            && let Err(why) = packet.parse_plain(frame.bytes, bounds)
         {
             return Outcome::early(Verdict::Drop, Some(Reason::Parse(why)));
         }
@@ -424,6 +424,7 @@ impl Engine {
     }
 
     /// The rest of the path of a datagram for which the tracker has looked for a conn.
+    #[inline]
     fn pass_followed(
         &mut self,
         frame: &Frame<'_>,

@@ -117,7 +117,7 @@ impl Ruleset {
     /// `now_nanos` is the time that limits go by; it must not go backwards (if it does, no tokens are added).
     /// Accept ends this chain only: the caller goes on with [`base_chains`](Self::base_chains) of the same hook and
     /// then of later hooks. Drop and reject are final.
-    #[inline]
+    #[inline(always)]
     pub fn evaluate(
         &self,
         chain: BaseChainId,

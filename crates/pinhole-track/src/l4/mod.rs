@@ -22,7 +22,7 @@ pub use udp::Udp;
 
 use crate::timeouts::Timeout;
 use crate::{Status, Timeouts};
-use pinhole_wire::{Direction, Packet, Protocol, TcpOptions, Time, Transport};
+use pinhole_wire::{Direction, Packet, Protocol, Time, Transport};
 
 /// Switches that change how packets are judged (netfilter's sysctls).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,32 +180,6 @@ pub fn update(
         (L4::Generic, _) => generic::update(timeouts),
         // The tuple holds the protocol, so a conn never meets another one's packets; only a header that was not parsed gets here.
         (L4::Tcp(_) | L4::Sctp(_) | L4::Dccp(_), _) => Step::Invalid(Invalid::Truncated),
-    }
-}
-
-/// As [`update`], for a packet that is known to be UDP.
-#[inline(always)]
-pub(crate) fn update_udp(state: &L4, now: Time, status: Status, timeouts: &Timeouts) -> Step {
-    match state {
-        L4::Udp(udp) => udp.update(now, status, timeouts),
-        _ => Step::Invalid(Invalid::Malformed),
-    }
-}
-
-/// As [`update`], for a packet that is known to be TCP.
-#[inline(always)]
-pub(crate) fn update_tcp(
-    state: &mut L4,
-    header: &pinhole_wire::Tcp,
-    options: TcpOptions<'_>,
-    direction: Direction,
-    status: Status,
-    settings: &L4Settings,
-    timeouts: &Timeouts,
-) -> Step {
-    match state {
-        L4::Tcp(tcp) => tcp.update(header, options, direction, status, settings, timeouts),
-        _ => Step::Invalid(Invalid::Truncated),
     }
 }
 

@@ -21,7 +21,7 @@ impl Udp {
     }
 
     #[inline]
-    pub(super) fn update(self, now: Time, status: Status, timeouts: &Timeouts) -> Step {
+    pub(crate) fn update(self, now: Time, status: Status, timeouts: &Timeouts) -> Step {
         let stream = status.contains(Status::SEEN_REPLY) && now > self.stream_after;
         Step::Accept {
             timeout: timeouts[if stream { Timeout::UdpReplied } else { Timeout::UdpUnreplied }],

@@ -53,10 +53,15 @@ impl Entry {
         }
     }
 
-    /// Reads something of each cache line that a packet will need: no two of these fields are more than a line apart.
+    /// Reads something of each cache line that a packet will need: no two of these fields are more than a line apart. A UDP packet needs
+    /// nothing from beyond the beginning of the layer-4 state.
     #[inline]
     pub(crate) fn touch(&self) -> u64 {
-        self.key.0[0] ^ u64::from(self.generation) ^ self.counters[1].bytes ^ u64::from(self.link.next)
+        let near = self.key.0[0] ^ u64::from(self.generation) ^ self.counters[1].bytes;
+        match &self.l4 {
+            L4::Udp(_) => near,
+            _ => near ^ u64::from(self.link.previous),
+        }
     }
 
     /// It is a conn that packets find, both ways by its one key: confirmed, not at its end, neither translated nor adjusted.

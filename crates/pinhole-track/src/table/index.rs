@@ -44,11 +44,11 @@ impl Index {
         let mut at = tag as usize & mask;
         loop {
             let slot = self.slots[at];
-            if tag_of(slot) == tag && slot != EMPTY && is(index_of(slot)) {
-                return Some(index_of(slot));
-            }
             if slot == EMPTY {
                 return None;
+            }
+            if tag_of(slot) == tag && is(index_of(slot)) {
+                return Some(index_of(slot));
             }
             at = (at + 1) & mask;
         }

@@ -262,33 +262,44 @@ impl Tracker {
         bytes: &[u8],
         prepared: &mut Prepared,
     ) -> Option<Known> {
-        let followed = if prepared.oriented.key.protocol() == Protocol::UDP {
-            self.follow_with(now, prepared, bounds.length(), false, |l4, _, status, _, timeouts| {
-                l4::update_udp(l4, now, status, timeouts)
-            })
+        if prepared.oriented.key.protocol() == Protocol::UDP {
+            self.follow_udp(now, bounds, prepared)
         } else {
-            self.follow_with(
-                now,
-                prepared,
-                bounds.length(),
-                false,
-                |l4, direction, status, settings, timeouts| {
-                    match bounds.tcp(bytes) {
-                    Some((header, options)) => {
-                        l4::update_tcp(l4, &header, options, direction, status, settings, timeouts)
-                    }
-                    None => Step::Invalid(Invalid::Truncated),
-                }
-                },
-            )
-        };
-        match followed {
-            Ok(known) => Some(known),
-            Err(unusual) => {
-                prepared.unusual = unusual;
-                None
-            }
+            self.follow_tcp(now, bounds, bytes, prepared)
         }
+    }
+
+    /// An instance for UDP: not inlined, so that it has the registers for itself.
+    #[inline(never)]
+    fn follow_udp(&mut self, now: Time, bounds: &Bounds, prepared: &mut Prepared) -> Option<Known> {
+        let judge = |l4: &mut L4, _, status, _: &L4Settings, timeouts: &Timeouts| match l4 {
+            L4::Udp(udp) => udp.update(now, status, timeouts),
+            _ => Step::Invalid(Invalid::Malformed),
+        };
+        let followed = self.follow_with(now, prepared, bounds.length(), false, judge);
+        followed.map_err(|unusual| prepared.unusual = unusual).ok()
+    }
+
+    /// An instance for TCP.
+    #[inline(never)]
+    fn follow_tcp(
+        &mut self,
+        now: Time,
+        bounds: &Bounds,
+        bytes: &[u8],
+        prepared: &mut Prepared,
+    ) -> Option<Known> {
+        let judge = |l4: &mut L4, direction, status, settings: &L4Settings, timeouts: &Timeouts| match (
+            l4,
+            bounds.tcp(bytes),
+        ) {
+            (L4::Tcp(tcp), Some((header, options))) => {
+                tcp.update(&header, options, direction, status, settings, timeouts)
+            }
+            _ => Step::Invalid(Invalid::Truncated),
+        };
+        let followed = self.follow_with(now, prepared, bounds.length(), false, judge);
+        followed.map_err(|unusual| prepared.unusual = unusual).ok()
     }
 
     /// `numbers_translated`: the packet's acknowledgement is in the numbers of the receiver, if its conn's are adjusted.

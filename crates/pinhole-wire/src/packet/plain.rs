@@ -7,7 +7,7 @@
 //!
 //! Whatever is the least unusual or wrong is left to the general readers; a property test holds the two to the same result.
 
-use super::Packet;
+use super::{Packet, ParseError};
 use crate::transport::{Tcp, TcpFlags, TcpOptions, Udp};
 use crate::{Address, IpVersion, Protocol, Transport};
 
@@ -174,28 +174,60 @@ impl Packet {
     #[inline(always)]
     pub(super) fn read_plain(&mut self, bytes: &[u8], network: u32) -> Option<()> {
         let datagram = bytes.get(network as usize..)?;
-        let h = datagram.first_chunk::<{ IPV4_HEADER as usize }>()?;
-        let (version, traffic_class, hop_limit) = match h[0] >> 4 {
-            4 => (IpVersion::V4, h[1], h[8]),
-            6 => (IpVersion::V6, h[0] << 4 | h[1] >> 4, h[7]),
+        let version = match datagram.first()? >> 4 {
+            4 => IpVersion::V4,
+            6 => IpVersion::V6,
             _ => return None,
         };
         let plain = Plain::read(version, datagram, network)?;
-        let Bounds { transport, end, .. } = plain.bounds;
-        let header_length = if plain.protocol == Protocol::TCP {
-            let (tcp, _) = plain.bounds.tcp(bytes)?;
+        self.read_known(bytes, version, &plain.bounds)
+    }
+
+    /// Reads the plain packet that lies in `bytes` at `bounds`, in place of what this packet was; after an error it means nothing.
+    ///
+    /// # Errors
+    /// There is no plain packet in these bytes.
+    #[inline]
+    pub fn parse_plain(&mut self, bytes: &[u8], bounds: &Bounds) -> Result<(), ParseError> {
+        let version = if bounds.transport.wrapping_sub(bounds.network) == IPV4_HEADER {
+            IpVersion::V4
+        } else {
+            IpVersion::V6
+        };
+        self.read_known(bytes, version, bounds).ok_or(ParseError::HeaderCut)
+    }
+
+    #[inline(always)]
+    fn read_known(&mut self, bytes: &[u8], version: IpVersion, bounds: &Bounds) -> Option<()> {
+        let Bounds { network, transport, end } = *bounds;
+        let datagram = bytes.get(network as usize..)?;
+        let protocol;
+        match version {
+            IpVersion::V4 => {
+                let h = datagram.first_chunk::<{ IPV4_HEADER as usize }>()?;
+                protocol = Protocol(h[9]);
+                (self.traffic_class, self.hop_limit) = (h[1], h[8]);
+                self.source = Address::v4([h[12], h[13], h[14], h[15]]);
+                self.destination = Address::v4([h[16], h[17], h[18], h[19]]);
+            }
+            IpVersion::V6 => {
+                let h = datagram.first_chunk::<{ IPV6_HEADER as usize }>()?;
+                protocol = Protocol(h[6]);
+                (self.traffic_class, self.hop_limit) = (h[0] << 4 | h[1] >> 4, h[7]);
+                self.source = Address::v6(*h[8..].first_chunk()?);
+                self.destination = Address::v6(*h[24..].first_chunk()?);
+            }
+        }
+        let header_length = if protocol == Protocol::TCP {
+            let (tcp, _) = bounds.tcp(bytes)?;
             self.transport = Transport::Tcp(tcp);
             u32::from(tcp.header_length)
         } else {
-            self.transport = Transport::Udp(plain.bounds.udp(bytes)?);
+            self.transport = Transport::Udp(bounds.udp(bytes)?);
             UDP_HEADER
         };
         self.version = version;
-        self.protocol = plain.protocol;
-        self.source = plain.source;
-        self.destination = plain.destination;
-        self.hop_limit = hop_limit;
-        self.traffic_class = traffic_class;
+        self.protocol = protocol;
         self.network = network;
         self.transport_offset = transport;
         self.payload = transport + header_length;

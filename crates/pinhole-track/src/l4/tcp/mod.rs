@@ -59,15 +59,16 @@ bitflags! {
     }
 }
 
-/// State of a TCP conn.
+/// State of a TCP conn. The state comes first: where an [`L4`](super::L4) says which protocol it is of, near what every packet reads.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Tcp {
-    ends: [End; 2],
-    last: Last,
+    state: TcpState,
     syn_scale: u8,
     syn_flags: SynFlags,
     retransmissions: u8,
-    state: TcpState,
+    last: Last,
+    ends: [End; 2],
 }
 
 /// The last packet: for retransmissions, and for those that were let through and await their answer.
@@ -238,7 +239,9 @@ impl Tcp {
                 match self.check_window(segment, direction, settings.tcp_be_liberal) {
                     Fit::Accept | Fit::Tolerate => new,
                     Fit::Ignore => return Step::Ignore,
-                    Fit::Invalid(reason) => return self.refuse(segment.kind, direction, status, reason, timeouts),
+                    Fit::Invalid(reason) => {
+                        return self.refuse(segment.kind, direction, status, reason, timeouts);
+                    }
                 }
             }
         };
