@@ -292,6 +292,13 @@ mod tests {
             let mut plain = Packet::default();
             let read = plain.parse_into(&frame, 14).map(|()| plain);
             prop_assert_eq!(format!("{read:?}"), format!("{:?}", Packet::parse(&frame, 14)));
+            let bounds = [IpVersion::V4, IpVersion::V6].map(|version| Some(Plain::read(version, &frame[14..], 14)?.bounds));
+            if let Some(bounds) = bounds.into_iter().flatten().next() {
+                let mut again = Packet::default();
+                prop_assert_eq!(again.parse_plain(&frame, &bounds), Ok(()));
+                prop_assert_eq!(format!("{again:?}"), format!("{:?}", read.unwrap()));
+                prop_assert_eq!(bounds.length(), again.datagram_length());
+            }
         }
     }
 
