@@ -3,6 +3,8 @@
 //!
 //! Needs root and a few programs; says aloud what it lacks, and skips.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use serde_json::Value;
