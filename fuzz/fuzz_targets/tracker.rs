@@ -75,7 +75,7 @@ fn track(
             assert!(tracker.status(conn).is_none_or(|status| status.contains(Status::DYING)));
         }
         5 => tracker.set_labels(conn, [choice; 16]),
-        6 => cancel(tracker),
+        6 => cancel(tracker, now),
         7 if choice & 0xc0 == 0 => tracker.flush(now, Some(0)),
         _ => {}
     }
@@ -126,11 +126,11 @@ fn request(fields: &mut Fields<'_>) -> Option<Request> {
     Some(Request { expect, class: CLASS, helper: 0 })
 }
 
-fn cancel(tracker: &mut Tracker) {
+fn cancel(tracker: &mut Tracker, now: Time) {
     let first = tracker.expectations().next().map(|expectation| expectation.id);
     if let Some(id) = first {
         tracker.activate(id);
-        assert!(tracker.cancel(id) && tracker.expectation(id).is_none());
+        assert!(tracker.cancel(now, id) && tracker.expectation(id).is_none());
     }
 }
 

@@ -298,7 +298,7 @@ impl Host {
                 Action::Prolong(seconds) => tracker.prolong(at.time, slot.conn, *seconds),
                 Action::Cancel(handle) => {
                     if let Some(id) = slot.known(*handle) {
-                        tracker.cancel(id);
+                        tracker.cancel(at.time, id);
                     }
                 }
                 Action::Refuse(reason, span) => {
@@ -486,6 +486,19 @@ fn actions_of_group(first: &Action, others: &[Action], group: u32) -> usize {
         .count()
 }
 
+/// Whether it is one direction of a PPTP call: GRE between the very ends of the master, with the key of each. Such a pair is asked for at
+/// once, when the call is answered, and either end may speak first.
+fn is_call_between_ends(master: &Master, expect: &Expect) -> bool {
+    let (AddressMatch::Exact(source), PortMatch::Exact(_), PortMatch::Exact(_)) =
+        (expect.source, expect.source_port, expect.destination_port)
+    else {
+        return false;
+    };
+    let ends = (source, expect.destination);
+    let way = |(from, to): (SocketAddr, SocketAddr)| (from.ip(), to.ip()) == ends;
+    expect.protocol == Protocol::GRE && (way(master.original) || way(master.reply))
+}
+
 /// The security rules that hold for every helper, whatever it asks: the announced address is the announcer's own unless the policy allows
 /// third parties, or the helper [introduces](Helper::introduces) the receiver, and nobody else, to one. No port lies below the policy's
 /// lowest, but for two of datagrams: the one that the announcer sends the master's from (NetBIOS asks from port 137, and is answered
@@ -498,6 +511,9 @@ fn admissible(
     introduced: bool,
 ) -> Result<(), Refusal> {
     let own = [master.sender(from).ip(), master.sender_seen_by_peer(from).ip()];
+    if is_call_between_ends(master, expect) {
+        return Ok(());
+    }
     let introduced = introduced && expect.source == AddressMatch::Exact(master.receiver(from).ip());
     if !own.contains(&expect.destination) && !policy.third_party && !introduced {
         return Err(Refusal::ForeignAddress);

@@ -5,7 +5,7 @@ use pinhole_wire::{Address, IpVersion};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-pub(super) fn version_of(ip: IpAddr) -> IpVersion {
+pub(crate) fn version_of(ip: IpAddr) -> IpVersion {
     match ip {
         IpAddr::V4(_) => IpVersion::V4,
         IpAddr::V6(_) => IpVersion::V6,

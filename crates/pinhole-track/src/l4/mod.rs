@@ -15,6 +15,7 @@ mod tests;
 mod udp;
 
 pub use dccp::Dccp;
+pub(crate) use gre::CALL_UNREPLIED;
 pub use invalid::Invalid;
 pub use sctp::Sctp;
 pub use tcp::Tcp;
@@ -185,9 +186,14 @@ pub fn update(
 
 /// Protocols that know unanswered and answered conns, and nothing else.
 fn update_replied(unreplied: Timeout, replied: Timeout, status: Status, timeouts: &Timeouts) -> Step {
+    step_replied(timeouts[unreplied], timeouts[replied], status)
+}
+
+/// Accepted, for so many seconds.
+fn step_replied(unreplied: u32, replied: u32, status: Status) -> Step {
     let answered = status.contains(Status::SEEN_REPLY);
     Step::Accept {
-        timeout: timeouts[if answered { replied } else { unreplied }],
+        timeout: if answered { replied } else { unreplied },
         assure: answered && !status.contains(Status::ASSURED),
         changed: false,
     }

@@ -225,6 +225,7 @@ impl Tracker {
             + self.conns.memory()
             + self.cold.memory()
             + self.expectations.memory()
+            + self.calls.memory()
             + self.events.capacity() * size_of::<Event>()
             + self.dead.capacity() * size_of::<DeadConn>()
             + self.policies.capacity() * size_of::<Timeouts>()

@@ -3,10 +3,10 @@
 use super::lookup::{Prepared, count};
 use super::{TableFull, Tracked, Tracker};
 use crate::event::DestroyCause;
-use crate::l4::{self, Step, View};
+use crate::l4::{self, CALL_UNREPLIED, Step, View};
 use crate::table::entry::Entry;
 use crate::{ConnId, Invalid, State, Status};
-use pinhole_wire::{Direction, Time};
+use pinhole_wire::{Direction, Protocol, Time};
 
 /// Slots of the index that early drop looks at, and conns among them.
 const EARLY_DROP_SLOTS: usize = 64;
@@ -75,6 +75,9 @@ impl Tracker {
         let entry = &mut self.conns[index];
         entry.insert_status(Status::EXPECTED);
         entry.mark = mark;
+        if entry.key.protocol() == Protocol::GRE {
+            entry.deadline = now.plus_seconds(u64::from(CALL_UNREPLIED));
+        }
         if let Some(cold) = self.cold_mut(index) {
             cold.master = Some(master);
             cold.expectation = Some(id);

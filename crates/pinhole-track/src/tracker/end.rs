@@ -35,6 +35,10 @@ impl Tracker {
             self.expectations.master_gone(id);
             self.tell_expectations_ended();
         }
+        if self.has_calls() {
+            let (id, key) = (self.id(index), self.conns[index].key);
+            self.call_conn_ended(now, id, key);
+        }
         self.conns[index].link.next = self.dying;
         self.dying = index;
         self.dying_len += 1;

@@ -30,8 +30,13 @@ impl Tracker {
         let zone = entry.key.zone();
         let parent = self.master(master);
         self.expectations.expire(now, usize::MAX);
-        let entered = self.expectations.enter(now, (master, parent), zone, requests);
         self.tell_expectations_ended();
+        let admitted = self.calls.admit(zone, master, requests);
+        let entered = admitted.and_then(|()| self.expectations.enter(now, (master, parent), zone, requests));
+        self.tell_expectations_ended();
+        if let Ok(ids) = &entered {
+            self.calls.enter(zone, master, ids, requests);
+        }
         match &entered {
             Ok(ids) => {
                 self.statistics.expect_new += ids.len() as u64;
@@ -54,8 +59,12 @@ impl Tracker {
         self.expectations.extend(now, id, seconds)
     }
 
-    /// Removes an expectation; `false` if it is gone.
-    pub fn cancel(&mut self, id: ExpectationId) -> bool {
+    /// Removes an expectation; `false` if it is gone. That of a PPTP call takes the call with it: its sibling, and the GRE conn if one of
+    /// the two has been fulfilled.
+    pub fn cancel(&mut self, now: Time, id: ExpectationId) -> bool {
+        if self.has_calls() && self.end_call_of(now, id) {
+            return true;
+        }
         let found = self.expectations.remove(id, EndCause::Cancelled);
         self.tell_expectations_ended();
         found
@@ -76,6 +85,9 @@ impl Tracker {
             return;
         }
         for (id, cause) in self.expectations.take_ended() {
+            if self.has_calls() {
+                self.call_expectation_ended(id, cause);
+            }
             self.statistics.expect_ended += u64::from(cause != EndCause::Fulfilled);
             self.events.push_back(Event::ExpectationEnd(id, cause));
         }

@@ -1,6 +1,6 @@
 //! ICMP: which messages are queries, which are errors about another conn, which are not tracked at all.
 
-use super::lookup::{Kind, Prepared, oriented};
+use super::lookup::{Kind, Prepared, is_call, oriented};
 use super::{Tracked, Tracker};
 use crate::key::{Ends, Oriented};
 use crate::{Invalid, State};
@@ -29,7 +29,8 @@ impl Tracker {
         let key = quoted.and_then(|quoted| Some((quoted, quoted_key(&quoted, packet.version, zone)?)));
         match key {
             Some((quoted, oriented)) => {
-                self.keyed(oriented, Kind::IcmpError { to_source: quoted.source == packet.destination })
+                let to_source = quoted.source == packet.destination;
+                self.keyed(oriented, Kind::IcmpError { to_source, of_call: is_call(&quoted) })
             }
             None => Prepared::without_key(Kind::Invalid(Invalid::IcmpErrorQuote)),
         }

@@ -29,10 +29,14 @@ pub struct Prepared {
 pub(super) enum Kind {
     /// It has a key of its own.
     Packet,
+    /// It is GRE of version 1: its key is known only when the packets before it have been dealt with, for one may announce its call.
+    Call,
     /// It is an ICMP error, and the key is that of the packet it quotes.
     IcmpError {
         /// It was sent to the source of that packet.
         to_source: bool,
+        /// That packet is of a PPTP call.
+        of_call: bool,
     },
     Untracked,
     Invalid(Invalid),
@@ -115,6 +119,11 @@ pub(super) fn oriented(packet: &Packet, zone: u16) -> Result<Oriented, Invalid> 
     Ok(ends(packet, ports, zone).oriented())
 }
 
+/// Whether it is of a PPTP call: its key tells one end only.
+pub(super) fn is_call(packet: &Packet) -> bool {
+    matches!(&packet.transport, Transport::Gre(gre) if gre.version == 1)
+}
+
 #[inline(always)]
 fn ends(packet: &Packet, (source_port, destination_port): (u16, u16), zone: u16) -> Ends {
     Ends {
@@ -156,6 +165,7 @@ impl Tracker {
             return self.prepare_icmp(packet, icmp, bytes, zone);
         }
         match oriented(packet, zone) {
+            Ok(oriented) if is_call(packet) => self.keyed(oriented, Kind::Call),
             Ok(oriented) => self.keyed(oriented, Kind::Packet),
             Err(why) => Prepared::without_key(Kind::Invalid(why)),
         }
@@ -410,10 +420,16 @@ impl Tracker {
                 self.end(now, index, DestroyCause::Timeout);
                 self.create(View { packet, bytes, now }, prepared)?
             }
+            (Kind::Call, _) => {
+                return self.track(now, packet, bytes, &self.with_sender_key(prepared));
+            }
             (Kind::Packet, Way::Apart | Way::Adjusted(_)) => {
                 self.create(View { packet, bytes, now }, prepared)?
             }
-            (Kind::IcmpError { to_source }, _) => self.track_icmp_error(now, prepared, to_source),
+            (Kind::IcmpError { to_source, of_call: true }, _) => {
+                self.track_icmp_error(now, &self.with_sender_key(prepared), to_source)
+            }
+            (Kind::IcmpError { to_source, .. }, _) => self.track_icmp_error(now, prepared, to_source),
             (Kind::Untracked, _) => Tracked::UNTRACKED,
             (Kind::Invalid(why), _) => Tracked::invalid(why, None),
         };

@@ -13,6 +13,7 @@
 //! exactly if it is dying.
 
 mod access;
+mod call;
 mod confirm;
 mod create;
 mod end;
@@ -100,6 +101,7 @@ pub struct Tracker {
     /// Translated conns in the index: each has two entries there.
     translated: u32,
     expectations: Expectations,
+    calls: call::Calls,
     /// Timeout policies. The first is the tracker's own, as in `settings`.
     policies: Vec<Timeouts>,
     events: VecDeque<Event>,
@@ -128,6 +130,7 @@ impl Tracker {
             fresh: None,
             translated: 0,
             expectations: Expectations::new(settings.max_expectations, settings.max_expectations_per_source),
+            calls: call::Calls::default(),
             policies: vec![settings.timeouts.clone()],
             events: VecDeque::new(),
             dead: VecDeque::new(),

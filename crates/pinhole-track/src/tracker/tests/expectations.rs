@@ -81,7 +81,7 @@ fn inactive_ones_match_nothing_until_activated() {
     assert_eq!(lab.track(&udp(B, DATA)).state, State::New);
     assert!(lab.tracker.activate(id));
     assert_eq!(lab.track(&udp(B, DATA)).state, State::Related);
-    assert!(lab.tracker.cancel(id) && !lab.tracker.cancel(id) && !lab.tracker.activate(id));
+    assert!(lab.tracker.cancel(lab.now, id) && !lab.tracker.cancel(lab.now, id) && !lab.tracker.activate(id));
     assert_eq!(lab.track(&udp(B, DATA)).state, State::New);
     assert_eq!(ended(&mut lab), [(id, EndCause::Cancelled)]);
 }
@@ -108,7 +108,7 @@ fn source_and_port_masks_decide() {
         assert_eq!(lab.track(&udp(B, (DATA.0, 5001))).state, State::New);
         assert_eq!(lab.track(&tcp(B, DATA, SYN, 1, 0)).state, State::New);
         assert_eq!(lab.track_in_zone(&udp(B, DATA), 1).state, State::New);
-        lab.tracker.cancel(id);
+        lab.tracker.cancel(lab.now, id);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The tracker, packet by packet.
 
+mod calls;
 mod conns;
 mod end;
 mod expectations;
