@@ -5,8 +5,14 @@
 //! grammar), `session.rs` (the dialogue), `nat.rs` (the NAT half), `tests.rs`.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "amanda")]
+pub mod amanda;
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
 mod binary;
+#[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
+mod broadcast;
+#[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
+mod datagram;
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
 mod endpoint;
 #[cfg(feature = "ftp")]
@@ -17,21 +23,31 @@ pub mod h323;
 pub mod icq;
 #[cfg(feature = "irc")]
 pub mod irc;
+#[cfg(feature = "netbios-ns")]
+pub mod netbios_ns;
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
 mod number;
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
 mod opening;
 #[cfg(feature = "oscar")]
 pub mod oscar;
+#[cfg(feature = "pptp")]
+pub mod pptp;
 #[cfg(feature = "rtsp")]
 pub mod rtsp;
+#[cfg(feature = "sane")]
+pub mod sane;
 #[cfg(feature = "sip")]
 pub mod sip;
+#[cfg(feature = "snmp")]
+pub mod snmp;
 #[cfg(feature = "talk")]
 pub mod talk;
 #[cfg(any(feature = "rtsp", feature = "sip"))]
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
 mod text_message;
+#[cfg(feature = "tftp")]
+pub mod tftp;
 
 #[cfg(test)]
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
@@ -63,6 +79,18 @@ pub fn registry() -> Registry {
         registry.add(&h323::Q931);
         registry.add(&h323::H245);
     }
+    #[cfg(feature = "tftp")]
+    registry.add(&tftp::Tftp);
+    #[cfg(feature = "pptp")]
+    registry.add(&pptp::Pptp);
+    #[cfg(feature = "amanda")]
+    registry.add(&amanda::Amanda);
+    #[cfg(feature = "sane")]
+    registry.add(&sane::Sane);
+    #[cfg(feature = "netbios-ns")]
+    registry.add(&netbios_ns::NetbiosNs);
+    #[cfg(feature = "snmp")]
+    registry.add(&snmp::Snmp);
     registry
 }
 
@@ -89,5 +117,15 @@ pub fn nat_helpers() -> &'static [&'static dyn NatHelper] {
         &h323::H323Nat::Q931,
         #[cfg(feature = "h323")]
         &h323::H323Nat::H245,
+        #[cfg(feature = "tftp")]
+        &tftp::TftpNat,
+        #[cfg(feature = "pptp")]
+        &pptp::PptpNat,
+        #[cfg(feature = "amanda")]
+        &amanda::AmandaNat,
+        #[cfg(feature = "sane")]
+        &sane::SaneNat,
+        #[cfg(feature = "snmp")]
+        &snmp::SnmpNat,
     ]
 }

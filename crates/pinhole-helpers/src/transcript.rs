@@ -64,6 +64,11 @@ impl Wire {
         self.note(from, actions)
     }
 
+    /// Lets time pass.
+    pub(crate) fn wait(&mut self, seconds: u64) {
+        self.clock += seconds * 1_000_000_000;
+    }
+
     pub(crate) fn with(reader: Reader) -> Self {
         Self { reader, noted: Vec::new(), peak: 0, delivered: [0; 2], clock: 0 }
     }
