@@ -1,4 +1,4 @@
-//! Expectations of FTP, H.323, ICQ, IRC, OSCAR, SIP, RTSP and talk equal the ground truth of captures by others.
+//! Expectations of the helpers equal the ground truth of captures by others.
 //!
 //! Truth rows name the frame of the announcement, the expected tuple and the first data packet. Rows marked `foreign` (address not the
 //! sender's) or not `valid` must be refused in that frame, or the session be blind since then.
@@ -27,6 +27,10 @@ const HELPERS: &[(&str, &[u16])] = &[
     ("rtsp", &[554, 8554]),
     ("sip", &[5060, 4932, 5061, 5062, 15060, 25060, 52380]),
     ("talk", &[517, 518]),
+    ("tftp", &[69]),
+    ("pptp", &[1723]),
+    ("netbios-ns", &[137]),
+    ("snmp", &[161, 162]),
 ];
 
 const ALL: [&str; 10] = ["ftp", "irc", "rtsp", "sip", "RAS", "Q.931", "H.245", "icq", "oscar", "talk"];
@@ -110,7 +114,9 @@ fn differences(path: &Path, of: &[&str], liberal: bool) -> Vec<String> {
             }
             continue;
         }
-        let port = u16::try_from(row["expect"]["dport"].as_u64().unwrap()).unwrap();
+        // GRE has the receiver's key in place of a port.
+        let port = row["expect"]["dport"].as_u64().or(row["gre_key"].as_u64()).unwrap();
+        let port = u16::try_from(port).unwrap();
         let source = row["expect"]["src"].as_str().unwrap_or("*").to_owned();
         let wanted: Announced = (frame, source, row["expect"]["dst"].as_str().unwrap().to_owned(), port);
         let is_it = |e: &Announced| {
@@ -124,8 +130,12 @@ fn differences(path: &Path, of: &[&str], liberal: bool) -> Vec<String> {
         if let Some(data) = row["data_frame"].as_u64() {
             let index = frames.iter().position(|f| f.number == data).unwrap();
             let state = outcomes[index].state;
-            // Media of SIP and RTSP go both ways: either packet may be the first of the conn.
-            let answers = matches!(helper, "sip" | "rtsp") && state == Some(State::Established);
+            // Media of SIP and RTSP and calls of PPTP go both ways: either packet may be the first of the conn.
+            // What answers a broadcast may answer a question to its sender, too.
+            let both_ways = matches!(helper, "sip" | "rtsp" | "pptp" | "netbios-ns");
+            // A TFTP server may answer from the port that was asked: on the control conn.
+            let on_control = helper == "tftp" && row["data"]["sport"] == 69;
+            let answers = (both_ways || on_control) && state == Some(State::Established);
             if state != Some(State::Related) && !answers {
                 found.push(format!("frame {data}: {:?} instead of RELATED", outcomes[index].state));
             }
@@ -140,7 +150,7 @@ fn expectations_equal_the_truth_of_public_captures() {
     let Some(shared) = support::shared("truth") else { return };
     let mut bad = String::new();
     let mut compared = 0;
-    for protocol in ["ftp", "h323", "irc", "sip", "rtsp", "oscar"] {
+    for protocol in ["ftp", "h323", "irc", "sip", "rtsp", "oscar", "tftp", "pptp", "netbios-ns", "snmp"] {
         for path in support::captures(&shared.join("captures").join(protocol)) {
             compared += 1;
             // This capture lost packets: with strict windows most of it is invalid, in the kernel too.
