@@ -11,7 +11,7 @@ use pinhole_helper::Pickup;
 use pinhole_track::State;
 use pinhole_wire::checksum;
 use pinhole_wire::link;
-use pinhole_wire::{Direction, Packet, Protocol};
+use pinhole_wire::{Direction, Packet};
 use std::collections::BTreeMap;
 use std::path::Path;
 use support::Captured;
@@ -22,13 +22,14 @@ const HELPERS: &[(&str, &[u16])] = &[
     ("sip", &[5060]),
     ("RAS", &[1719]),
     ("Q.931", &[1720]),
+    ("tftp", &[69]),
+    ("pptp", &[1723]),
 ];
 
 struct Row {
     frame: u64,
     state: String,
     direction: String,
-    master: String,
     note: String,
 }
 
@@ -40,8 +41,8 @@ fn rows(path: &Path) -> Vec<Row> {
             let mut columns = line.split('\t');
             let mut next = || columns.next().unwrap_or_default().to_owned();
             let (frame, _, state, direction) = (next(), next(), next(), next());
-            let (_, _, _, _, master) = (next(), next(), next(), next(), next());
-            Row { frame: frame.parse().unwrap(), state, direction, master, note: next() }
+            let note = columns.nth(5).unwrap_or_default().to_owned();
+            Row { frame: frame.parse().unwrap(), state, direction, note }
         })
         .collect()
 }
@@ -63,17 +64,12 @@ fn ours(outcome: &Outcome) -> (String, String) {
 
 /// The divergence, by its id in docs/divergences.md, that explains a difference.
 fn named(row: &Row, ours: &(String, String), outcome: &Outcome, frame: &Captured) -> Option<&'static str> {
-    let ours_to_read = [":21", ":1719", ":1720", ":5060", ":6660", ":6667", ":7000"]
-        .iter()
-        .any(|port| row.master.contains(port));
     let packet =
         link::strip(frame.link, &frame.bytes).ok().and_then(|n| Packet::parse(&frame.bytes, n.offset).ok());
-    let is_gre = packet.is_some_and(|p| p.protocol == Protocol::GRE);
     let bad_checksum = packet.is_some_and(|p| {
         p.missing > 0 || checksum::verify_transport(&p, &frame.bytes) == checksum::Checksum::Bad
     });
     match (row.state.as_str(), ours.0.as_str()) {
-        _ if is_gre || (!row.master.is_empty() && !ours_to_read) => Some("helper-not-here-yet"),
         ("NOTSEEN" | "NONIP", "NOTSEEN") => Some("dropped-before-tracking"),
         ("NOTSEEN", "NEW" | "ESTABLISHED") if outcome.verdict == Verdict::Accept => Some("martian-addresses"),
         // The recorder repairs checksums only where the UDP length fits the datagram.
