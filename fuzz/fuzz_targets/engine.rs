@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use pinhole_engine::defrag::DefragSettings;
-use pinhole_engine::{ChecksumPolicy, Engine, Frame, Outcome, Settings, Verdict};
+use pinhole_engine::{ChecksumPolicy, Engine, Frame, FrameChecksum, Outcome, Settings, Verdict};
 use pinhole_fuzz::timed;
 use pinhole_fuzz::traffic::{Arrival, Traffic};
 use pinhole_helper::Pickup;
@@ -75,7 +75,15 @@ fuzz_target!(|input: &[u8]| {
 
 fn frame((number, arrival): (u64, &Arrival)) -> Frame<'_> {
     let Arrival { time, link, bytes } = arrival;
-    Frame { number, time: *time, link: *link, bytes, ingress: None, egress: None, checksum: pinhole_engine::FrameChecksum::Unknown }
+    Frame {
+        number,
+        time: *time,
+        link: *link,
+        bytes,
+        ingress: None,
+        egress: None,
+        checksum: FrameChecksum::Unknown,
+    }
 }
 
 fn engine(options: u8) -> Engine {
