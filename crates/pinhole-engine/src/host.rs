@@ -129,10 +129,10 @@ impl Host {
         self.origins.get(&id)?.follow
     }
 
-    /// Whether a session has seen a part of a message, and waits for the rest.
+    /// Whether a session has seen a part of a message in which something may have to be rewritten, and waits for the rest.
     pub(crate) fn is_within_message(&self, session: u32, from: Direction) -> bool {
         let slot = self.slots.get(session as usize).and_then(Option::as_ref);
-        slot.is_some_and(|slot| slot.reader.unread(from) > 0)
+        slot.is_some_and(|slot| slot.reader.awaits_announcement(from))
     }
 
     /// Bytes held by all sessions.

@@ -179,9 +179,13 @@ impl Reader {
         self.quotes.iter().find(|quote| quote.from == from && quote.span == span).map(|quote| quote.arrival)
     }
 
-    /// Bytes of a direction that the session was shown and waits to see the rest of.
-    pub fn unread(&self, from: Direction) -> usize {
-        if self.is_reading() { self.streams[from.index()].unread() } else { 0 }
+    /// Whether the session waits for the rest of a message that may have to be [rewritten](Session::may_announce).
+    pub fn awaits_announcement(&self, from: Direction) -> bool {
+        let unread = self.streams[from.index()].unread_bytes();
+        match &self.status {
+            Status::Reading(session) => !unread.is_empty() && session.may_announce(from, unread),
+            Status::Blind(_) | Status::Done => false,
+        }
     }
 
     /// Why this session reads no more, if it does not.

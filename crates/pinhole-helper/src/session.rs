@@ -49,6 +49,14 @@ pub trait Session: Send {
         false
     }
 
+    /// Whether `unread`, the beginning of a message whose end has not come yet, may hold a part of something that NAT has to rewrite. If
+    /// so, a translating host holds it back until the rest has come; else it forwards it at once, and what has been forwarded cannot be
+    /// rewritten any more.
+    fn may_announce(&self, from: Direction, unread: &[u8]) -> bool {
+        let _ = (from, unread);
+        true
+    }
+
     /// Bytes of memory that the session holds besides its own size.
     fn memory(&self) -> usize {
         0

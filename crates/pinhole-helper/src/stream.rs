@@ -106,6 +106,12 @@ impl Stream {
         usize::try_from(self.end() - self.read).unwrap_or(usize::MAX)
     }
 
+    /// Those bytes themselves.
+    pub fn unread_bytes(&self) -> &[u8] {
+        // Not before the base, and at most all that is held.
+        self.held.get((self.read - self.base) as usize..).unwrap_or_default()
+    }
+
     /// Where a segment's bytes stand, if they come before their turn: bytes before them are missing.
     pub fn out_of_turn(&self, sequence: u32, length: usize) -> Option<Span> {
         let start = self.offset_of(sequence)?;

@@ -124,6 +124,28 @@ pub(super) fn command(text: &[u8]) -> (&[u8], usize) {
     (verb, end + blanks)
 }
 
+/// Whether the beginning of a command line may hold a part of an endpoint.
+pub(super) fn may_announce_active(beginning: &[u8]) -> bool {
+    let (plain, has_telnet) = before_telnet(beginning);
+    let (verb, argument) = command(plain);
+    // A Telnet command may stand anywhere, also in a verb.
+    has_telnet
+        || (argument < plain.len()
+            && [&b"PORT"[..], b"EPRT", b"LPRT"].iter().any(|name| name.eq_ignore_ascii_case(verb)))
+}
+
+/// As [`may_announce_active`], for reply lines: 227, 228 and 229.
+pub(super) fn may_announce_passive(beginning: &[u8]) -> bool {
+    let (plain, has_telnet) = before_telnet(beginning);
+    has_telnet || (plain.len() > 4 && matches!(plain.first_chunk(), Some(b"227" | b"228" | b"229")))
+}
+
+/// The text before the first Telnet command, and whether there is one.
+fn before_telnet(beginning: &[u8]) -> (&[u8], bool) {
+    let end = beginning.iter().position(|&byte| byte == telnet::IAC).unwrap_or(beginning.len());
+    (beginning.get(..end).unwrap_or_default(), end < beginning.len())
+}
+
 /// Whether a verb is one of FTP's (IANA "FTP Commands and Extensions", RFC 5797, and a few that clients open with).
 pub(super) fn is_verb(verb: &[u8]) -> bool {
     const VERBS: [&[u8]; 62] = [

@@ -117,6 +117,14 @@ impl Session for FtpSession {
         true
     }
 
+    fn may_announce(&self, from: Direction, unread: &[u8]) -> bool {
+        let is_text = matches!(self.sides[from.index()].mode, Mode::Text);
+        let (may_command, may_reply) = (self.client != Some(from.opposite()), self.client != Some(from));
+        is_text
+            && ((may_command && parse::may_announce_active(unread))
+                || (may_reply && parse::may_announce_passive(unread)))
+    }
+
     fn memory(&self) -> usize {
         self.outstanding.memory()
     }

@@ -544,6 +544,27 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+#[test]
+fn every_beginning_that_holds_a_part_of_an_endpoint_is_held() {
+    for command in ["PORT 10,0,0,1,195,81", "eprt |1|10.0.0.1|50001|", "LPRT 4,4,10,0,0,1,2,195,81"] {
+        for end in 0..=command.len() {
+            assert_eq!(parse::may_announce_active(&command.as_bytes()[..end]), end > 5, "{command} to {end}");
+        }
+    }
+    for reply in ["227 (10,0,0,1,195,81)", "228 4,4,10,0,0,1,2,195,81", "229 (|||50001|)"] {
+        for end in 0..=reply.len() {
+            assert_eq!(parse::may_announce_passive(&reply.as_bytes()[..end]), end > 4, "{reply} to {end}");
+        }
+    }
+    assert!(parse::may_announce_active(b"PO\xff\xf6RT 10"));
+    for other in ["USER x", "PASV", "PORTAL 1", "STOR PORT 10"] {
+        assert!(!parse::may_announce_active(other.as_bytes()), "{other}");
+    }
+    for other in ["220 ready", "    text", "230-227 (1"] {
+        assert!(!parse::may_announce_passive(other.as_bytes()), "{other}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 

@@ -13,6 +13,9 @@ pub const MESSAGE_LIMIT: usize = 512;
 /// Longest line that is understood.
 pub const LINE_LIMIT: usize = TAGS_LIMIT + MESSAGE_LIMIT;
 
+/// What CTCP chunks begin and end with.
+const CTCP: u8 = 1;
+
 /// A message without tags and prefix.
 #[derive(Debug)]
 pub(super) struct Message<'a> {
@@ -38,6 +41,13 @@ pub(super) fn message(line: &[u8]) -> Message<'_> {
         // Two bytes are left for CR and LF.
         too_long: start > TAGS_LIMIT || line.len() - start > MESSAGE_LIMIT - 2,
     }
+}
+
+/// Whether the beginning of a line may hold a part of an offer: the text of a message in which a CTCP chunk begins.
+pub(super) fn may_offer(beginning: &[u8]) -> bool {
+    let message = message(beginning);
+    let text = beginning.get(message.parameters..).unwrap_or_default();
+    (message.is(b"PRIVMSG") || message.is(b"NOTICE")) && text.contains(&CTCP)
 }
 
 impl Message<'_> {
@@ -154,7 +164,7 @@ pub(super) fn chunks(line: &[u8], text: Range<usize>) -> impl Iterator<Item = Ra
     std::iter::from_fn(move || {
         let delimiter = |from: usize| {
             let rest = line.get(from..text.end)?;
-            rest.iter().position(|&b| b == 1).map(|length| from + length)
+            rest.iter().position(|&b| b == CTCP).map(|length| from + length)
         };
         let start = delimiter(at)? + 1;
         let end = delimiter(start).unwrap_or(text.end);

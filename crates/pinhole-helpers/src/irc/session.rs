@@ -88,6 +88,10 @@ impl Session for IrcSession {
         true
     }
 
+    fn may_announce(&self, from: Direction, unread: &[u8]) -> bool {
+        !self.sides[from.index()].skipping && parse::may_offer(unread)
+    }
+
     fn resynchronise(&mut self, from: Direction) -> bool {
         self.start_tls = false;
         self.sides[from.index()] = Side { doubt: true, ..Side::default() };

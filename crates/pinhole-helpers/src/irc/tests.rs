@@ -290,3 +290,20 @@ proptest! {
         prop_assert!(!wire.ports().iter().any(|port| *port < 1024));
     }
 }
+
+#[test]
+fn every_beginning_that_holds_a_part_of_an_offer_is_held() {
+    let lines = [
+        "PRIVMSG bob :\u{1}DCC SEND f 167772161 5000 12\u{1}",
+        "@time=x :a!b@c notice bob :\u{1}DCC CHAT chat 167772161 5000\u{1}",
+    ];
+    for line in lines {
+        let chunk = line.find('\u{1}').unwrap();
+        for end in 0..=line.len() {
+            assert_eq!(parse::may_offer(&line.as_bytes()[..end]), end > chunk, "{line} to {end}");
+        }
+    }
+    for other in ["JOIN #c", "PRIVMSGS x \u{1}", ":server 372 a :PRIVMSG \u{1}DCC", "@time=x :server 001 "] {
+        assert!(!parse::may_offer(other.as_bytes()), "{other}");
+    }
+}
