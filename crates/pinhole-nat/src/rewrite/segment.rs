@@ -79,17 +79,19 @@ impl Conversation {
     }
 
     /// As [`receive`](Self::receive) undone: a segment from `from` whose numbers are those of its receiver gets the ones with which it came. For
-    /// captures of one side. The TCP checksum follows; SACK blocks do not.
+    /// captures of one side. The TCP checksum follows.
     pub fn restore(&self, from: Direction, bytes: &mut [u8], packet: &Packet) {
         let Transport::Tcp(tcp) = &packet.transport else { return };
         let own = self.streams[from.index()].ledger();
         let other = self.streams[from.opposite().index()].ledger();
-        let header = bytes.get_mut(packet.transport_offset as usize..).unwrap_or_default();
-        let mut delta = write_number(header, SEQUENCE, own.original(tcp.sequence), Delta::NONE);
+        let Some(mut headers) = Headers::read(bytes, packet) else { return };
+        headers.put_u32(SEQUENCE, own.original(tcp.sequence));
         if tcp.flags.contains(TcpFlags::ACK) {
-            delta = write_number(header, ACKNOWLEDGEMENT, other.edited(tcp.acknowledgement), delta);
+            headers.put_u32(ACKNOWLEDGEMENT, other.edited(tcp.acknowledgement));
+            let options = headers.new.get_mut(FIXED_HEADER..headers.length).unwrap_or_default();
+            translate_sack_to_edited(options, other);
         }
-        update_field(header, CHECKSUM, |field| delta.apply(field));
+        headers.write_alone(bytes, packet, ChecksumField::Full);
     }
 
     /// Gives the sequence number of the segment that the ICMP error `packet` quotes, which travelled in direction `from`, back to its
@@ -184,23 +186,6 @@ fn write_number(header: &mut [u8], at: usize, new: u32, delta: Delta) -> Delta {
 /// Number of the first byte of data: a SYN has one of its own.
 const fn data_start(tcp: &Tcp) -> u32 {
     tcp.sequence.wrapping_add(tcp.flags.contains(TcpFlags::SYN) as u32)
-}
-
-impl Conversation {
-    /// Makes a segment from a capture that shows the other direction *before* its edits what its sender would have sent after them:
-    /// the acknowledgement and the SACK blocks are put into edited numbers, as [`Self::translate`] expects them.
-    pub fn acknowledge_edited(&self, from: Direction, frame: &mut [u8], packet: &Packet) {
-        let acknowledged = self.streams[from.opposite().index()].ledger();
-        let Transport::Tcp(tcp) = &packet.transport else { return };
-        if acknowledged.is_identity() || !tcp.flags.contains(TcpFlags::ACK) {
-            return;
-        }
-        let Some(mut headers) = Headers::read(frame, packet) else { return };
-        headers.put_u32(ACKNOWLEDGEMENT, acknowledged.edited(tcp.acknowledgement));
-        let options = headers.new.get_mut(FIXED_HEADER..headers.length).unwrap_or_default();
-        translate_sack_to_edited(options, acknowledged);
-        headers.write_alone(frame, packet, ChecksumField::Full);
-    }
 }
 
 /// The numbers that a translated segment has.
