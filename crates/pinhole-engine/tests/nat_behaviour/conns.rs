@@ -1,10 +1,9 @@
 //! Headers: which conn gets which address and port, and what comes back.
 
-use super::support::conversation::{ping, syn, udp, unreachable};
-use super::{SERVER, from_to, lab, leaves, masquerading, pass, stopped};
+use super::support::conversation::{syn, udp};
+use super::{SERVER, from_to, lab, leaves, masquerading, stopped};
 use crate::support::lab::address;
 use pinhole_engine::{Reason, Verdict};
-use pinhole_track::State;
 
 #[test]
 fn a_masqueraded_conn_keeps_its_port_and_gets_its_answers() {
@@ -108,30 +107,6 @@ fn an_exhausted_range_is_a_drop_with_its_reason_until_a_port_is_free() {
     assert!((2000..=2003).contains(&leaves(&mut lab, &elsewhere).0.port()));
     lab.wait(600);
     assert!((2000..=2003).contains(&leaves(&mut lab, &from(5)).0.port()));
-}
-
-#[test]
-fn pings_are_told_apart_by_their_identifiers() {
-    let mut lab = masquerading();
-    let ping = |host: &str| ping(host.parse().unwrap(), "192.0.2.1".parse().unwrap(), 77);
-    let identifier = |datagram: &[u8]| u16::from_be_bytes([datagram[24], datagram[25]]);
-    let first = identifier(&pass(&mut lab, &ping("10.0.0.5")));
-    let second = identifier(&pass(&mut lab, &ping("10.0.0.6")));
-    assert_eq!(first, 77);
-    assert_ne!(second, 77);
-}
-
-#[test]
-fn an_error_from_outside_reaches_the_host_that_it_is_about_with_its_own_packet() {
-    let mut lab = masquerading();
-    let query = udp(address("10.0.0.5:5000"), address("192.0.2.1:53"), b"query");
-    let left = pass(&mut lab, &query);
-    let error = unreachable("198.51.100.1".parse().unwrap(), "203.0.113.7".parse().unwrap(), &left);
-    let outcome = lab.send(&error);
-    assert_eq!((outcome.verdict, outcome.state), (Verdict::Accept, Some(State::Related)));
-    let inside = lab.left[0].clone();
-    assert_eq!(super::ends(&inside).1.ip().to_string(), "10.0.0.5");
-    assert_eq!(&inside[28..], &query[..], "the quoted packet is the one that the host sent");
 }
 
 #[test]

@@ -4,7 +4,9 @@
 //! The network of all tests: 10.0.0.0/8 inside, the firewall's 203.0.113.7 outside, servers in 192.0.2.0/24.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is the test's message")]
 
+mod attacks;
 mod conns;
+mod ftp;
 mod stress;
 #[path = "../support/mod.rs"]
 mod support;
