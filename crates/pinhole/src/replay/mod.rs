@@ -231,6 +231,10 @@ impl Replay {
             left.extend(
                 self.engine.output().map(|made| LeftFrame { link: made.link, bytes: made.bytes.to_vec() }),
             );
+            // What was held may leave with a frame that is none of NAT's business.
+            if outcome.verdict == Verdict::Accept && !outcome.rewritten && !left.is_empty() {
+                left.push(LeftFrame { link: entry.link, bytes: bytes.clone() });
+            }
             let is_held = outcome.verdict == Verdict::Held && outcome.reason != Some(Reason::FragmentHeld);
             let shown = if left.is_empty() && !is_held { Left::AsItCame } else { Left::Changed(&left) };
             self.tell(entry, &bytes, &outcome, shown, sinks, wants_packets)?;

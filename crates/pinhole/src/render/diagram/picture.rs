@@ -226,16 +226,13 @@ impl Composer<'_> {
             self.skipped.payload += u64::from(packet.headers.payload);
             self.skipped.control += u64::from(packet.conn == Some(self.master));
         }
-        self.notes(packet.place);
+        self.notes(packet);
     }
 
     fn arrow(&mut self, packet: &Kept) -> Arrow {
         let h = &packet.headers;
         let (from, to) = (self.lane(h.source), self.lane(h.destination));
-        let mut line = first_line(&packet.snippet);
-        if let Some(text) = &packet.rewritten {
-            line = format!("{line}” ⇒ “{}", first_line(text));
-        }
+        let line = first_line(&packet.snippet);
         let (label, quote) = if packet.conn == Some(self.master) && !line.is_empty() {
             (line, true)
         } else {
@@ -272,7 +269,8 @@ impl Composer<'_> {
     }
 
     /// What happened at the firewall with this frame.
-    fn notes(&mut self, place: Place) {
+    fn notes(&mut self, packet: &Kept) {
+        let place = packet.place;
         let mut notes = Vec::new();
         let report = self.report;
         for (index, e) in report.expectations.iter().enumerate().filter(|(_, e)| e.master == self.master) {
@@ -282,6 +280,9 @@ impl Composer<'_> {
                     format!("“{}”", Text(&e.quote.bytes)),
                     format!("expects {}", expected(e)),
                 ];
+                if let Some(text) = &packet.rewritten {
+                    lines.push(format!("leaves as “{}”", first_line(text)));
+                }
                 if e.active != Some(place) {
                     lines.push("inactive until the other end agrees".to_owned());
                 }
