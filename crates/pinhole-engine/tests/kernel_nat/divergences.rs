@@ -28,6 +28,8 @@ struct Divergence {
 const ALL: (u64, u64) = (1, u64::MAX);
 const LEAK: &str = "ftp suricata-verify__ftp-ippair-leak-5204__input.pcap";
 const NUMBERS: &str = "ftp zeek__ftp-with-numbers-in-filename.pcap";
+const PPTP: &str = "pptp PcapPlusPlus__GrePackets.pcap";
+const ARKIME: &str = "tftp arkime__arkime_synthetic.pcap";
 const SIP: &str = "ftp suricata-verify__sip-method__sip.pcap nat";
 
 const DIVERGENCES: &[Divergence] = &[
@@ -46,6 +48,14 @@ const DIVERGENCES: &[Divergence] = &[
         aspect: Aspect::Expectation,
         id: "reads-from-the-first-byte",
     },
+    // Another call id is another key of every GRE packet from there on.
+    Divergence { job: PPTP, frames: ALL, aspect: Aspect::Datagram, id: "pptp-call-id" },
+    Divergence { job: PPTP, frames: ALL, aspect: Aspect::State, id: "pptp-call-id" },
+    Divergence { job: PPTP, frames: ALL, aspect: Aspect::Expectation, id: "pptp-call-id" },
+    // From 0.0.0.0, and to multicast groups.
+    Divergence { job: ARKIME, frames: (223, 223), aspect: Aspect::Datagram, id: "martian" },
+    Divergence { job: ARKIME, frames: (346, 349), aspect: Aspect::Datagram, id: "not-forwarded" },
+    Divergence { job: ARKIME, frames: (401, 401), aspect: Aspect::Datagram, id: "martian" },
     Divergence { job: SIP, frames: (620, 620), aspect: Aspect::Datagram, id: "sip-origin" },
 ];
 

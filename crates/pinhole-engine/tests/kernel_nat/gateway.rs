@@ -16,6 +16,9 @@ const HELPERS: &[(&str, &str, &[u16])] = &[
     ("ftp", "ftp", &[21]),
     ("irc", "irc", &[6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 7000]),
     ("sip", "sip", &[5060]),
+    ("tftp", "tftp", &[69]),
+    ("pptp", "pptp", &[1723]),
+    ("sane", "sane", &[6566]),
 ];
 
 /// SIP's datagrams are compared in `sip_translation.rs`, which knows where its texts differ.
