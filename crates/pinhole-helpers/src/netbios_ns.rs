@@ -1,7 +1,7 @@
 //! NetBIOS name service over UDP (RFC 1001, RFC 1002 §4.2).
 //!
 //! A host asks everyone on its subnet who has a name, or tells that it wants one; whoever has it answers from the name service's port to
-//! the port that asked. The helper reads the questions; [`crate::broadcast`] says who may answer.
+//! the port that asked. The helper reads the questions; `crate::broadcast` says who may answer.
 
 use crate::broadcast::Answers;
 use crate::datagram::head;

@@ -13,7 +13,7 @@
 //! out, a wrong password and "not connected" end it.
 //!
 //! *Scrambling.* What clients of versions 4 and 5 send is scrambled with a key made of its length and a check code that it carries;
-//! see [`scramble`]. What servers send is plain. Check codes guard nothing (servers did not verify them), so a wrong one is no reason to
+//! see `scramble`. What servers send is plain. Check codes guard nothing (servers did not verify them), so a wrong one is no reason to
 //! refuse; but where the NAT half changes a byte that the check code covers, it makes the code anew.
 
 mod nat;

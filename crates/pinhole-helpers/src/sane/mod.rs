@@ -2,7 +2,7 @@
 //!
 //! The conn's originator is the front end. It sends requests, the daemon answers them in order. Both are structures of 32-bit words, counted
 //! strings and counted arrays, without lengths of whole messages: whoever wants to find the answer to a START must follow every field
-//! of every message before it. [`grammar`] does that, a word or a run of bytes at a time; nothing is held.
+//! of every message before it. `grammar` does that, a word or a run of bytes at a time; nothing is held.
 //!
 //! The answer to START names the port on which the daemon waits for the front end's data conn.
 

@@ -8,7 +8,7 @@
 //! | REGISTER, then its 2xx | calls to the contact, again and again, for as long as the registrar grants; each is read by this helper |
 //! | BYE, CANCEL, an answer of 300 or more | the media that they end are cancelled |
 //!
-//! *Calls* ([`calls`]) are told apart by Call-ID and tag, so that what one call announces or ends leaves the others on the same conn
+//! *Calls* (`calls`) are told apart by Call-ID and tag, so that what one call announces or ends leaves the others on the same conn
 //! alone, and the branches of a forked call stand side by side. What an end announces replaces what it announced before in that
 //! dialogue (re-INVITE, retransmission, 183 and then 200).
 //!

@@ -1,7 +1,7 @@
 //! SNMP (RFC 1157, RFC 3416, RFC 3417; NAT: RFC 2962).
 //!
 //! Two things are read. A request that a manager sends to everyone on its subnet is answered by agents one by one, each from its own
-//! address: [`crate::broadcast`] says who may answer. And in messages of both directions, traps included, addresses of the conn's own ends
+//! address: `crate::broadcast` says who may answer. And in messages of both directions, traps included, addresses of the conn's own ends
 //! are located, so that the NAT half can write what the other side knows them by: the "basic" application-level gateway of
 //! RFC 2962. The address field of a value is exactly four bytes, so no length ever changes.
 //!
