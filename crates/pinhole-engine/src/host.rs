@@ -296,6 +296,15 @@ impl Host {
                     }
                 }
                 Action::Prolong(seconds) => tracker.prolong(at.time, slot.conn, *seconds),
+                Action::Lead(handle, source_key, destination_key) => {
+                    if let (Some(id), true) = (slot.known(*handle), rewriting.is_some())
+                        && let Some(expectation) = tracker.expectation(id)
+                        && let Some(origin) = self.origins.get_mut(&id)
+                    {
+                        let keys = (*source_key, *destination_key);
+                        origin.follow = Follow::call(&slot.master, &expectation.expect, keys);
+                    }
+                }
                 Action::Cancel(handle) => {
                     if let Some(id) = slot.known(*handle) {
                         tracker.cancel(at.time, id);
@@ -319,8 +328,13 @@ impl Host {
                     });
                 }
                 // Without the NAT half, or without NAT, the payload is left alone.
-                Action::Locate(_, span, field) | Action::Mention(_, span, field) => {
+                Action::Locate(_, span, field)
+                | Action::Mention(_, span, field)
+                | Action::Renumber(span, field, _) => {
                     let endpoint = match first {
+                        Action::Renumber(.., number) => {
+                            Some(SocketAddr::new(slot.master.sender_seen_by_peer(from).ip(), *number))
+                        }
                         Action::Mention(end, ..) => Some(slot.end(*end, from)),
                         Action::Locate(handle, ..) => slot.announced(*handle),
                         _ => None,

@@ -59,6 +59,12 @@ pub enum Action {
     /// For the NAT half: the first span holds, in decimal digits, how many bytes the second one has (Content-Length). Other located spans
     /// may lie inside the second.
     Length(Span, Span),
+    /// For the NAT half: where the conn is translated, this span is to hold another number in that notation, which the session chose itself
+    /// (a call id of PPTP). It opens nothing.
+    Renumber(Span, Field, u16),
+    /// For NAT: the conn that this expectation of a call between the two ends brings in goes on with this source and this destination
+    /// key, which its receiver knows.
+    Lead(Handle, u16, u16),
     /// An announcement that is not honoured, with the bytes that carried it.
     Refuse(Refusal, Span),
     /// The session's condition changed (shown by `explain`; not an error).

@@ -327,8 +327,17 @@ fn note(
                 condition = *new;
                 continue;
             }
-            Action::Activate(_) | Action::Extend(..) | Action::Prolong(_) | Action::Cancel(_) => continue,
-            Action::Locate(_, span, _) | Action::Mention(_, span, _) | Action::Length(span, _) => *span,
+            Action::Activate(_)
+            | Action::Extend(..)
+            | Action::Prolong(_)
+            | Action::Cancel(_)
+            | Action::Lead(..) => {
+                continue;
+            }
+            Action::Locate(_, span, _)
+            | Action::Mention(_, span, _)
+            | Action::Length(span, _)
+            | Action::Renumber(span, ..) => *span,
         };
         let within = |at: u64| usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX);
         let (start, end) = (within(span.start), within(span.end).min(bytes.len()));

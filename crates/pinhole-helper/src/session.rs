@@ -287,6 +287,16 @@ impl<'a> Context<'a> {
         self.actions.push(Action::Length(digits, body));
     }
 
+    /// Tells the NAT half to write another number of the session's choice.
+    pub fn renumber(&mut self, span: Span, field: Field, number: u16) {
+        self.actions.push(Action::Renumber(span, field, number));
+    }
+
+    /// Tells NAT with which keys a call that the expectation brings in goes on.
+    pub fn lead(&mut self, handle: Handle, source_key: u16, destination_key: u16) {
+        self.actions.push(Action::Lead(handle, source_key, destination_key));
+    }
+
     /// Records that an announcement is not honoured.
     pub fn refuse(&mut self, why: Refusal, span: Span) {
         self.actions.push(Action::Refuse(why, span));

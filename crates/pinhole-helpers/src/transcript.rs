@@ -134,7 +134,7 @@ impl Wire {
         let note = |action: Action| {
             let span = match &action {
                 Action::Expect(_, expect) => expect.span,
-                Action::Refuse(_, span) | Action::Locate(_, span, _) => *span,
+                Action::Refuse(_, span) | Action::Locate(_, span, _) | Action::Renumber(span, ..) => *span,
                 _ => return Noted { from, action, quote: Vec::new() },
             };
             Noted { from, quote: self.reader.quote(from, span).to_vec(), action }

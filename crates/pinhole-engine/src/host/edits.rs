@@ -6,7 +6,9 @@
 //! where the announcer knows its peer ([`Follow`]).
 
 use super::{Moment, Slot};
-use pinhole_helper::{Action, End, Expect, Field, Handle, NatHelper, PortMatch, Refusal, Span};
+use pinhole_helper::{
+    Action, AddressMatch, End, Expect, Field, Handle, Master, NatHelper, PortMatch, Refusal, Span,
+};
 use pinhole_track::{ExpectationId, Request, Tracker};
 use pinhole_wire::{Address, Direction, Protocol};
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +24,8 @@ const LOWEST_PORT: u16 = 1024;
 pub(crate) struct Follow {
     /// The initiator, as the announcer knows it.
     pub(crate) source: Address,
+    /// The key that it has outside, if the conn is a call.
+    pub(crate) source_key: Option<u16>,
     /// The announcer itself.
     pub(crate) destination: Address,
     /// The first port that was announced, and what stands for it outside.
@@ -29,6 +33,28 @@ pub(crate) struct Follow {
 }
 
 impl Follow {
+    /// A call between the ends of its master, which goes on with these keys of source and destination.
+    pub(super) fn call(
+        master: &Master,
+        expect: &Expect,
+        (source_key, destination_key): (u16, u16),
+    ) -> Option<Self> {
+        let (AddressMatch::Exact(source), PortMatch::Exact(outer)) = (expect.source, expect.destination_port)
+        else {
+            return None;
+        };
+        let arrives = (source, expect.destination);
+        let from = [Direction::Original, Direction::Reply]
+            .into_iter()
+            .find(|&from| (master.sender(from).ip(), master.peer(from).ip()) == arrives)?;
+        Some(Self {
+            source: master.sender_seen_by_peer(from).ip().into(),
+            source_key: Some(source_key),
+            destination: master.receiver(from).ip().into(),
+            ports: (destination_key, outer),
+        })
+    }
+
     /// The real port behind an outer one.
     pub(crate) const fn port(&self, outer: u16) -> u16 {
         outer.wrapping_sub(self.ports.1).wrapping_add(self.ports.0)
@@ -71,7 +97,12 @@ impl Rewriting<'_> {
             return Ok(ids.into_iter().map(|id| (id, None)).collect());
         }
         let peer = slot.master.peer(from);
-        let follow = |ports| Follow { source: peer.ip().into(), destination: own.ip().into(), ports };
+        let follow = |ports| Follow {
+            source: peer.ip().into(),
+            source_key: None,
+            destination: own.ip().into(),
+            ports,
+        };
         let ranges: Vec<_> = requests.iter().filter_map(|request| range(&request.expect)).collect();
         let lowest = ranges.iter().map(|range| range.0).min().unwrap_or_default();
         let highest = ranges.iter().map(|range| range.1).max().unwrap_or_default();

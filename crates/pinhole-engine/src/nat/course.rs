@@ -175,7 +175,11 @@ impl Nat {
         let Some((_, leaving)) = &course.new else { return Ok(()) };
         let port = follow.port(leaving.destination_port);
         self.settle(tracker, now, course, Side::Destination, &Want::endpoint(follow.destination, port))?;
-        self.settle(tracker, now, course, Side::Source, &Want::only(follow.source))
+        let source = match follow.source_key {
+            Some(key) => Want::endpoint(follow.source, key),
+            None => Want::only(follow.source),
+        };
+        self.settle(tracker, now, course, Side::Source, &source)
     }
 
     /// What a NAT statement asks for.

@@ -62,7 +62,7 @@ static SPEC: Spec = Spec {
         "connections that do not open with Start-Control-Connection-Request, for ever; messages of a wrong size or cookie",
     ],
     limits: &["16 calls a connection; the oldest unanswered one gives way", "messages of 1024 bytes"],
-    nat: "locates both call ids; whichever end is hidden gets one from the pool",
+    nat: "ids of a hidden originator are replaced in every message and in GRE: by the outer port of the control connection, further calls by its neighbours",
     ipv6: "the same as IPv4",
     references: &["RFC 2637"],
 };

@@ -41,10 +41,17 @@ pub(super) enum Message {
     IncomingConnected {
         peer: Id,
     },
+    ClearRequest {
+        id: Id,
+    },
     Disconnect {
         id: Id,
     },
-    /// Echoes, errors, link information; messages that the RFC does not have.
+    /// Errors on the wire, link information.
+    Notice {
+        peer: Id,
+    },
+    /// Echoes; messages that the RFC does not have.
     Other,
 }
 
@@ -100,7 +107,9 @@ fn message(kind: u16, bytes: &[u8]) -> Option<Message> {
         9 => Message::IncomingRequest { id: id()? },
         10 => Message::IncomingReply { id: id()?, peer: peer()?, accepted: byte(16)? == SUCCESS },
         11 => Message::IncomingConnected { peer: id()? },
+        12 => Message::ClearRequest { id: id()? },
         13 => Message::Disconnect { id: id()? },
+        14 | 15 => Message::Notice { peer: id()? },
         _ => Message::Other,
     })
 }

@@ -23,13 +23,22 @@ enum Control {
     Established,
 }
 
+/// An id that an end gave to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Given {
+    /// As it gave it.
+    inner: u16,
+    /// As its peer knows it; another one only where the end is hidden by NAT.
+    outer: u16,
+}
+
 /// One call.
 #[derive(Clone, Copy, Debug)]
 struct Call {
     /// Which end is the network server, who gave the first of the ids.
     server: Direction,
-    server_id: Option<u16>,
-    concentrator_id: Option<u16>,
+    server_id: Option<Given>,
+    concentrator_id: Option<Given>,
     progress: Stage,
 }
 
@@ -47,8 +56,23 @@ enum Stage {
 
 impl Call {
     /// The id that one end gave.
-    fn id_of(&self, end: Direction) -> Option<u16> {
+    fn id_of(&self, end: Direction) -> Option<Given> {
         if end == self.server { self.server_id } else { self.concentrator_id }
+    }
+
+    fn id_of_mut(&mut self, end: Direction) -> &mut Option<Given> {
+        if end == self.server { &mut self.server_id } else { &mut self.concentrator_id }
+    }
+
+    /// Whether an end speaks of the call by this id of its own.
+    fn is_own(&self, end: Direction, id: Id) -> bool {
+        self.id_of(end).is_some_and(|given| given.inner == id.value)
+    }
+
+    /// Whether the peer of an end speaks of the call by this id that the end gave: as the peer knows it, or as it was given if nothing
+    /// is rewritten.
+    fn is_peers(&self, end: Direction, id: Id) -> bool {
+        self.id_of(end).is_some_and(|given| [given.outer, given.inner].contains(&id.value))
     }
 }
 
@@ -126,72 +150,122 @@ impl PptpSession {
             {
                 self.control = Control::Established;
             }
-            Message::StopRequest => self.end_all(cx),
-            Message::Disconnect { id } => self.end(cx, |call| call.id_of(from) == Some(id.value)),
+            Message::StopRequest => self.end(cx, |_| true),
+            Message::ClearRequest { id } => self.rewrite_own(cx, said, id),
+            Message::Disconnect { id } => {
+                self.rewrite_own(cx, said, id);
+                self.end(cx, |call| call.is_own(from, id));
+            }
+            Message::Notice { peer } => {
+                let call = self.calls.iter().position(|call| call.is_peers(peer_end, peer));
+                self.rewrite_peers(cx, said, call, peer);
+            }
             Message::StartRequest | Message::StartReply { .. } | Message::Other => {}
             _ if self.control != Control::Established => return Err(Refusal::OutOfSequence),
-            Message::OutgoingRequest { id } => {
-                let server_id = Some(id.value);
-                let (server, progress) = (from, Stage::Outgoing);
-                self.open(cx, Call { server, server_id, concentrator_id: None, progress })?;
-            }
-            Message::IncomingRequest { id } => {
-                let concentrator_id = Some(id.value);
-                let (server, progress) = (peer_end, Stage::Incoming);
-                self.open(cx, Call { server, server_id: None, concentrator_id, progress })?;
-            }
+            Message::OutgoingRequest { id } => self.open(cx, said, id, from, Stage::Outgoing)?,
+            Message::IncomingRequest { id } => self.open(cx, said, id, peer_end, Stage::Incoming)?,
             Message::OutgoingReply { id, peer, connected } => {
-                let position =
-                    self.find(peer_end, peer.value, Stage::Outgoing).ok_or(Refusal::Unsolicited)?;
-                if !connected {
-                    self.calls.remove(position);
-                    return Ok(());
+                let position = self.find(peer_end, peer, Stage::Outgoing)?;
+                self.rewrite_peers(cx, said, Some(position), peer);
+                self.answer(cx, said, position, id, connected);
+                if connected {
+                    self.connect(cx, position, said);
                 }
-                self.calls[position].concentrator_id = Some(id.value);
-                self.connect(cx, position, said, &[id, peer]);
             }
             Message::IncomingReply { id, peer, accepted } => {
                 // The network server answers; the id that it repeats is the concentrator's.
-                let position =
-                    self.find(peer_end, peer.value, Stage::Incoming).ok_or(Refusal::Unsolicited)?;
-                if !accepted {
-                    self.calls.remove(position);
-                    return Ok(());
+                let position = self.find(peer_end, peer, Stage::Incoming)?;
+                self.rewrite_peers(cx, said, Some(position), peer);
+                self.answer(cx, said, position, id, accepted);
+                if let Some(call) = self.calls.get_mut(position).filter(|_| accepted) {
+                    call.progress = Stage::Accepted;
                 }
-                let call = &mut self.calls[position];
-                call.server_id = Some(id.value);
-                call.progress = Stage::Accepted;
             }
             Message::IncomingConnected { peer } => {
-                let position =
-                    self.find(peer_end, peer.value, Stage::Accepted).ok_or(Refusal::Unsolicited)?;
-                self.connect(cx, position, said, &[peer]);
+                let position = self.find(peer_end, peer, Stage::Accepted)?;
+                self.rewrite_peers(cx, said, Some(position), peer);
+                self.connect(cx, position, said);
             }
         }
         Ok(())
     }
 
-    /// The call that waits in this stage, by the id that one end gave.
-    fn find(&self, end: Direction, id: u16, stage: Stage) -> Option<usize> {
-        self.calls.iter().position(|call| call.progress == stage && call.id_of(end) == Some(id))
+    /// The call that waits in this stage, by the id that one end gave, as its peer repeats it.
+    fn find(&self, end: Direction, id: Id, stage: Stage) -> Result<usize, Refusal> {
+        let is_it = |call: &Call| call.progress == stage && call.is_peers(end, id);
+        self.calls.iter().position(is_it).ok_or(Refusal::Unsolicited)
     }
 
     /// A call is asked for. One of the same id that its end forgot about is over; if there are too many, the oldest unanswered gives way.
-    fn open(&mut self, cx: &mut Context<'_>, call: Call) -> Result<(), Refusal> {
-        let asks = if call.server_id.is_some() { call.server } else { call.server.opposite() };
-        let id = call.id_of(asks);
-        self.end(cx, |other| other.id_of(asks) == id);
+    fn open(
+        &mut self,
+        cx: &mut Context<'_>,
+        said: Said,
+        id: Id,
+        server: Direction,
+        progress: Stage,
+    ) -> Result<(), Refusal> {
+        self.end(cx, |other| other.is_own(said.from, id));
         if self.calls.len() == CALL_LIMIT {
             let unanswered = |call: &Call| !matches!(call.progress, Stage::Connected(_));
             let position = self.calls.iter().position(unanswered).ok_or(Refusal::Limit)?;
             self.calls.remove(position);
         }
+        let mut call = Call { server, server_id: None, concentrator_id: None, progress };
+        *call.id_of_mut(said.from) = Some(self.give(cx, said.from, id.value));
         self.calls.push(call);
+        self.rewrite_own(cx, said, id);
         Ok(())
     }
 
+    /// The other end answers with an id of its own, or declines.
+    fn answer(&mut self, cx: &mut Context<'_>, said: Said, position: usize, id: Id, accepted: bool) {
+        if !accepted {
+            self.calls.remove(position);
+            return;
+        }
+        let given = self.give(cx, said.from, id.value);
+        if let Some(call) = self.calls.get_mut(position) {
+            *call.id_of_mut(said.from) = Some(given);
+        }
+        self.rewrite_own(cx, said, id);
+    }
+
+    /// What the peer is told in place of an end's id. Several hidden originators may choose the same id for one peer; the port from which
+    /// that peer sees the control conn is each one's own, so it serves as id (as in Linux), and its neighbours for more calls.
+    fn give(&self, cx: &Context<'_>, end: Direction, inner: u16) -> Given {
+        let (own, seen) = (cx.master.sender(end), cx.master.sender_seen_by_peer(end));
+        if end == Direction::Reply || own == seen {
+            return Given { inner, outer: inner };
+        }
+        let is_used =
+            |id: &u16| self.calls.iter().any(|call| call.id_of(end).is_some_and(|given| given.outer == *id));
+        let free = (0..=CALL_LIMIT as u16).map(|step| seen.port() ^ step).find(|id| !is_used(id));
+        Given { inner, outer: free.unwrap_or(inner) }
+    }
+
+    /// An end speaks of a call by its own id: the peer is to read the one that it knows.
+    fn rewrite_own(&self, cx: &mut Context<'_>, said: Said, id: Id) {
+        let given = self.calls.iter().rev().find(|call| call.is_own(said.from, id));
+        let given = given.and_then(|call| call.id_of(said.from));
+        if let Some(Given { outer, .. }) = given.filter(|given| given.outer != given.inner) {
+            cx.renumber(said.span_of(cx, id), notation::CALL_ID, outer);
+        }
+    }
+
+    /// An end repeats the id of its peer, who is to read its own. If it repeats that very one, nothing is rewritten on this conn.
+    fn rewrite_peers(&mut self, cx: &mut Context<'_>, said: Said, position: Option<usize>, id: Id) {
+        let call = position.and_then(|position| self.calls.get_mut(position));
+        let Some(Some(given)) = call.map(|call| call.id_of_mut(said.from.opposite())) else { return };
+        if given.outer != id.value {
+            given.outer = given.inner;
+        } else if given.outer != given.inner {
+            cx.renumber(said.span_of(cx, id), notation::CALL_ID, given.inner);
+        }
+    }
+
     /// Both ends have agreed on a call: GRE is expected of both.
-    fn connect(&mut self, cx: &mut Context<'_>, position: usize, said: Said, ids: &[Id]) {
+    fn connect(&mut self, cx: &mut Context<'_>, position: usize, said: Said) {
         let Some(call) = self.calls.get_mut(position) else { return };
         let (Some(server_id), Some(concentrator_id)) = (call.server_id, call.concentrator_id) else { return };
         self.groups = self.groups.wrapping_add(1);
@@ -204,9 +278,9 @@ impl PptpSession {
                 class: 0,
                 protocol: Protocol::GRE,
                 source: AddressMatch::Exact(master.sender(sender).ip()),
-                source_port: PortMatch::Exact(own_id),
+                source_port: PortMatch::Exact(own_id.inner),
                 destination: master.peer(sender).ip(),
-                destination_port: PortMatch::Exact(peer_id),
+                destination_port: PortMatch::Exact(peer_id.outer),
                 lifetime: Lifetime::OneShot,
                 active: true,
                 group,
@@ -215,12 +289,10 @@ impl PptpSession {
                 span,
             })
         });
-        call.progress = Stage::Connected(handles);
-        for &id in ids {
-            // An expectation's port is its receiver's id: the first leads to the concentrator.
-            let leads = handles[usize::from(id.value != concentrator_id)];
-            cx.locate(leads, said.span_of(cx, id), notation::CALL_ID);
+        for (handle, (_, own_id, peer_id)) in handles.into_iter().zip(ways) {
+            cx.lead(handle, own_id.outer, peer_id.inner);
         }
+        call.progress = Stage::Connected(handles);
     }
 
     fn end(&mut self, cx: &mut Context<'_>, is_over: impl Fn(&Call) -> bool) {
@@ -231,9 +303,5 @@ impl PptpSession {
             }
             !over
         });
-    }
-
-    fn end_all(&mut self, cx: &mut Context<'_>) {
-        self.end(cx, |_| true);
     }
 }

@@ -1,8 +1,9 @@
 use super::*;
-use crate::transcript::{Said, Wire, run, run_every_way};
-use pinhole_helper::{Action, AddressMatch, BlindReason, Pickup, PortMatch, Refusal as Why};
+use crate::transcript::{Noted, Said, Wire, master, run, run_every_way};
+use pinhole_helper::{Action, AddressMatch, BlindReason, Pickup, PortMatch, Reader, Refusal as Why};
 use pinhole_wire::Direction;
 use proptest::prelude::*;
+use std::net::SocketAddr;
 
 const CLIENT: &str = "10.0.0.1:1999";
 const SERVER: &str = "192.0.2.1:1723";
@@ -51,7 +52,7 @@ fn dialogue(said: &[(Direction, Vec<u8>)]) -> Wire {
 
 /// Source, its key, destination, its key of each expectation.
 fn ways(wire: &Wire) -> Vec<(String, u16, String, u16)> {
-    let way = |noted: &crate::transcript::Noted| match &noted.action {
+    let way = |noted: &Noted| match &noted.action {
         Action::Expect(_, expect) => match (expect.source, expect.source_port, expect.destination_port) {
             (AddressMatch::Exact(source), PortMatch::Exact(own), PortMatch::Exact(peer)) => {
                 Some((source.to_string(), own, expect.destination.to_string(), peer))
@@ -75,15 +76,57 @@ fn pair(server_id: u16, concentrator_id: u16) -> [(String, u16, String, u16); 2]
 fn an_outgoing_call() {
     let wire = dialogue(&[(C, dial(1)), (S, connected(24, 1))]);
     assert_eq!((ways(&wire), wire.refusals()), (pair(1, 24).to_vec(), vec![]));
-    let located: Vec<(u32, Vec<u8>)> = wire
-        .noted
-        .iter()
-        .filter_map(|noted| match noted.action {
-            Action::Locate(handle, _, notation::CALL_ID) => Some((handle.0, noted.quote.clone())),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(located, [(0, vec![0, 24]), (1, vec![0, 1])]);
+}
+
+/// The numbers that are to be written, and over which.
+fn renumbered(noted: &[Noted]) -> Vec<(Vec<u8>, u16)> {
+    let number = |noted: &Noted| match noted.action {
+        Action::Renumber(_, notation::CALL_ID, number) => Some((noted.quote.clone(), number)),
+        _ => None,
+    };
+    noted.iter().filter_map(number).collect()
+}
+
+/// A client behind NAT: its peer sees it at 203.0.113.7, from `port`.
+fn hidden(port: u16) -> Wire {
+    let outside = SocketAddr::new("203.0.113.7".parse().expect("an address"), port);
+    let mut master = master(CLIENT, SERVER);
+    master.reply.1 = outside;
+    let mut wire = Wire::with(Reader::new(&Pptp, master, Policy::default(), Pickup::Strict));
+    wire.handshake();
+    wire.say(C, &start());
+    wire.say(S, &started());
+    wire
+}
+
+#[test]
+fn ids_of_a_hidden_client_become_ports_of_its_control_conn() {
+    let mut wire = hidden(1999);
+    assert_eq!(renumbered(&wire.say(C, &dial(1))), [(vec![0, 1], 1999)]);
+    assert_eq!(renumbered(&wire.say(S, &connected(24, 1999))), [(vec![7, 0xcf], 1)]);
+    let [first, second] = [("10.0.0.1", 1, "192.0.2.1", 24), ("192.0.2.1", 24, "203.0.113.7", 1999)]
+        .map(|(from, own, to, peer)| (from.to_owned(), own, to.to_owned(), peer));
+    assert_eq!(ways(&wire), [first, second]);
+    let led: Vec<_> = wire.noted.iter().filter(|noted| matches!(noted.action, Action::Lead(..))).collect();
+    assert!(matches!(led[0].action, Action::Lead(_, 1999, 24)), "{led:?}");
+    assert!(matches!(led[1].action, Action::Lead(_, 24, 1)), "{led:?}");
+    // A second call gets another number.
+    assert_eq!(renumbered(&wire.say(C, &dial(2))), [(vec![0, 2], 1998)]);
+    assert_eq!(renumbered(&wire.say(S, &connected(25, 1998))), [(vec![7, 0xce], 2)]);
+    // Messages about calls: those of the client, those of the server.
+    assert_eq!(renumbered(&wire.say(C, &message(12, 16, &ids(2, 0, 0)))), [(vec![0, 2], 1998)]);
+    assert_eq!(renumbered(&wire.say(S, &message(15, 24, &ids(1999, 0, 0)))), [(vec![7, 0xcf], 1)]);
+    assert_eq!(renumbered(&wire.say(C, &message(15, 24, &ids(24, 0, 0)))), []);
+    assert_eq!(renumbered(&wire.say(C, &hang_up(1))), [(vec![0, 1], 1999)]);
+    assert_eq!(wire.open_ports(), [25, 1998]);
+}
+
+#[test]
+fn a_hidden_client_without_a_nat_half_keeps_its_ids() {
+    let mut wire = hidden(1999);
+    wire.say(C, &dial(1));
+    assert_eq!(renumbered(&wire.say(S, &connected(24, 1))), []);
+    assert_eq!(wire.open_ports(), [24, 1]);
 }
 
 #[test]
