@@ -48,10 +48,10 @@ const DIVERGENCES: &[Divergence] = &[
         aspect: Aspect::Expectation,
         id: "reads-from-the-first-byte",
     },
-    // Another call id is another key of every GRE packet from there on.
-    Divergence { job: PPTP, frames: ALL, aspect: Aspect::Datagram, id: "pptp-call-id" },
-    Divergence { job: PPTP, frames: ALL, aspect: Aspect::State, id: "pptp-call-id" },
-    Divergence { job: PPTP, frames: ALL, aspect: Aspect::Expectation, id: "pptp-call-id" },
+    // The capture's answers repeat the id that the client gave, not the one that left.
+    Divergence { job: PPTP, frames: (11, u64::MAX), aspect: Aspect::Datagram, id: "pptp-call-id" },
+    Divergence { job: PPTP, frames: (11, u64::MAX), aspect: Aspect::State, id: "pptp-call-id" },
+    Divergence { job: PPTP, frames: (10, 10), aspect: Aspect::Expectation, id: "pptp-call-id" },
     // From 0.0.0.0, and to multicast groups.
     Divergence { job: ARKIME, frames: (223, 223), aspect: Aspect::Datagram, id: "martian" },
     Divergence { job: ARKIME, frames: (346, 349), aspect: Aspect::Datagram, id: "not-forwarded" },

@@ -30,7 +30,7 @@ fn the_outside_of_live_sessions_follows_from_their_inside() {
             continue;
         };
         let protocol = session.split('.').next().unwrap_or_default().trim_end_matches("media").to_owned();
-        // Calls get other ids: `pptp-call-id` in docs/divergences.md.
+        // What the inside saw of PPTP's answers bears the ids that NAT had put back already.
         if !has_helper(&protocol) || protocol == "pptp" {
             continue;
         }
