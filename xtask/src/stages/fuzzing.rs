@@ -4,7 +4,7 @@ use crate::fuzz;
 use crate::repository::Repository;
 use crate::stage::{Notes, Outcome};
 
-const SECONDS: u32 = 12;
+const SECONDS: u32 = 6;
 
 pub(crate) fn run(repository: &Repository, _notes: &mut Notes) -> Outcome {
     if let Err(reason) = fuzz::prepare(repository) {
