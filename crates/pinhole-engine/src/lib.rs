@@ -20,6 +20,7 @@
 pub mod defrag;
 pub mod engine;
 pub mod event;
+pub mod frame;
 pub mod host;
 pub mod nat;
 mod rules;
@@ -28,8 +29,9 @@ pub mod settings;
 mod stage;
 pub mod topology;
 
-pub use engine::{Engine, Frame, FrameChecksum};
+pub use engine::Engine;
 pub use event::{Event, ExpectationRecord, Outcome, Provenance, Reason, RefusalRecord, RuleRef, Verdict};
+pub use frame::{Frame, FrameChecksum};
 pub use nat::{Emission, EmissionKind, NatFailure, NatHelpers, NatRule, NatSettings, NatStatistics};
 pub use settings::{Attachment, ChecksumPolicy, Settings, SetupError};
 pub use topology::{Cidr, InterfaceId, Topology};

@@ -9,13 +9,14 @@ use crate::nat::Side;
 use crate::scene::{AfterTracking, BeforeTracking, Scene};
 use crate::settings::SetupError;
 use crate::topology::Topology;
-use pinhole_helper::{AddressMatch, Class, Expect, Lifetime, PortMatch, Span};
+use pinhole_helper::{AddressMatch, Class, Expect, Span};
 use pinhole_ruleset::{
     BaseChainId, ChainKind, Decision as ChainDecision, Effects, Family, HelperObject, Hook, LogStatement,
     NatAction, ObjectId, RuleId, Ruleset, RulesetState, Subject, TimeoutObject,
 };
 use pinhole_track::{ConnId, ExpectationId, Request, State, Timeouts, Tracker};
 use pinhole_wire::{Address, IpVersion, Packet, Protocol, Time};
+use std::net::SocketAddr;
 
 /// Priority of conntrack in prerouting and output (`NF_IP_PRI_CONNTRACK`).
 const CONNTRACK_PRIORITY: i32 = -200;
@@ -334,20 +335,12 @@ impl Rules {
     ) -> Option<ExpectationId> {
         let object = self.ruleset.expectations().iter().find(|o| o.id == object)?;
         let reply = tracker.reply(conn)?;
-        let expect = Expect {
-            class: 0,
-            protocol: Protocol(object.l4_protocol),
-            source: AddressMatch::Exact(reply.source.ip(reply.version)),
-            source_port: PortMatch::Any,
-            destination: reply.destination.ip(reply.version),
-            destination_port: PortMatch::Exact(object.port),
-            lifetime: Lifetime::OneShot,
-            active: true,
-            group: None,
-            timeout: None,
-            helper: None,
-            span: Span::default(),
-        };
+        let expect = Expect::to(
+            Protocol(object.l4_protocol),
+            AddressMatch::Exact(reply.source.ip(reply.version)),
+            SocketAddr::new(reply.destination.ip(reply.version), object.port),
+            Span::default(),
+        );
         let class = Class {
             name: "ct expectation",
             max: object.size,

@@ -6,7 +6,7 @@
 
 mod header;
 
-use crate::engine::Frame;
+use crate::frame::Frame;
 use crate::host::Host;
 use crate::topology::{InterfaceId, Topology};
 use pinhole_ruleset::{Field, Hook, NameField, NatAction, ObjectId, RuleId, Subject};

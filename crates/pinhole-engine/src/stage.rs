@@ -4,8 +4,9 @@
 //! Stages are made once and overwritten by batch after batch, each field in place.
 
 use crate::Topology;
-use crate::engine::{Frame, Statistics};
+use crate::engine::Statistics;
 use crate::event::{Outcome, Reason, Verdict};
+use crate::frame::Frame;
 use crate::rules::{Path, Way};
 use pinhole_track::{Known, Prepared, Tracker};
 use pinhole_wire::link::{self, LinkError, Network, NetworkKind};

@@ -2,7 +2,7 @@
 
 use crate::Span;
 use pinhole_wire::Protocol;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Which source addresses an expectation admits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,4 +71,25 @@ pub struct Expect {
     pub helper: Option<&'static str>,
     /// The bytes that announced it.
     pub span: Span,
+}
+
+impl Expect {
+    /// One conn of the first class from any port of `source` to this very endpoint: it may come at once, and as late as its class allows.
+    /// What is different is set over it: `Expect { active: false, ..Expect::to(…) }`.
+    pub fn to(protocol: Protocol, source: AddressMatch, destination: SocketAddr, span: Span) -> Self {
+        Self {
+            class: 0,
+            protocol,
+            source,
+            source_port: PortMatch::Any,
+            destination: destination.ip(),
+            destination_port: PortMatch::Exact(destination.port()),
+            lifetime: Lifetime::OneShot,
+            active: true,
+            group: None,
+            timeout: None,
+            helper: None,
+            span,
+        }
+    }
 }

@@ -49,18 +49,10 @@ impl Answers {
         }
         let seen = master.sender_seen_by_peer(Direction::Original);
         let handle = cx.expect(Expect {
-            class: 0,
-            protocol: Protocol::UDP,
-            source: AddressMatch::Prefix(asked.ip(), length),
             source_port: PortMatch::Exact(asked.port()),
-            destination: seen.ip(),
-            destination_port: PortMatch::Exact(seen.port()),
             lifetime: Lifetime::Permanent,
-            active: true,
-            group: None,
             timeout: Some(seconds),
-            helper: None,
-            span,
+            ..Expect::to(Protocol::UDP, AddressMatch::Prefix(asked.ip(), length), seen, span)
         });
         self.awaited = Some((handle, until));
     }

@@ -1,7 +1,7 @@
 //! Tuples: what identifies one direction of a conn.
 
 use crate::key::Oriented;
-use pinhole_wire::{Address, IpVersion, Protocol};
+use pinhole_wire::{Address, IpVersion, Packet, Protocol, Transport};
 use std::fmt;
 
 /// One direction of a conn: addresses, and what stands in for ports.
@@ -27,6 +27,23 @@ pub struct Tuple {
 }
 
 impl Tuple {
+    /// The tuple that a packet bears, outside all zones. A GRE packet bears its receiver's key only, which is not taken.
+    pub fn of(packet: &Packet) -> Self {
+        let (source_port, destination_port) = match &packet.transport {
+            Transport::Icmp(icmp) => (icmp.identifier, u16::from_be_bytes([icmp.kind, icmp.code])),
+            _ => (packet.source_port().unwrap_or(0), packet.destination_port().unwrap_or(0)),
+        };
+        Self {
+            source: packet.source,
+            destination: packet.destination,
+            source_port,
+            destination_port,
+            protocol: packet.protocol,
+            version: packet.version,
+            zone: 0,
+        }
+    }
+
     /// The tuple of the answer, if nothing is translated; `None` if no packet of its protocol can have this one.
     pub fn inverse(&self) -> Option<Self> {
         Some(Oriented::of(self)?.inverse().tuple())

@@ -3,10 +3,9 @@
 use super::notation;
 use super::parse::{self, LINE_LIMIT, Line, Listen};
 use crate::endpoint::{admit_address, admit_port};
-use pinhole_helper::{
-    AddressMatch, BlindReason, Context, Expect, Handle, Lifetime, PortMatch, Progress, Refusal, Session,
-};
+use pinhole_helper::{AddressMatch, BlindReason, Context, Expect, Handle, Progress, Refusal, Session};
 use pinhole_wire::{Direction, Protocol};
+use std::net::SocketAddr;
 
 /// One conn.
 #[derive(Debug, Default)]
@@ -85,20 +84,9 @@ impl NewcomerSession {
         admit_port(listen.port, cx.policy)?;
         let destination = admit_address(listen.address, from, cx.master, cx.policy)?;
         let span = cx.span(at + listen.place.start, at + listen.place.end);
-        let handle = cx.expect(Expect {
-            class: 0,
-            protocol: Protocol::TCP,
-            source: AddressMatch::Exact(cx.master.receiver(from).ip()),
-            source_port: PortMatch::Any,
-            destination,
-            destination_port: PortMatch::Exact(listen.port),
-            lifetime: Lifetime::OneShot,
-            active: false,
-            group: None,
-            timeout: None,
-            helper: None,
-            span,
-        });
+        let source = AddressMatch::Exact(cx.master.receiver(from).ip());
+        let destination = SocketAddr::new(destination, listen.port);
+        let handle = cx.expect(Expect { active: false, ..Expect::to(Protocol::TCP, source, destination, span) });
         cx.locate(handle, span, notation::TEXT);
         self.sides[from.index()].asked = Some(handle);
         Ok(())

@@ -1,13 +1,13 @@
 //! Captures of one side: what a frame was before it was translated.
 
 use super::{Nat, Translation};
-use crate::engine::Frame;
+use crate::frame::Frame;
 use crate::host::Host;
 use pinhole_helper::PortMatch;
 use pinhole_nat::{Binding, ChecksumField};
 use pinhole_track::{ConnId, Tracker, Tuple};
 use pinhole_wire::link::{self, NetworkKind};
-use pinhole_wire::{Direction, Packet, Transport};
+use pinhole_wire::{Direction, Packet};
 
 impl Nat {
     pub(crate) fn view_from_outside(
@@ -50,7 +50,7 @@ impl Nat {
         packet: &Packet,
         comes: bool,
     ) -> Option<(&Translation, Direction)> {
-        let tuple = tuple_of(packet)?;
+        let tuple = Tuple::of(packet);
         let (conn, direction) = if comes {
             tracker.conn_of(&tuple)?
         } else {
@@ -69,7 +69,7 @@ fn expected_from_outside(
     packet: &Packet,
     out: &mut Vec<u8>,
 ) -> Option<ConnId> {
-    let shown = tuple_of(packet)?;
+    let shown = Tuple::of(packet);
     if tracker.conn_of(&shown).is_some() {
         return None;
     }
@@ -87,21 +87,4 @@ fn expected_from_outside(
     out.extend_from_slice(frame.bytes);
     binding.translate(Direction::Original, out, packet, ChecksumField::Full).ok()?;
     Some(master)
-}
-
-/// The tuple that a packet bears.
-fn tuple_of(packet: &Packet) -> Option<Tuple> {
-    let (source_port, destination_port) = match &packet.transport {
-        Transport::Icmp(icmp) => (icmp.identifier, u16::from_be_bytes([icmp.kind, icmp.code])),
-        _ => (packet.source_port()?, packet.destination_port()?),
-    };
-    Some(Tuple {
-        source: packet.source,
-        destination: packet.destination,
-        source_port,
-        destination_port,
-        protocol: packet.protocol,
-        version: packet.version,
-        zone: 0,
-    })
 }

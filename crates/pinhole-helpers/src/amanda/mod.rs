@@ -17,8 +17,8 @@ use crate::datagram::head;
 use crate::endpoint::admit_port;
 use parse::{Head, Kind, Stream};
 use pinhole_helper::{
-    AddressMatch, BlindReason, Class, Context, Expect, Field, Helper, Lifetime, Master, NatHelper, Policy,
-    PortMatch, Progress, Refusal, Session, Spec, Unencodable,
+    AddressMatch, BlindReason, Class, Context, Expect, Field, Helper, Master, NatHelper, Policy, Progress,
+    Refusal, Session, Spec, Unencodable,
 };
 use pinhole_wire::{Direction, Protocol};
 use std::collections::VecDeque;
@@ -192,19 +192,11 @@ fn expect(cx: &mut Context<'_>, stream: &Stream) {
     if let Err(why) = admit_port(stream.port, cx.policy) {
         return cx.refuse(why, span);
     }
-    let handle = cx.expect(Expect {
-        class: 0,
-        protocol: Protocol::TCP,
-        source: AddressMatch::Exact(cx.master.receiver(Direction::Reply).ip()),
-        source_port: PortMatch::Any,
-        destination: cx.master.sender_seen_by_peer(Direction::Reply).ip(),
-        destination_port: PortMatch::Exact(stream.port),
-        lifetime: Lifetime::OneShot,
-        active: true,
-        group: None,
-        timeout: None,
-        helper: None,
+    let handle = cx.expect(Expect::to(
+        Protocol::TCP,
+        AddressMatch::Exact(cx.master.receiver(Direction::Reply).ip()),
+        SocketAddr::new(cx.master.sender_seen_by_peer(Direction::Reply).ip(), stream.port),
         span,
-    });
+    ));
     cx.locate(handle, cx.span(stream.digits.start, stream.digits.end), notation::PORT);
 }

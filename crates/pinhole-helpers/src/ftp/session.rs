@@ -5,10 +5,10 @@ use super::parse::{self, Announced, LINE_LIMIT, Line};
 use crate::endpoint::{admit_address, admit_port};
 use crate::opening::{TLS_RECORD_TYPES, foreign_byte, foreign_line};
 use pinhole_helper::{
-    AddressMatch, BlindReason, Condition, Context, Expect, Handle, Lifetime, PortMatch, Progress, Refusal,
-    Session, Span,
+    AddressMatch, BlindReason, Condition, Context, Expect, Handle, Progress, Refusal, Session, Span,
 };
 use pinhole_wire::{Direction, Protocol};
+use std::net::SocketAddr;
 use std::ops::Range;
 
 /// Client lines that are no commands, after which the session gives up.
@@ -386,18 +386,13 @@ impl Place<'_> {
         let destination = admit_address(announced.address.unwrap_or(own), from, master, cx.policy)?;
         admit_port(announced.port, cx.policy)?;
         let handle = cx.expect(Expect {
-            class: 0,
-            protocol: Protocol::TCP,
-            source: AddressMatch::Exact(master.sender(from.opposite()).ip()),
-            source_port: PortMatch::Any,
-            destination,
-            destination_port: PortMatch::Exact(announced.port),
-            lifetime: Lifetime::OneShot,
             active,
-            group: None,
-            timeout: None,
-            helper: None,
-            span: self.span(cx),
+            ..Expect::to(
+                Protocol::TCP,
+                AddressMatch::Exact(master.sender(from.opposite()).ip()),
+                SocketAddr::new(destination, announced.port),
+                self.span(cx),
+            )
         });
         cx.locate(handle, self.raw(cx, &self.line.raw_range(&announced.place)), announced.notation);
         Ok(handle)

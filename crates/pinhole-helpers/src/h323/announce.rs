@@ -3,11 +3,9 @@
 use super::address::Announced;
 use super::few::Few;
 use super::notation;
-use pinhole_helper::{
-    AddressMatch, Context, End, Expect, GroupRule, Handle, Lifetime, MediaSource, PortMatch,
-};
+use pinhole_helper::{AddressMatch, Context, End, Expect, GroupRule, Handle, Lifetime, MediaSource};
 use pinhole_wire::{Direction, Protocol};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Expectations that a session can still cancel; older ones end by themselves.
 const REMEMBERED: usize = 48;
@@ -36,17 +34,9 @@ impl Opening {
     ) -> Expect {
         Expect {
             class: self.class,
-            protocol: self.protocol,
-            source,
-            source_port: PortMatch::Any,
-            destination,
-            destination_port: PortMatch::Exact(port),
             lifetime: self.lifetime,
-            active: true,
-            group: None,
-            timeout: None,
             helper: self.helper,
-            span: announced.span(cx),
+            ..Expect::to(self.protocol, source, SocketAddr::new(destination, port), announced.span(cx))
         }
     }
 }

@@ -4,10 +4,10 @@ use super::parse::{self, BEGINNING, Client, Login, Server};
 use super::{class, notation};
 use crate::endpoint::{admit_address, admit_port};
 use pinhole_helper::{
-    AddressMatch, BlindReason, Context, Expect, Handle, Lifetime, PortMatch, Progress, Refusal, Session, Span,
+    AddressMatch, BlindReason, Context, Expect, Handle, Lifetime, Progress, Refusal, Session, Span,
 };
 use pinhole_wire::{Direction, Protocol};
-use std::net::{IpAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 /// Seconds that an expectation lives on after the client last kept its conn alive.
 pub(super) const SILENCE: u32 = 300;
@@ -139,16 +139,7 @@ fn contact(cx: &mut Context<'_>, user: SocketAddrV4, span: Span) -> Result<(), R
 fn connection(source: AddressMatch, destination: IpAddr, port: u16, span: Span) -> Expect {
     Expect {
         class: class::CONTACT,
-        protocol: Protocol::TCP,
-        source,
-        source_port: PortMatch::Any,
-        destination,
-        destination_port: PortMatch::Exact(port),
         lifetime: Lifetime::Permanent,
-        active: true,
-        group: None,
-        timeout: None,
-        helper: None,
-        span,
+        ..Expect::to(Protocol::TCP, source, SocketAddr::new(destination, port), span)
     }
 }

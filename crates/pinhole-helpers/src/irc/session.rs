@@ -3,10 +3,9 @@
 use super::parse::{self, LINE_LIMIT, Message, Offered};
 use crate::endpoint::{admit_address, admit_port};
 use crate::opening::{foreign_byte, foreign_line};
-use pinhole_helper::{
-    AddressMatch, BlindReason, Context, Expect, Handle, Lifetime, PortMatch, Progress, Refusal, Session, Span,
-};
+use pinhole_helper::{AddressMatch, BlindReason, Context, Expect, Handle, Progress, Refusal, Session, Span};
 use pinhole_wire::{Direction, Protocol};
+use std::net::SocketAddr;
 use std::ops::Range;
 
 /// Client lines that are no messages, after which the session gives up.
@@ -189,20 +188,12 @@ impl IrcSession {
         } else {
             AddressMatch::Exact(master.sender(from.opposite()).ip())
         };
-        let handle = cx.expect(Expect {
-            class: 0,
-            protocol: Protocol::TCP,
+        let handle = cx.expect(Expect::to(
+            Protocol::TCP,
             source,
-            source_port: PortMatch::Any,
-            destination,
-            destination_port: PortMatch::Exact(offered.port),
-            lifetime: Lifetime::OneShot,
-            active: true,
-            group: None,
-            timeout: None,
-            helper: None,
-            span: line.span(cx, chunk),
-        });
+            SocketAddr::new(destination, offered.port),
+            line.span(cx, chunk),
+        ));
         cx.locate(handle, line.span(cx, &offered.place), offered.notation);
         Ok(handle)
     }

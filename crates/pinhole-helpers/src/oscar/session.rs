@@ -8,10 +8,10 @@ use super::{class, notation};
 use crate::endpoint::{admit_address, admit_port};
 use crate::opening::TLS_RECORD_TYPES;
 use pinhole_helper::{
-    AddressMatch, BlindReason, Context, Expect, Handle, Lifetime, PortMatch, Progress, Refusal, Session, Span,
+    AddressMatch, BlindReason, Context, Expect, Handle, Lifetime, Progress, Refusal, Session, Span,
 };
 use pinhole_wire::{Direction, Protocol};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
 /// Seconds that a port for direct connections is expected after the client last sent a frame of its keep-alive.
@@ -278,17 +278,7 @@ fn foreign(bytes: &[u8]) -> BlindReason {
 fn connection(source: AddressMatch, destination: IpAddr, port: u16, span: Span) -> Expect {
     Expect {
         class: class::RENDEZVOUS,
-        protocol: Protocol::TCP,
-        source,
-        source_port: PortMatch::Any,
-        destination,
-        destination_port: PortMatch::Exact(port),
-        lifetime: Lifetime::OneShot,
-        active: true,
-        group: None,
-        timeout: None,
-        helper: None,
-        span,
+        ..Expect::to(Protocol::TCP, source, SocketAddr::new(destination, port), span)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The grammar of RTSP (RFC 2326 §6, §7; RFC 7826 §20.2): start lines and the header fields that count.
 
 use crate::number::decimal;
-use crate::text_message::{BadLength, BodyLength, fields, first_line, split, trim};
+use crate::text_message::{BadLength, BodyLength, Start, fields, first_line, split};
 use std::ops::Range;
 
 /// Methods that mean something to the helper.
@@ -23,30 +23,19 @@ pub(super) enum StartLine {
 impl StartLine {
     /// Reads `METHOD url RTSP/1.0` or `RTSP/1.0 code reason`. `None`: the line is not RTSP.
     pub(super) fn read(line: &[u8]) -> Option<Self> {
-        let blank = |b: &u8| matches!(b, b' ' | b'\t');
-        let first = line.iter().position(blank)?;
-        let (word, rest) = line.split_at_checked(first)?;
-        if is_version(word) {
-            let (digits, after) = rest.trim_ascii_start().split_at_checked(3)?;
-            let code = u16::try_from(decimal(digits)?).ok()?;
-            let ended = after.first().is_none_or(blank);
-            return (ended && (100..600).contains(&code)).then_some(Self::Response { code });
+        match Start::read(line, is_version)? {
+            Start::Response { code } => (code < 600).then_some(Self::Response { code }),
+            Start::Request { method, target } => {
+                let method = match method {
+                    b"SETUP" => Method::Setup,
+                    // Both start the streams of a session, or go on with them.
+                    b"PLAY" | b"RECORD" => Method::Play,
+                    b"TEARDOWN" => Method::Teardown,
+                    _ => Method::Other,
+                };
+                Some(Self::Request { method, url: target })
+            }
         }
-        let last = line.trim_ascii_end().iter().rposition(blank)?;
-        let url = trim(line, first..last);
-        let is_method = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-        let well_formed = is_version(line.get(last + 1..)?.trim_ascii_end())
-            && !word.is_empty()
-            && word.iter().all(is_method)
-            && !url.is_empty();
-        let method = match word {
-            b"SETUP" => Method::Setup,
-            // Both start the streams of a session, or go on with them.
-            b"PLAY" | b"RECORD" => Method::Play,
-            b"TEARDOWN" => Method::Teardown,
-            _ => Method::Other,
-        };
-        well_formed.then_some(Self::Request { method, url })
     }
 }
 

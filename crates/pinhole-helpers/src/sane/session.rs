@@ -3,11 +3,10 @@
 use super::grammar::{Event, Expected, Listed, Part, Told};
 use super::notation;
 use crate::endpoint::admit_port;
-use pinhole_helper::{
-    AddressMatch, BlindReason, Context, Expect, Lifetime, PortMatch, Progress, Refusal, Session,
-};
+use pinhole_helper::{AddressMatch, BlindReason, Context, Expect, Progress, Refusal, Session};
 use pinhole_wire::{Direction, Protocol};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 pub use super::grammar::VALUE_LIMIT;
 
@@ -192,20 +191,12 @@ impl SaneSession {
             Ok(port) => port,
             Err(why) => return cx.refuse(why, span),
         };
-        let handle = cx.expect(Expect {
-            class: 0,
-            protocol: Protocol::TCP,
-            source: AddressMatch::Exact(cx.master.receiver(Direction::Reply).ip()),
-            source_port: PortMatch::Any,
-            destination: cx.master.sender_seen_by_peer(Direction::Reply).ip(),
-            destination_port: PortMatch::Exact(port),
-            lifetime: Lifetime::OneShot,
-            active: true,
-            group: None,
-            timeout: None,
-            helper: None,
+        let handle = cx.expect(Expect::to(
+            Protocol::TCP,
+            AddressMatch::Exact(cx.master.receiver(Direction::Reply).ip()),
+            SocketAddr::new(cx.master.sender_seen_by_peer(Direction::Reply).ip(), port),
             span,
-        });
+        ));
         cx.locate(handle, span, notation::PORT);
     }
 }

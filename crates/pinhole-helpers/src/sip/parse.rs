@@ -2,7 +2,7 @@
 
 use crate::number::{decimal, port};
 use crate::text_message::{
-    BadLength, BodyLength, HeaderField, fields, find_outside, first_line, parameter, trim,
+    BadLength, BodyLength, HeaderField, Start, fields, find_outside, first_line, parameter, trim,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -56,27 +56,14 @@ pub(super) enum StartLine {
 impl StartLine {
     /// Reads `METHOD uri SIP/2.0` or `SIP/2.0 code reason` (RFC 3261 §7.1, §7.2). `None`: the line is not SIP.
     pub(super) fn read(line: &[u8]) -> Option<Self> {
-        let blank = |b: &u8| matches!(b, b' ' | b'\t');
-        let first = line.iter().position(blank)?;
-        let (word, rest) = line.split_at_checked(first)?;
-        if is_version(word) {
-            let rest = rest.trim_ascii_start();
-            let (digits, after) = rest.split_at_checked(3)?;
-            let code = u16::try_from(decimal(digits)?).ok()?;
-            let ended = after.first().is_none_or(blank);
-            return (ended && (100..700).contains(&code)).then_some(Self::Response { code });
+        match Start::read(line, is_version)? {
+            Start::Response { code } => (code < 700).then_some(Self::Response { code }),
+            Start::Request { method, target } => {
+                Some(Self::Request { method: Method::read(method), uri: target })
+            }
         }
-        let last = line.trim_ascii_end().iter().rposition(blank)?;
-        let uri = trim(line, first..last);
-        let well_formed = is_version(line.get(last + 1..)?.trim_ascii_end())
-            && !word.is_empty()
-            && word.iter().copied().all(is_token)
-            && !uri.is_empty();
-        well_formed.then(|| Self::Request { method: Method::read(word), uri })
     }
-}
 
-impl StartLine {
     /// Whether the first line of a message, which is no start line, has SIP's version where one has it.
     pub(super) fn is_damaged(message: &[u8]) -> bool {
         let line = first_line(message).and_then(|line| message.get(line)).unwrap_or_default();
@@ -88,11 +75,6 @@ impl StartLine {
 /// The version is compared without regard to case (RFC 3261 §7.1).
 fn is_version(word: &[u8]) -> bool {
     word.eq_ignore_ascii_case(b"SIP/2.0")
-}
-
-/// Characters of a token (RFC 3261 §25.1).
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
 }
 
 /// Header fields that mean something to the helper, with their compact forms (RFC 3261 §7.3.3).

@@ -11,9 +11,9 @@ use super::{calls::Transaction, class};
 use crate::endpoint::{admit_address, admit_port};
 use crate::number::decimal;
 use crate::text_message::parameter;
-use pinhole_helper::{AddressMatch, Context, Expect, Handle, Lifetime, PortMatch, Refusal};
+use pinhole_helper::{AddressMatch, Context, Expect, Handle, Lifetime, Refusal};
 use pinhole_wire::{Protocol, Time};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 /// Most bindings of a conn.
@@ -115,17 +115,15 @@ impl Registrations {
         let registrar = cx.master.sender(place.from.opposite()).ip();
         let handle = cx.expect(Expect {
             class: class::SIGNALLING,
-            protocol: contact.protocol,
-            source: if cx.policy.any_caller { AddressMatch::Any } else { AddressMatch::Exact(registrar) },
-            source_port: PortMatch::Any,
-            destination,
-            destination_port: PortMatch::Exact(contact.port),
             lifetime: Lifetime::Permanent,
             active: false,
-            group: None,
-            timeout: None,
             helper: (!contact.secure).then_some("sip"),
-            span: place.span(cx, &value),
+            ..Expect::to(
+                contact.protocol,
+                if cx.policy.any_caller { AddressMatch::Any } else { AddressMatch::Exact(registrar) },
+                SocketAddr::new(destination, contact.port),
+                place.span(cx, &value),
+            )
         });
         // Its own endpoint is mentioned as such.
         if contact.address == own.ip() && contact.port != own.port() {

@@ -11,7 +11,7 @@ use pinhole_helper::{
     Span,
 };
 use pinhole_wire::{Direction, Protocol};
-use std::net::{IpAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::ops::Range;
 
 /// Seconds that a call may ring: an announcement, and the conn that it was made on, live so long.
@@ -224,17 +224,7 @@ fn admit(cx: &Context<'_>, from: Direction, placed: &Placed) -> Result<IpAddr, R
 fn conversation(source: IpAddr, destination: IpAddr, port: u16, span: Span) -> Expect {
     Expect {
         class: class::CONVERSATION,
-        protocol: Protocol::TCP,
-        source: AddressMatch::Exact(source),
-        source_port: PortMatch::Any,
-        destination,
-        destination_port: PortMatch::Exact(port),
-        lifetime: Lifetime::OneShot,
-        active: true,
-        group: None,
-        timeout: None,
-        helper: None,
-        span,
+        ..Expect::to(Protocol::TCP, AddressMatch::Exact(source), SocketAddr::new(destination, port), span)
     }
 }
 

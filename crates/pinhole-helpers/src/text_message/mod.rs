@@ -22,6 +22,40 @@ pub(crate) fn first_line(bytes: &[u8]) -> Option<Range<usize>> {
     Some(0..text.strip_suffix(b"\r").unwrap_or(text).len())
 }
 
+/// A start line, before its words mean anything.
+pub(crate) enum Start<'a> {
+    /// `METHOD target VERSION`.
+    Request { method: &'a [u8], target: Range<usize> },
+    /// `VERSION code reason`; the code has three digits and is 100 or above.
+    Response { code: u16 },
+}
+
+impl<'a> Start<'a> {
+    /// Reads a start line of the protocol that has such versions (RFC 3261 §7.1, §7.2; RFC 2326 §6.1, §7.1).
+    pub(crate) fn read(line: &'a [u8], is_version: impl Fn(&[u8]) -> bool) -> Option<Self> {
+        let blank = |b: &u8| matches!(b, b' ' | b'\t');
+        let first = line.iter().position(blank)?;
+        let (word, rest) = line.split_at_checked(first)?;
+        if is_version(word) {
+            let (digits, after) = rest.trim_ascii_start().split_at_checked(3)?;
+            let code = u16::try_from(decimal(digits)?).ok()?;
+            return (after.first().is_none_or(blank) && code >= 100).then_some(Self::Response { code });
+        }
+        let last = line.trim_ascii_end().iter().rposition(blank)?;
+        let target = trim(line, first..last);
+        let well_formed = is_version(line.get(last + 1..)?.trim_ascii_end())
+            && !word.is_empty()
+            && word.iter().copied().all(is_token)
+            && !target.is_empty();
+        well_formed.then_some(Self::Request { method: word, target })
+    }
+}
+
+/// Characters of a token (RFC 3261 §25.1).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+}
+
 /// Where the head ends, after its empty line. The first `searched` bytes are known not to hold the end.
 pub(crate) fn head_end(bytes: &[u8], searched: usize) -> Option<usize> {
     let start = searched.saturating_sub(3);

@@ -15,8 +15,8 @@ pub use parse::REQUEST_LIMIT;
 use crate::datagram::head;
 use crate::endpoint::admit_port;
 use pinhole_helper::{
-    AddressMatch, BlindReason, Class, Context, Expect, Field, Handle, Helper, Lifetime, Master, NatHelper,
-    Policy, PortMatch, Progress, Refusal, Session, Spec, Unencodable,
+    AddressMatch, BlindReason, Class, Context, Expect, Field, Handle, Helper, Master, NatHelper, Policy,
+    Progress, Refusal, Session, Spec, Unencodable,
 };
 use pinhole_wire::{Direction, Protocol};
 use std::net::SocketAddr;
@@ -110,20 +110,12 @@ impl TftpSession {
         if let Err(why) = admit_port(cx.master.sender(Direction::Original).port(), cx.policy) {
             return cx.refuse(why, head(cx, request));
         }
-        let handle = cx.expect(Expect {
-            class: 0,
-            protocol: Protocol::UDP,
-            source: AddressMatch::Exact(cx.master.receiver(Direction::Original).ip()),
-            source_port: PortMatch::Any,
-            destination: client.ip(),
-            destination_port: PortMatch::Exact(client.port()),
-            lifetime: Lifetime::OneShot,
-            active: true,
-            group: None,
-            timeout: None,
-            helper: None,
-            span: cx.span(0, request.len()),
-        });
+        let handle = cx.expect(Expect::to(
+            Protocol::UDP,
+            AddressMatch::Exact(cx.master.receiver(Direction::Original).ip()),
+            client,
+            cx.span(0, request.len()),
+        ));
         self.awaited = Some(handle);
     }
 }

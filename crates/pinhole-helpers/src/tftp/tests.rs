@@ -1,6 +1,6 @@
 use super::*;
 use crate::transcript::{Noted, Wire, master};
-use pinhole_helper::{Action, Refusal as Why};
+use pinhole_helper::{Action, Lifetime, PortMatch, Refusal as Why};
 use proptest::prelude::*;
 
 const CLIENT: &str = "10.0.0.1:2001";

@@ -14,7 +14,7 @@ use crate::arguments::NatMapping;
 use pinhole_engine::{Engine, Frame};
 use pinhole_nat::{Binding, ChecksumField};
 use pinhole_track::Tuple;
-use pinhole_wire::{Address, Direction, LinkType, Packet, Transport, link};
+use pinhole_wire::{Address, Direction, LinkType, Packet, link};
 use std::net::SocketAddr;
 
 /// Turns frames into what would have come to the firewall.
@@ -40,7 +40,7 @@ impl OneSided {
     /// Addresses the first packet of a conn to the public end that stands for the inside one that it shows.
     fn address(&self, engine: &Engine, link: LinkType, frame: &mut [u8]) {
         let Some(packet) = parse(link, frame) else { return };
-        let shown = tuple_of(&packet);
+        let shown = Tuple::of(&packet);
         if engine.tracker().conn_of(&shown).is_some() {
             return;
         }
@@ -59,23 +59,4 @@ impl OneSided {
 fn parse(link: LinkType, frame: &[u8]) -> Option<Packet> {
     let network = link::strip(link, frame).ok()?;
     Packet::parse(frame, network.offset).ok()
-}
-
-/// The tuple that a packet bears.
-fn tuple_of(packet: &Packet) -> Tuple {
-    let (source_port, destination_port) = match &packet.transport {
-        Transport::Icmp(icmp) => {
-            (packet.source_port().unwrap_or(0), u16::from_be_bytes([icmp.kind, icmp.code]))
-        }
-        _ => (packet.source_port().unwrap_or(0), packet.destination_port().unwrap_or(0)),
-    };
-    Tuple {
-        source: packet.source,
-        destination: packet.destination,
-        source_port,
-        destination_port,
-        protocol: packet.protocol,
-        version: packet.version,
-        zone: 0,
-    }
 }

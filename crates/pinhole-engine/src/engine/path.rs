@@ -1,0 +1,312 @@
+//! The path of a packet, from its stage to its outcome.
+//!
+//! A packet of a known conn that its state decides about leaves it at once ([`Engine::accept_known`]); all others take the long way
+//! ([`Engine::act`]): fragments are put together, chains before tracking are run, the conn is found or made, chains after tracking judge.
+
+use super::{EXPIRY_PER_PACKET, Engine, log_event, push};
+use crate::defrag::Outcome as Reassembly;
+use crate::event::{Outcome, Reason, RuleRef, Verdict};
+use crate::frame::{Frame, FrameChecksum};
+use crate::host::Moment;
+use crate::rules::{Decision, Path, Way};
+use crate::scene::{AfterTracking, BeforeTracking, Scene, Wishes};
+use crate::settings::ChecksumPolicy;
+use crate::stage::{self, Next, Stage};
+use pinhole_track::{Invalid, Known, Prepared, State, TableFull, Tracked, Unusual};
+use pinhole_wire::checksum::{self, Checksum};
+use pinhole_wire::{IpVersion, Packet, ParseError};
+
+impl Engine {
+    /// What is to be done about most packets: a known conn accepts them, its state decides, and there is nothing to carry out. `None`: there
+    /// is more to be done, and [`act`](Self::act) goes on.
+    #[inline(always)]
+    pub(super) fn accept_known(
+        &mut self,
+        frame: &Frame<'_>,
+        stage: &mut Stage,
+    ) -> Option<(Known, Option<RuleRef>)> {
+        if !matches!(stage.next, Next::Plain) || !self.at_once[stage.way.index()].tracks_first {
+            return None;
+        }
+        if self.checksums == ChecksumPolicy::Verify && self.is_corrupt_plain(frame, stage) {
+            stage.next = Next::Corrupt;
+            return None;
+        }
+        let at_once = &self.at_once[stage.way.index()];
+        let Some(known) =
+            self.tracker.follow_plain(frame.time, &stage.bounds, frame.bytes, &mut stage.prepared)
+        else {
+            stage.next = Next::Unusual;
+            return None;
+        };
+        if !known.plain || !at_once.accepts(known.state) {
+            stage.next = Next::Known(known);
+            return None;
+        }
+        let rule = at_once.rule;
+        self.after(frame);
+        Some((known, rule))
+    }
+
+    #[inline(never)]
+    fn is_corrupt_plain(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> bool {
+        let Stage { packet, bounds, .. } = stage;
+        packet.parse_plain(frame.bytes, bounds).is_ok() && self.is_corrupt(frame, packet, frame.bytes)
+    }
+
+    #[inline(never)]
+    pub(super) fn act(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> Outcome {
+        let Stage { next, packet, prepared, bounds, .. } = stage;
+        if let Next::Plain | Next::Known(_) | Next::Unusual = next
+            && let Err(why) = packet.parse_plain(frame.bytes, bounds)
+        {
+            return Outcome::early(Verdict::Drop, Some(Reason::Parse(why)));
+        }
+        let outcome = match *next {
+            Next::Plain | Next::Track => self.pass(frame, packet, frame.bytes, Some(prepared)),
+            Next::Known(known) => self.pass_followed(frame, packet, frame.bytes, prepared, Ok(known)),
+            Next::Unusual => self.pass_followed(frame, packet, frame.bytes, prepared, Err(prepared.unusual)),
+            Next::Corrupt => {
+                let path = self.path(packet);
+                let corrupt = invalid(Invalid::Checksum);
+                self.judge(frame, path, packet, frame.bytes, &Wishes::default(), &corrupt)
+            }
+            Next::Invalid(why) => self.pass_malformed(frame, packet, frame.bytes, why),
+            Next::Reassemble => self.reassemble(frame, packet),
+            Next::Done(outcome) => return outcome,
+        };
+        self.after(frame);
+        outcome
+    }
+
+    /// Ends what is due, and takes the tracker's events.
+    #[inline(always)]
+    fn after(&mut self, frame: &Frame<'_>) {
+        if self.nat.is_holding() {
+            self.expire_holds(frame.time);
+        }
+        self.tracker.advance(frame.time, EXPIRY_PER_PACKET);
+        if self.tracker.has_news() {
+            self.take_tracker_events(Moment { packet: frame.number, time: frame.time });
+        }
+    }
+
+    /// Fragments are tracked as the datagram that they make up, at the fragment that completes it.
+    fn reassemble(&mut self, frame: &Frame<'_>, packet: &Packet) -> Outcome {
+        self.statistics.fragments += 1;
+        let mut datagram = std::mem::take(&mut self.datagram);
+        datagram.clear();
+        match self.defragmenter.push(frame.time, packet, frame.bytes, 0) {
+            Reassembly::Complete(whole) => datagram.extend_from_slice(whole),
+            Reassembly::Held => {
+                self.datagram = datagram;
+                return Outcome::early(Verdict::Held, Some(Reason::FragmentHeld));
+            }
+            Reassembly::Dropped(why) => {
+                self.datagram = datagram;
+                return Outcome::early(Verdict::Drop, Some(Reason::Defragment(why)));
+            }
+        }
+        let mut whole = Packet::default();
+        let outcome = match stage::parse(&mut whole, &datagram, 0) {
+            Ok(None) => {
+                let prepared = self.tracker.prepare(&whole, &datagram, 0);
+                self.pass(frame, &whole, &datagram, Some(&prepared))
+            }
+            Ok(Some(why)) => self.pass_malformed(frame, &whole, &datagram, why),
+            Err(why) => {
+                self.statistics.malformed += 1;
+                Outcome::early(Verdict::Drop, Some(Reason::Parse(why)))
+            }
+        };
+        self.datagram = datagram;
+        outcome
+    }
+
+    /// The path of one whole datagram. Without `prepared` it cannot be tracked, because its transport header is bad.
+    fn pass(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        bytes: &[u8],
+        prepared: Option<&Prepared>,
+    ) -> Outcome {
+        let path = self.path(packet);
+        if !self.at_once[Way::new(path, packet.version).index()].tracks_first {
+            return self.pass_raw(frame, path, packet, bytes, prepared);
+        }
+        let tracked = match prepared {
+            _ if self.is_corrupt(frame, packet, bytes) => invalid(Invalid::Checksum),
+            None => invalid(Invalid::Malformed),
+            Some(prepared) => {
+                let followed = self.tracker.follow(frame.time, packet, bytes, prepared);
+                return self.pass_followed(frame, packet, bytes, prepared, followed);
+            }
+        };
+        self.judge(frame, path, packet, bytes, &Wishes::default(), &tracked)
+    }
+
+    /// The rest of the path of a datagram for which the tracker has looked for a conn.
+    #[inline]
+    fn pass_followed(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        bytes: &[u8],
+        prepared: &Prepared,
+        followed: Result<Known, Unusual>,
+    ) -> Outcome {
+        let path = self.path(packet);
+        let tracked = match followed {
+            Ok(known) if known.translated => {
+                return self.pass_translated(frame, packet, bytes, &known.into());
+            }
+            Ok(known) => match self.accepts_at_once(path, packet.version, known.state) {
+                Some(decision) => {
+                    if !known.plain {
+                        self.show(frame, packet, bytes, &known.into());
+                    }
+                    return Outcome::of_known(&known, decision.verdict, decision.rule);
+                }
+                None => known.into(),
+            },
+            Err(unusual) => match self.track_unusual(frame, packet, bytes, prepared, unusual) {
+                Ok(tracked) => tracked,
+                Err(TableFull) => return Outcome::early(Verdict::Drop, Some(Reason::TableFull)),
+            },
+        };
+        self.judge(frame, path, packet, bytes, &Wishes::default(), &tracked)
+    }
+
+    /// Tracks a packet that no known conn simply accepts.
+    fn track_unusual(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        bytes: &[u8],
+        prepared: &Prepared,
+        unusual: Unusual,
+    ) -> Result<Tracked, TableFull> {
+        match unusual.adjusted(&self.tracker) {
+            Some(conn) => self.track_adjusted(frame, packet, bytes, prepared, (unusual, conn)),
+            None => self.tracker.track_unusual(frame.time, packet, bytes, prepared, unusual),
+        }
+    }
+
+    /// The decision about a packet of a known conn, if no chain looks at more than its state.
+    pub(super) fn accepts_at_once(&self, path: Path, version: IpVersion, state: State) -> Option<Decision> {
+        let at_once = self.at_once[Way::new(path, version).index()];
+        at_once.accepts(state).then_some(Decision { verdict: Verdict::Accept, rule: at_once.rule })
+    }
+
+    /// The path of a datagram whose transport header is bad: rules see it as `invalid`.
+    #[cold]
+    fn pass_malformed(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        bytes: &[u8],
+        why: ParseError,
+    ) -> Outcome {
+        let outcome = self.pass(frame, packet, bytes, None);
+        let reason = if outcome.state.is_some() { Some(Reason::Parse(why)) } else { outcome.reason };
+        Outcome { reason, ..outcome }
+    }
+
+    /// The path of a datagram that meets chains before it is tracked.
+    #[inline(never)]
+    fn pass_raw(
+        &mut self,
+        frame: &Frame<'_>,
+        path: Path,
+        packet: &Packet,
+        bytes: &[u8],
+        prepared: Option<&Prepared>,
+    ) -> Outcome {
+        let wishes = Wishes::default();
+        let scene = Scene::new(frame, packet, bytes, &self.topology, &wishes);
+        if let Some(rules) = &mut self.rules {
+            let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
+            let mut log = |rule| push(events, max, statistics, log_event(frame, rule));
+            let decision =
+                rules.run_raw(Way::new(path, packet.version), frame.time, &BeforeTracking(&scene), &mut log);
+            if decision.verdict != Verdict::Accept {
+                return Outcome { rule: decision.rule, ..Outcome::early(decision.verdict, None) };
+            }
+        }
+        let in_zone = match (wishes.zone.get(), prepared) {
+            (Some(zone), Some(_)) => Some(self.tracker.prepare(packet, bytes, zone)),
+            _ => None,
+        };
+        let tracked = match in_zone.as_ref().or(prepared) {
+            _ if wishes.notrack.get() => Ok(Tracked::UNTRACKED),
+            _ if self.is_corrupt(frame, packet, bytes) => Ok(invalid(Invalid::Checksum)),
+            None => Ok(invalid(Invalid::Malformed)),
+            Some(prepared) => match self.tracker.follow(frame.time, packet, bytes, prepared) {
+                Ok(known) => Ok(known.into()),
+                Err(unusual) => self.track_unusual(frame, packet, bytes, prepared, unusual),
+            },
+        };
+        match tracked {
+            Ok(tracked) => self.judge(frame, path, packet, bytes, &wishes, &tracked),
+            Err(TableFull) => Outcome::early(Verdict::Drop, Some(Reason::TableFull)),
+        }
+    }
+
+    #[inline]
+    fn is_corrupt(&mut self, frame: &Frame<'_>, packet: &Packet, bytes: &[u8]) -> bool {
+        if self.checksums == ChecksumPolicy::Ignore {
+            self.partial = frame.checksum == FrameChecksum::Partial;
+            return false;
+        }
+        let checksum = match frame.checksum {
+            FrameChecksum::Unknown => checksum::verify_transport(packet, bytes),
+            FrameChecksum::Verified => Checksum::Good,
+            FrameChecksum::Partial => Checksum::Partial,
+        };
+        self.partial = checksum == Checksum::Partial;
+        let corrupt = checksum == Checksum::Bad;
+        self.statistics.bad_checksums += u64::from(corrupt);
+        corrupt
+    }
+
+    /// Runs the chains that come after tracking, and does what they say.
+    #[inline(never)]
+    fn judge(
+        &mut self,
+        frame: &Frame<'_>,
+        path: Path,
+        packet: &Packet,
+        bytes: &[u8],
+        wishes: &Wishes,
+        tracked: &Tracked,
+    ) -> Outcome {
+        if let Some(conn) = tracked.conn
+            && if tracked.created { self.nat.is_active() } else { self.tracker.is_translated(conn) }
+        {
+            return self.judge_translating(frame, packet, bytes, wishes, tracked);
+        }
+        let scene = Scene::new(frame, packet, bytes, &self.topology, wishes);
+        let mut decision = Decision::ACCEPT;
+        if let Some(rules) = &mut self.rules {
+            let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
+            let mut log = |rule| push(events, max, statistics, log_event(frame, rule));
+            let (tracker, host, now) = (&self.tracker, &self.host, frame.time);
+            let subject = AfterTracking { scene: &scene, tracker, host, tracked, now };
+            decision = rules.run(Way::new(path, packet.version), frame.time, &subject, &mut log);
+        }
+        let outcome = self.settle(frame, packet, wishes, tracked, decision);
+        if outcome.verdict == Verdict::Accept {
+            self.show(frame, packet, bytes, tracked);
+        }
+        outcome
+    }
+
+    pub(super) fn path(&self, packet: &Packet) -> Path {
+        Path::of(&self.topology, packet.version, packet.source, packet.destination)
+    }
+}
+
+fn invalid(why: Invalid) -> Tracked {
+    Tracked { state: State::Invalid, invalid: Some(why), ..Tracked::UNTRACKED }
+}
