@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod endpoint;
 pub mod expect;
 pub mod nat;
 pub mod reader;

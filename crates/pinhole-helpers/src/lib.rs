@@ -13,8 +13,6 @@ mod binary;
 mod broadcast;
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
 mod datagram;
-#[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
-mod endpoint;
 #[cfg(feature = "ftp")]
 pub mod ftp;
 #[cfg(feature = "h323")]
@@ -53,6 +51,11 @@ pub mod tftp;
 #[cfg_attr(not(feature = "default"), allow(dead_code, reason = "a build may lack the helpers that use it"))]
 mod transcript;
 
+#[cfg_attr(
+    not(feature = "default"),
+    allow(unused_imports, reason = "a build may lack the helpers that use it")
+)]
+use pinhole_helper::endpoint;
 use pinhole_helper::{NatHelper, Registry};
 
 /// All helpers that this build contains.

@@ -1,12 +1,15 @@
 //! What every announcement must satisfy: the address is the sender's own, the port may be announced.
 
-use pinhole_helper::{Master, Policy, Refusal};
+use crate::{Master, Policy, Refusal};
+use core::net::IpAddr;
 use pinhole_wire::Direction;
-use std::net::IpAddr;
 
 /// Whether the sender of direction `from` may announce this address, and under which address its peer reaches it (another one than
 /// announced only under NAT).
-pub(crate) fn admit_address(
+///
+/// # Errors
+/// The address is of the other IP version, or not the sender's own and the policy does not allow third parties.
+pub fn admit_address(
     announced: IpAddr,
     from: Direction,
     master: &Master,
@@ -27,7 +30,10 @@ pub(crate) fn admit_address(
 }
 
 /// Whether a port may be announced.
-pub(crate) fn admit_port(port: u16, policy: &Policy) -> Result<(), Refusal> {
+///
+/// # Errors
+/// The port is 0, or below the lowest that the policy allows.
+pub fn admit_port(port: u16, policy: &Policy) -> Result<(), Refusal> {
     match port {
         0 => Err(Refusal::PortZero),
         _ if port < policy.lowest_port => Err(Refusal::PrivilegedPort),
