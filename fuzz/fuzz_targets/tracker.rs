@@ -123,7 +123,7 @@ fn request(fields: &mut Fields<'_>) -> Option<Request> {
         helper: None,
         span: Span { start: 0, end: 1 },
     };
-    Some(Request { expect, class: CLASS, helper: 0 })
+    Some(Request::new(expect, CLASS, 0))
 }
 
 fn cancel(tracker: &mut Tracker, now: Time) {

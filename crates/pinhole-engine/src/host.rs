@@ -18,7 +18,7 @@ use pinhole_ruleset::RuleId;
 use pinhole_track::{ConnId, EndCause, ExpectationId, Request, Status, Tracker, Tuple};
 use pinhole_wire::{Direction, Packet, Protocol, Time, Transport};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use edits::{Edit, Follow, Rewriting};
 
@@ -387,7 +387,8 @@ impl Host {
                 let introduced = helper.is_some_and(|h| h.introduces(expect.class));
                 admissible(&slot.master, from, expect, &self.policy, introduced)?;
                 let class: Class = *classes.get(usize::from(expect.class)).ok_or(Refusal::Policy)?;
-                Ok(Request { expect: (*expect).clone(), class, helper: slot.helper })
+                let request = Request::new((*expect).clone(), class, slot.helper);
+                Ok(Request { announcer: slot.announcer(from, expect), ..request })
             })
             .collect();
         let entered = requests.and_then(|requests| match rewriting {
@@ -456,6 +457,12 @@ impl Slot {
     fn held(&self) -> usize {
         let handles = self.handles.capacity() * size_of::<(Handle, ExpectationId)>();
         size_of::<Self>() - size_of::<Reader>() + self.reader.memory() + handles
+    }
+
+    /// Who answers for what a packet announces: its sender, under the address that it has itself.
+    fn announcer(&self, from: Direction, expect: &Expect) -> IpAddr {
+        let is_own = expect.destination == self.master.sender_seen_by_peer(from).ip();
+        if is_own { self.master.sender(from).ip() } else { expect.destination }
     }
 
     fn known(&self, handle: Handle) -> Option<ExpectationId> {

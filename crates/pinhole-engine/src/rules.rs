@@ -346,7 +346,7 @@ impl Rules {
             max: object.size,
             timeout: object.timeout_milliseconds.div_ceil(1000),
         };
-        let request = Request { expect, class, helper: NO_HELPER };
+        let request = Request::new(expect, class, NO_HELPER);
         tracker.expect(now, conn, &[request]).ok()?.first().copied()
     }
 }

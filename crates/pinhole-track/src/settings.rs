@@ -10,7 +10,7 @@ pub struct Settings {
     pub max_conns: u32,
     /// Most expectations (`nf_conntrack_expect_max`).
     pub max_expectations: u32,
-    /// Most expectations whose announcer is one address, over all its masters.
+    /// Most expectations whose announcer is one host, over all its masters.
     pub max_expectations_per_source: u32,
     /// State-machine switches.
     pub l4: L4Settings,

@@ -11,6 +11,7 @@ mod tests;
 use crate::ConnId;
 use pinhole_helper::{Class, Expect};
 use pinhole_wire::Time;
+use std::net::IpAddr;
 
 /// Names one expectation; never reused within a tracker.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -27,6 +28,8 @@ pub struct Expectation {
     pub master: ConnId,
     /// Helper that asked for it, as numbered by the host.
     pub helper: u16,
+    /// Who announced it.
+    pub announcer: IpAddr,
     /// Zone.
     pub zone: u16,
     /// When it was entered.
@@ -46,6 +49,15 @@ pub struct Request {
     pub class: Class,
     /// Helper that asks, as numbered by the host.
     pub helper: u16,
+    /// Who announces it, whose limit it counts against. Behind NAT that is not where it leads: many hosts share one outer address.
+    pub announcer: IpAddr,
+}
+
+impl Request {
+    /// A request of whoever the expectation leads to.
+    pub fn new(expect: Expect, class: Class, helper: u16) -> Self {
+        Self { announcer: expect.destination, expect, class, helper }
+    }
 }
 
 /// Why an expectation ended.

@@ -49,7 +49,7 @@ pub(crate) struct Expectations {
     places: BTreeMap<Place, Vec<ExpectationId>>,
     /// Oldest first.
     masters: BTreeMap<ConnId, Vec<ExpectationId>>,
-    /// How many each announcer has: the destination of an expectation is who announced it.
+    /// How many each announcer has.
     announcers: BTreeMap<IpAddr, u32>,
     deadlines: BTreeSet<(Time, ExpectationId)>,
     ended: Vec<(ExpectationId, EndCause)>,
@@ -268,12 +268,11 @@ impl Expectations {
         if self.all.len() - gone + requests.len() > self.max {
             return Err(Refusal::Limit);
         }
-        for Request { expect, .. } in requests {
-            let announcer = expect.destination;
+        for Request { announcer, .. } in requests {
             let gone = self.all.values().filter(|other| plan.removes(other.id));
-            let gone = gone.filter(|other| other.expect.destination == announcer).count();
-            let wanted = requests.iter().filter(|request| request.expect.destination == announcer).count();
-            let has = self.announcers.get(&announcer).copied().unwrap_or_default() as usize;
+            let gone = gone.filter(|other| other.announcer == *announcer).count();
+            let wanted = requests.iter().filter(|request| request.announcer == *announcer).count();
+            let has = self.announcers.get(announcer).copied().unwrap_or_default() as usize;
             if has - gone + wanted > self.max_per_announcer as usize {
                 return Err(Refusal::Limit);
             }
@@ -289,11 +288,14 @@ impl Expectations {
         let deadline = now.plus_seconds(u64::from(seconds));
         self.places.entry(Place::of(&expect, zone)).or_default().push(id);
         self.masters.entry(master).or_default().push(id);
-        *self.announcers.entry(expect.destination).or_default() += 1;
+        let announcer = request.announcer;
+        *self.announcers.entry(announcer).or_default() += 1;
         self.deadlines.insert((deadline, id));
         let active = expect.active;
         let helper = request.helper;
-        self.all.insert(id, Expectation { id, expect, master, helper, zone, created: now, deadline, active });
+        let created = now;
+        let entered = Expectation { id, expect, master, helper, announcer, zone, created, deadline, active };
+        self.all.insert(id, entered);
         id
     }
 
@@ -302,10 +304,10 @@ impl Expectations {
         let Some(gone) = self.all.remove(&id) else { return false };
         remove_from(&mut self.places, &Place::of(&gone.expect, gone.zone), id);
         remove_from(&mut self.masters, &gone.master, id);
-        if let Some(count) = self.announcers.get_mut(&gone.expect.destination) {
+        if let Some(count) = self.announcers.get_mut(&gone.announcer) {
             *count -= 1;
             if *count == 0 {
-                self.announcers.remove(&gone.expect.destination);
+                self.announcers.remove(&gone.announcer);
             }
         }
         self.deadlines.remove(&(gone.deadline, id));

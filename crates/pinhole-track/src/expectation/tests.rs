@@ -200,7 +200,7 @@ proptest! {
                 Action::Enter(master, expects) => {
                     let class = Class { name: "", max: CLASS_MAX as u8, timeout: 1 };
                     let requests: Vec<_> =
-                        expects.iter().map(|expect| Request { expect: expect.clone(), class, helper: 0 }).collect();
+                        expects.iter().map(|expect| Request::new(expect.clone(), class, 0)).collect();
                     let id = conn(master);
                     let entered = table.enter(now, (id, parent(master).map(conn)), 0, &requests);
                     match enter(&list, master, &expects) {

@@ -158,7 +158,7 @@ pub(super) fn expect_to(destination: (&str, u16)) -> Expect {
 }
 
 pub(super) fn request(expect: Expect) -> Request {
-    Request { expect, class: Class { name: "data", max: 4, timeout: 60 }, helper: 7 }
+    Request::new(expect, Class { name: "data", max: 4, timeout: 60 }, 7)
 }
 
 pub(super) fn state(tracked: &Tracked) -> (State, Direction) {
