@@ -239,6 +239,17 @@ impl Engine {
         self.nat.ports()
     }
 
+    /// Inner ends that have one outer end for all remote ends ([`PortMapping::EndpointIndependent`](crate::PortMapping)).
+    pub fn nat_mappings(&self) -> usize {
+        self.nat.mappings()
+    }
+
+    /// Ports that were tried for translated sources so far, free or not: about one for each conn that needed another port than its own, however
+    /// full the pools are.
+    pub fn nat_ports_tried(&self) -> u64 {
+        self.nat.tried()
+    }
+
     /// The fragments that wait for the rest of their datagrams.
     pub fn defragmenter(&self) -> &Defragmenter {
         &self.defragmenter

@@ -32,6 +32,9 @@ pub mod topology;
 pub use engine::Engine;
 pub use event::{Event, ExpectationRecord, Outcome, Provenance, Reason, RefusalRecord, RuleRef, Verdict};
 pub use frame::{Frame, FrameChecksum};
-pub use nat::{Emission, EmissionKind, NatFailure, NatHelpers, NatRule, NatSettings, NatStatistics};
+pub use nat::{
+    Emission, EmissionKind, Filtering, NatBehaviour, NatFailure, NatHelpers, NatRule, NatSettings,
+    NatStatistics, PortMapping,
+};
 pub use settings::{Attachment, ChecksumPolicy, Settings, SetupError};
 pub use topology::{Cidr, InterfaceId, Topology};

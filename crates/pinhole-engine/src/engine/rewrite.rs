@@ -120,6 +120,9 @@ impl Engine {
         let Transport::Tcp(tcp) = &leaving.packet.transport else { return outcome };
         let (from, conn) = (tracked.direction, tracked.conn);
         payload.arrive(from, tcp);
+        if payload.is_refused(from, tcp) {
+            return refused(outcome, Reason::AnnouncementRefused);
+        }
         if payload.holds_all_of(from, tcp) {
             return Outcome { verdict: Verdict::Held, reason: Some(Reason::LineHeld), ..outcome };
         }
@@ -130,6 +133,7 @@ impl Engine {
         let mut seen = *leaving.packet;
         payload.conversation.receive(from, &mut [], &mut seen);
         let Ok(edits) = self.read_for_edits(frame, &seen, leaving.bytes, tracked, payload) else {
+            payload.refuse(from, tcp);
             return refused(outcome, Reason::AnnouncementRefused);
         };
 
@@ -145,7 +149,7 @@ impl Engine {
         };
         let owed = match decision {
             Decision::Hold => {
-                if !side.held.is_empty() || self.nat.may_hold() {
+                if !side.held.is_empty() || self.nat.may_hold(binding) {
                     side.held.push(Held {
                         frame: leaving.frame,
                         link: leaving.link,

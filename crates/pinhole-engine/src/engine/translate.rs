@@ -89,21 +89,23 @@ impl Engine {
             return Outcome::of(tracked, Verdict::Drop, None);
         };
         let walked = self.walk(frame, packet, bytes, wishes, tracked, course);
-        let Walked { decision, course, translated_by, refused } = walked;
+        let Walked { decision, mut course, translated_by, refused } = walked;
         if let Some(refused) = refused {
             return self.refuse(frame, tracked, wishes, &course, refused);
         }
         let begins = course.is_translated() && decision.verdict == Verdict::Accept;
-        let lease = if begins { self.lease(frame, &course) } else { None };
+        if begins {
+            self.lease(frame, &mut course);
+        }
         let outcome = self.settle(frame, packet, wishes, tracked, decision);
         let kept = match tracked.conn {
             Some(conn) if begins && outcome.verdict == Verdict::Accept => {
-                self.nat.begin(&mut self.tracker, conn, lease)
+                self.nat.begin(&mut self.tracker, conn, course.holding)
             }
             _ => false,
         };
         if !kept {
-            self.nat.give_back(lease.or(course.lease));
+            self.nat.give_back(&course.holding);
         } else if let Some(conn) = tracked.conn {
             self.prepare_payload(frame, tracked);
             let [destination, source] = translated_by;
@@ -194,17 +196,14 @@ impl Engine {
     }
 
     /// The port of a translated source becomes the conn's own.
-    fn lease(&mut self, frame: &Frame<'_>, course: &Course) -> Option<crate::nat::Lease> {
-        if let Some(lease) = course.lease {
-            return Some(lease);
-        }
-        if let Some(lease) = self.nat.lease(&mut self.tracker, frame.time, course) {
-            return Some(lease);
+    fn lease(&mut self, frame: &Frame<'_>, course: &mut Course) {
+        if self.nat.lease(&mut self.tracker, frame.time, course) {
+            return;
         }
         // Its last holder has ended, perhaps with this very packet, and was not taken note of yet.
         self.tracker.advance(frame.time, super::EXPIRY_PER_PACKET);
         self.take_tracker_events(super::Moment { packet: frame.number, time: frame.time });
-        self.nat.lease(&mut self.tracker, frame.time, course)
+        self.nat.lease(&mut self.tracker, frame.time, course);
     }
 
     /// A first packet whose conn cannot be translated is dropped.
@@ -217,7 +216,7 @@ impl Engine {
         course: &Course,
         refused: Refused,
     ) -> Outcome {
-        self.nat.give_back(course.lease);
+        self.nat.give_back(&course.holding);
         self.nat.count(refused);
         let drop = Decision { verdict: Verdict::Drop, rule: None };
         let outcome = self.settle(frame, &Packet::default(), wishes, tracked, drop);

@@ -1,11 +1,16 @@
 //! Which tuple a translated conn gets: netfilter's choice.
 //!
 //! One end of a conn is decided at a time, the destination before routing, the source after. A tuple that no other conn's replies bear
-//! is kept as it is; else a source gets another port, from the range that was asked for or from the class of its own
-//! ([`default_range`]). A destination's port is changed only into a range that was asked for. A conn that no rule translates is decided
-//! likewise, with its own address as the only one: so its source port is changed if its replies could be taken for another's.
+//! is kept as it is; else a source gets the port that others of its conns have, or another one, from the range that was asked for or from the
+//! class of its own ([`default_range`]). A destination's port is changed only into a range that was asked for. A conn that no rule translates is
+//! decided likewise, with its own address as the only one: so its source port is changed if its replies could be taken for another's.
+//!
+//! `allot` chooses where the settings ask for more than netfilter does.
 
-use super::pools::{Draws, Lease, PoolKey, Pools};
+use super::allocation::{Allocation, Lease};
+use super::behaviour::NatBehaviour;
+use super::mappings::End;
+use super::pools::{Draws, PoolKey, Port};
 use pinhole_nat::ports::{Order, Parity, PortRange, Request, default_range};
 use pinhole_track::{Tracker, Tuple};
 use pinhole_wire::{Address, Protocol, Time};
@@ -38,6 +43,11 @@ impl Want {
         Self { addresses: (address, address), prefix: false, ports: None, random: false, persistent: false }
     }
 
+    /// This address only, which is one host's alone.
+    pub(crate) const fn whole(address: Address) -> Self {
+        Self { prefix: true, ..Self::only(address) }
+    }
+
     /// This endpoint only.
     pub(crate) const fn endpoint(address: Address, port: u16) -> Self {
         Self { ports: Some((port, port)), ..Self::only(address) }
@@ -54,9 +64,12 @@ const ATTEMPTS: usize = 128;
 /// What a choice needs to know.
 pub(crate) struct Chooser<'a> {
     pub(crate) tracker: &'a mut Tracker,
-    pub(crate) pools: &'a mut Pools,
+    pub(crate) allocation: &'a mut Allocation,
     pub(crate) draws: &'a mut Draws,
+    pub(crate) behaviour: NatBehaviour,
     pub(crate) now: Time,
+    /// The address that the conn asked for.
+    pub(crate) asked: Address,
 }
 
 impl Chooser<'_> {
@@ -67,9 +80,16 @@ impl Chooser<'_> {
         side: Side,
         want: &Want,
     ) -> Result<Option<Lease>, NoPort> {
-        let kept = *leaving;
-        if side == Side::Source && !want.random && want.admits(&kept, side) && self.is_free(&kept) {
-            return Ok(None);
+        if side == Side::Source && self.behaviour.allots() && want.hides(leaving) {
+            return self.allot(leaving, want).map(Some);
+        }
+        if side == Side::Source && !want.random {
+            let known =
+                if want.admits(leaving, side) { Some(*leaving) } else { self.as_before(leaving, want) };
+            if let Some(known) = known.filter(|known| self.is_free(known)) {
+                *leaving = known;
+                return Ok(None);
+            }
         }
         self.place(leaving, side, want);
         if !want.random {
@@ -93,15 +113,23 @@ impl Chooser<'_> {
         if !has_ports(leaving.protocol) {
             return None;
         }
-        self.pools.reserve(pool_of(leaving), leaving.source_port)
+        let port = self.allocation.pools.reserve(PoolKey::of(leaving), leaving.source_port)?;
+        Some(Lease::Port { port, block: None })
     }
 
-    fn is_free(&mut self, leaving: &Tuple) -> bool {
+    /// As other conns of the same source leave.
+    fn as_before(&self, leaving: &Tuple, want: &Want) -> Option<Tuple> {
+        let (source, source_port) = self.allocation.reuse.of(&End::source(leaving))?;
+        let before = Tuple { source, source_port, ..*leaving };
+        want.admits(&before, Side::Source).then_some(before)
+    }
+
+    pub(super) fn is_free(&mut self, leaving: &Tuple) -> bool {
         leaving.inverse().is_some_and(|reply| !self.tracker.is_taken(self.now, &reply))
     }
 
     /// Puts one of the wanted addresses in place.
-    fn place(&mut self, leaving: &mut Tuple, side: Side, want: &Want) {
+    pub(super) fn place(&mut self, leaving: &mut Tuple, side: Side, want: &Want) {
         let (first, last) =
             (u128::from_be_bytes(want.addresses.0.0), u128::from_be_bytes(want.addresses.1.0));
         let own = match side {
@@ -125,28 +153,35 @@ impl Chooser<'_> {
     }
 
     fn another_source(&mut self, leaving: &mut Tuple, want: &Want) -> Result<Lease, NoPort> {
-        let key = pool_of(leaving);
-        let range = match want.ports {
-            Some((first, last)) => PortRange { first, last },
-            None if is_query(leaving.protocol) => PortRange { first: 0, last: u16::MAX },
-            None => default_range(leaving.source_port),
-        };
+        let range = want.range(leaving);
         let start = self.draws.draw() as u16;
         let request =
             Request { wish: leaving.source_port, range, parity: Parity::Any, order: Order::Any, start };
+        let port = self.take(leaving, PoolKey::of(leaving), &request)?;
+        Ok(Lease::Port { port, block: None })
+    }
+
+    /// Takes a port with which nobody else bears the tuple: nearly always the first that the pool gives.
+    pub(super) fn take(
+        &mut self,
+        leaving: &mut Tuple,
+        key: PoolKey,
+        request: &Request,
+    ) -> Result<Port, NoPort> {
         let mut refused = Vec::new();
         let mut found = Err(NoPort);
         while refused.len() < ATTEMPTS {
-            let Ok(lease) = self.pools.take(key, &request) else { break };
-            leaving.source_port = lease.port;
+            self.allocation.tried += 1;
+            let Ok(port) = self.allocation.pools.take(key, request) else { break };
+            leaving.source_port = port.port;
             if self.is_free(leaving) {
-                found = Ok(lease);
+                found = Ok(port);
                 break;
             }
-            refused.push(lease);
+            refused.push(port);
         }
-        for lease in refused {
-            self.pools.release(lease);
+        for port in refused {
+            self.allocation.pools.release(port);
         }
         found
     }
@@ -166,6 +201,21 @@ impl Chooser<'_> {
 }
 
 impl Want {
+    /// Whether a source becomes one of other hosts, by its port if need be.
+    fn hides(&self, leaving: &Tuple) -> bool {
+        let (first, last) = self.addresses;
+        !self.prefix && !(first.0..=last.0).contains(&leaving.source.0) && has_ports(leaving.protocol)
+    }
+
+    /// The ports that a source's may become.
+    pub(super) fn range(&self, leaving: &Tuple) -> PortRange {
+        match self.ports {
+            Some((first, last)) => PortRange { first, last },
+            None if is_query(leaving.protocol) => PortRange { first: 0, last: u16::MAX },
+            None => default_range(leaving.source_port),
+        }
+    }
+
     fn admits(&self, leaving: &Tuple, side: Side) -> bool {
         let address = match side {
             Side::Source => leaving.source,
@@ -175,7 +225,7 @@ impl Want {
         !self.prefix && (first.0..=last.0).contains(&address.0) && self.admits_port(leaving, side)
     }
 
-    fn admits_port(&self, leaving: &Tuple, side: Side) -> bool {
+    pub(super) fn admits_port(&self, leaving: &Tuple, side: Side) -> bool {
         let port = match side {
             Side::Source => leaving.source_port,
             Side::Destination => leaving.destination_port,
@@ -189,18 +239,16 @@ const fn is_query(protocol: Protocol) -> bool {
 }
 
 /// Whether conns of a protocol have a port, or an identifier in its place, that may be changed.
-const fn has_ports(protocol: Protocol) -> bool {
+pub(super) const fn has_ports(protocol: Protocol) -> bool {
     matches!(protocol, Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP | Protocol::DCCP)
         || is_query(protocol)
 }
 
-fn pool_of(leaving: &Tuple) -> PoolKey {
-    PoolKey {
-        outer: leaving.source,
-        remote: leaving.destination,
-        remote_port: leaving.destination_port,
-        protocol: leaving.protocol,
-        version: leaving.version,
-        zone: leaving.zone,
+impl PoolKey {
+    /// The pool of a source that leaves as this one does.
+    pub(super) const fn of(leaving: &Tuple) -> Self {
+        let Tuple { source: outer, destination: remote, destination_port: remote_port, .. } = *leaving;
+        let Tuple { protocol, version, zone, .. } = *leaving;
+        Self { outer, remote, remote_port, protocol, version, zone }
     }
 }

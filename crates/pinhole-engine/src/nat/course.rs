@@ -1,7 +1,8 @@
 //! The two ends of one conn while its packet is on its way: open until decided.
 
-use super::choose::{Chooser, Side, Want};
-use super::pools::Lease;
+use super::allocation::Holding;
+use super::choose::{Chooser, Side, Want, has_ports};
+use super::mappings::End;
 use super::{Nat, NatRule, Refused, Translation};
 use crate::host::Follow;
 use crate::rules::Rules;
@@ -9,8 +10,10 @@ use crate::scene::Scene;
 use pinhole_nat::{Binding, Ends};
 use pinhole_ruleset::{Hook, NatAction, NatKind};
 use pinhole_track::{ConnId, Tracked, Tracker, Tuple};
-use pinhole_wire::{Address, IpVersion, Packet, Time, Transport};
+use pinhole_wire::{Address, Direction, IpVersion, Packet, Time, Transport};
 use std::net::{Ipv4Addr, Ipv6Addr};
+
+const NOTHING: Holding = Holding { lease: None, through: None, reuse: None };
 
 /// Where a packet's conn leads.
 pub(crate) struct Course {
@@ -19,13 +22,13 @@ pub(crate) struct Course {
     /// Of a new conn: the original tuple, and what its packets leave bearing as far as that is decided.
     new: Option<(Tuple, Tuple)>,
     open: [bool; 2],
-    pub(crate) lease: Option<Lease>,
+    pub(crate) holding: Holding,
 }
 
 impl Course {
     /// Of a conn whose ends were decided with its first packet.
     pub(crate) const fn decided(conn: ConnId, ends: Ends) -> Self {
-        Self { ends, conn, new: None, open: [false; 2], lease: None }
+        Self { ends, conn, new: None, open: [false; 2], holding: NOTHING }
     }
 
     /// Of a new conn.
@@ -36,7 +39,7 @@ impl Course {
             source_port: original.source_port,
             destination_port: original.destination_port,
         };
-        Self { ends, conn, new: Some((original, original)), open: [true; 2], lease: None }
+        Self { ends, conn, new: Some((original, original)), open: [true; 2], holding: NOTHING }
     }
 
     pub(crate) const fn is_open(&self, side: Side) -> bool {
@@ -128,12 +131,35 @@ impl Nat {
         action: Option<NatAction>,
         scene: &Scene<'_>,
     ) -> Result<(), Refused> {
-        let Some((_, leaving)) = &mut course.new else { return Ok(()) };
-        let want = match action {
-            Some(action) => self.want(&action, side, hook, leaving, scene)?,
-            None => self.setting(side, leaving)?.unwrap_or_else(|| Want::only(own(leaving, side))),
+        let Some((original, leaving)) = &course.new else { return Ok(()) };
+        let asked_for = match action {
+            Some(action) => Some(self.want(&action, side, hook, leaving, scene)?),
+            None => self.setting(side, leaving)?,
+        };
+        let want = match (asked_for, side) {
+            (Some(want), _) => want,
+            (None, Side::Destination) => match self.allocation.admits(leaving, &self.settings.behaviour) {
+                Some((mapping, inner)) => {
+                    self.allocation.go_through(mapping);
+                    course.holding.through = Some(mapping);
+                    Want::endpoint(inner.address, inner.port)
+                }
+                None => Want::only(leaving.destination),
+            },
+            (None, Side::Source) if self.turns_round(original, leaving, scene) => {
+                Want::only(original.destination)
+            }
+            (None, Side::Source) => Want::only(leaving.source),
         };
         self.settle(tracker, now, course, side, &want)
+    }
+
+    /// Whether a conn goes back to where it came from, to another host than it asked for, and is to come from the address that it asked for.
+    fn turns_round(&self, original: &Tuple, leaving: &Tuple, scene: &Scene<'_>) -> bool {
+        self.settings.behaviour.hairpin
+            && original.destination != leaving.destination
+            && scene.ingress().is_some()
+            && scene.ingress() == scene.egress()
     }
 
     /// Carries a decision out.
@@ -145,11 +171,19 @@ impl Nat {
         side: Side,
         want: &Want,
     ) -> Result<(), Refused> {
-        let Some((_, leaving)) = &mut course.new else { return Ok(()) };
-        let mut chooser = Chooser { tracker, pools: &mut self.pools, draws: &mut self.draws, now };
+        let Some((original, leaving)) = &mut course.new else { return Ok(()) };
         let before = *leaving;
+        let mut chooser = self.chooser(tracker, now, original);
         let lease = chooser.choose(leaving, side, want).map_err(|_| Refused::Exhausted)?;
-        course.lease = course.lease.or(lease);
+        course.holding.lease = course.holding.lease.or(lease);
+        if side == Side::Source {
+            let has_choice = !want.prefix && want.addresses.0 != want.addresses.1;
+            let source = End::source(original);
+            let is_other = has_choice || before.source_port != leaving.source_port;
+            // The latest of a source's ends counts, its own one included.
+            let is_known = self.allocation.reuse.of(&source).is_some();
+            course.holding.reuse = (is_other || is_known).then_some(source);
+        }
         if before != *leaving {
             let reply = leaving.inverse().ok_or(Refused::Clash)?;
             tracker.set_reply(course.conn, &reply).map_err(|_| Refused::Clash)?;
@@ -222,12 +256,12 @@ impl Nat {
                     (*target).into()
                 }
                 (NatRule::Nptv6 { inside, mapping, .. }, Side::Source) if inside.contains(version, own) => {
-                    mapping.outward(own).map_err(|_| Refused::NoAddress)?
+                    return Ok(Some(Want::whole(mapping.outward(own).map_err(|_| Refused::NoAddress)?)));
                 }
                 (NatRule::Nptv6 { outside, mapping, .. }, Side::Destination)
                     if outside.contains(version, own) =>
                 {
-                    mapping.inward(own).map_err(|_| Refused::NoAddress)?
+                    return Ok(Some(Want::whole(mapping.inward(own).map_err(|_| Refused::NoAddress)?)));
                 }
                 _ => continue,
             };
@@ -236,29 +270,39 @@ impl Nat {
         Ok(None)
     }
 
-    /// The port of a translated source becomes the conn's.
-    pub(crate) fn lease(&mut self, tracker: &mut Tracker, now: Time, course: &Course) -> Option<Lease> {
-        let (original, leaving) = course.new.as_ref()?;
-        if (original.source, original.source_port) == (leaving.source, leaving.source_port) {
-            return None;
+    /// The port of a translated source becomes the conn's, unless it has one. `false`: its last holder was not taken note of yet.
+    pub(crate) fn lease(&mut self, tracker: &mut Tracker, now: Time, course: &mut Course) -> bool {
+        let Some((original, leaving)) = course.new else { return true };
+        let is_hidden = (original.source, original.source_port) != (leaving.source, leaving.source_port);
+        if course.holding.lease.is_none() && is_hidden {
+            course.holding.lease = self.chooser(tracker, now, &original).lease(&leaving);
         }
-        Chooser { tracker, pools: &mut self.pools, draws: &mut self.draws, now }.lease(leaving)
+        course.holding.lease.is_some() || !is_hidden || !has_ports(leaving.protocol)
     }
 
     /// A translated conn was confirmed. `false`: nothing can be kept of it.
-    pub(crate) fn begin(&mut self, tracker: &mut Tracker, conn: ConnId, lease: Option<Lease>) -> bool {
+    pub(crate) fn begin(&mut self, tracker: &mut Tracker, conn: ConnId, holding: Holding) -> bool {
         let binding = tracker
             .original(conn)
             .zip(tracker.reply(conn))
             .and_then(|(original, reply)| Binding::new(&original, &reply).ok());
-        let Some(slot) =
-            binding.and_then(|binding| self.keep(Translation { binding, conn, lease, payload: None }))
-        else {
+        let Some(binding) = binding else { return false };
+        let Some(slot) = self.keep(Translation { binding, conn, holding, payload: None }) else {
             return false;
         };
+        if let Some(source) = holding.reuse {
+            let outer = binding.leaves(Direction::Original);
+            self.allocation.reuse.enter(source, outer.source, outer.source_port);
+        }
         tracker.set_translation(conn, Some(slot));
         self.statistics.conns += 1;
         true
+    }
+
+    fn chooser<'a>(&'a mut self, tracker: &'a mut Tracker, now: Time, original: &Tuple) -> Chooser<'a> {
+        let (allocation, draws) = (&mut self.allocation, &mut self.draws);
+        let (behaviour, asked) = (self.settings.behaviour, original.destination);
+        Chooser { tracker, allocation, draws, behaviour, now, asked }
     }
 }
 

@@ -7,7 +7,9 @@
 //!
 //! * `engine::translate`: the way of a packet whose conn is, or may become, translated.
 //! * `course`: the two ends of a conn while they are decided; what rules and settings ask for.
-//! * `choose`: which tuple a conn gets; `pools`: the ports in use.
+//! * `choose`: which tuple a conn gets, as netfilter chooses; `allot`: where the settings ask for more (`behaviour`).
+//! * `allocation`: what conns hold of the outside: `pools` (ports in use), `blocks` (ports of one host), `mappings` (inner ends with one outer end),
+//!   `reuse` (ends that a source has already).
 //! * `output`: where packets that were changed lie until the caller has sent them.
 //! * `settings`: what is set up besides the ruleset.
 //!
@@ -15,32 +17,42 @@
 //! the conn as dead. A conn that is not translated has none.
 
 mod acknowledge;
+mod allocation;
+mod allot;
+mod behaviour;
+mod blocks;
 mod choose;
 mod course;
+mod mappings;
 mod output;
 mod outside;
 mod payload;
 mod pools;
+mod reuse;
 mod settings;
 
+pub use behaviour::{Filtering, NatBehaviour, PortMapping};
 pub use output::{Emission, EmissionKind};
 pub use settings::{NatHelpers, NatRule, NatSettings};
 
 pub(crate) use acknowledge::acknowledgement;
+pub(crate) use allocation::Holding;
 pub(crate) use choose::Side;
 pub(crate) use course::Course;
 pub(crate) use output::Output;
 pub(crate) use payload::{Entered, Held, Payload};
-pub(crate) use pools::Lease;
 
 use crate::event::Reason;
+use allocation::Allocation;
 use pinhole_nat::Binding;
 use pinhole_track::ConnId;
-use pinhole_wire::Time;
-use pools::{Draws, Pools};
+use pinhole_wire::{Direction, Time};
+use pools::Draws;
 
 /// Most conns of which something is held at a time.
 const MOST_HOLDING: usize = 1024;
+/// And most of these that one host opened.
+const MOST_HOLDING_OF_ONE: usize = 64;
 
 /// Counters of NAT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +76,7 @@ pub(crate) struct Nat {
     pub(crate) ruled: bool,
     pub(crate) statistics: NatStatistics,
     pub(crate) output: Output,
-    pools: Pools,
+    allocation: Allocation,
     draws: Draws,
     pub(crate) slots: Vec<Option<Translation>>,
     free: Vec<u32>,
@@ -115,7 +127,7 @@ pub enum NatFailure {
 pub(crate) struct Translation {
     pub(crate) binding: Binding,
     pub(crate) conn: ConnId,
-    lease: Option<Lease>,
+    holding: Holding,
     /// If a helper reads the conn, and has its NAT half.
     pub(crate) payload: Option<Box<Payload>>,
 }
@@ -127,7 +139,7 @@ impl Nat {
             ruled,
             statistics: NatStatistics::default(),
             output: Output::default(),
-            pools: Pools::new(secret),
+            allocation: Allocation::new(secret),
             draws: Draws::new(secret),
             slots: Vec::new(),
             free: Vec::new(),
@@ -163,8 +175,11 @@ impl Nat {
     }
 
     /// Whether there is room for another conn of which something is held.
-    pub(crate) fn may_hold(&self) -> bool {
-        self.holding.len() < MOST_HOLDING
+    pub(crate) fn may_hold(&self, binding: &Binding) -> bool {
+        let initiator = |binding: &Binding| binding.arrives(Direction::Original).source;
+        let held = self.holding.iter().filter_map(|&slot| self.translation(slot));
+        let of_one = held.filter(|held| initiator(&held.binding) == initiator(binding)).count();
+        self.holding.len() < MOST_HOLDING && of_one < MOST_HOLDING_OF_ONE
     }
 
     #[inline]
@@ -214,19 +229,31 @@ impl Nat {
     /// A translated conn is gone.
     pub(crate) fn end(&mut self, slot: u32) {
         if let Some(gone) = self.slots.get_mut(slot as usize).and_then(Option::take) {
-            self.give_back(gone.lease);
+            if let Some(source) = &gone.holding.reuse {
+                let outer = gone.binding.leaves(Direction::Original);
+                self.allocation.reuse.leave(source, outer.source, outer.source_port);
+            }
+            self.give_back(&gone.holding);
             self.free.push(slot);
         }
     }
 
-    pub(crate) fn give_back(&mut self, lease: Option<Lease>) {
-        if let Some(lease) = lease {
-            self.pools.release(lease);
-        }
+    pub(crate) fn give_back(&mut self, holding: &Holding) {
+        self.allocation.give_back(holding);
     }
 
     /// Ports in use by translated sources.
     pub(crate) fn ports(&self) -> u64 {
-        self.pools.len()
+        self.allocation.pools.len()
+    }
+
+    /// Inner ends that have one outer end.
+    pub(crate) fn mappings(&self) -> usize {
+        self.allocation.mappings.len()
+    }
+
+    /// Ports tried for translated sources.
+    pub(crate) fn tried(&self) -> u64 {
+        self.allocation.tried
     }
 }

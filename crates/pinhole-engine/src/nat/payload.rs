@@ -1,4 +1,5 @@
-//! The payload of one translated conn whose helper has its NAT half: edits, and lines that are held until they are complete.
+//! The payload of one translated conn whose helper has its NAT half: edits, lines that are held until they are complete, and where the
+//! stream ends because an announcement was refused.
 
 use crate::host::Edit;
 use pinhole_helper::{NatHelper, Span};
@@ -30,6 +31,9 @@ pub(crate) struct Side {
     pub(crate) window: u16,
     pub(crate) hold: Hold,
     pub(crate) held: Vec<Held>,
+    /// First number of a segment whose announcement was refused. It was read, and will not be again: nothing from there on may pass, or
+    /// its retransmission would carry the announcement as it was.
+    refused: Option<u32>,
 }
 
 /// A segment that is held.
@@ -65,7 +69,7 @@ impl Payload {
         side.window = tcp.window;
         let is_syn = tcp.flags.contains(TcpFlags::SYN);
         if side.origin.is_none() && (is_syn || tcp.payload_length > 0) {
-            let first = tcp.sequence.wrapping_add(u32::from(is_syn));
+            let first = data_start(tcp);
             side.origin = Some(first);
             self.conversation.open(from, first);
         }
@@ -77,6 +81,25 @@ impl Payload {
         let side = &mut self.sides[from.index()];
         side.ahead = if is_ahead { side.ahead.saturating_add(1) } else { 0 };
         is_ahead && side.ahead <= AHEAD_PATIENCE
+    }
+
+    /// A segment, and what is held before it, announces what its receiver cannot be told: the stream ends before it.
+    pub(crate) fn refuse(&mut self, from: Direction, tcp: &Tcp) {
+        let ledger = self.conversation.stream(from).ledger();
+        let side = &mut self.sides[from.index()];
+        let first = side.held_numbers().map_or(data_start(tcp), |(start, _)| start);
+        // What a retransmission carries of earlier segments, these may bring again.
+        let has_more = ledger.is_open() && ledger.frontier().wrapping_sub(first) as i32 > 0;
+        side.refused = Some(if has_more { ledger.frontier() } else { first });
+        side.held.clear();
+        side.hold = Hold::default();
+    }
+
+    /// Whether a segment brings bytes of a refused announcement, or from beyond it.
+    pub(crate) fn is_refused(&self, from: Direction, tcp: &Tcp) -> bool {
+        let end = data_start(tcp).wrapping_add(tcp.payload_length);
+        let reaches = |start: u32| tcp.payload_length > 0 && end.wrapping_sub(start) as i32 > 0;
+        self.sides[from.index()].refused.is_some_and(reaches)
     }
 
     /// Whether all of a segment's bytes are held already: it was sent again.
@@ -152,6 +175,11 @@ impl Side {
         }
         bytes
     }
+}
+
+/// Number of the first byte of data: a SYN has one of its own.
+const fn data_start(tcp: &Tcp) -> u32 {
+    tcp.sequence.wrapping_add(tcp.flags.contains(TcpFlags::SYN) as u32)
 }
 
 /// One edit for all of `bytes`, which begin at `start`, with the edits inside of them carried out; and the edits behind it. An edit that

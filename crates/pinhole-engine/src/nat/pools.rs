@@ -1,6 +1,7 @@
 //! The ports in use by conns whose source is translated: a pool for each outer address, protocol and remote end.
 //!
-//! A port serves one conn for each remote end, as in netfilter. A pool exists as long as one of its ports is in use. The tracker has
+//! A port serves one conn for each remote end, as in netfilter; those of endpoint-independent mappings are of one pool for all remote ends
+//! ([`PoolKey::of_all`]). A pool exists as long as one of its ports is in use. The tracker has
 //! the last word on which tuples are taken: conns that are not translated, or that keep a tuple of one that has just ended, stand in no
 //! pool.
 
@@ -20,9 +21,9 @@ pub(crate) struct PoolKey {
     pub(crate) zone: u16,
 }
 
-/// A port that a conn holds.
+/// A port in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lease {
+pub(crate) struct Port {
     pub(crate) key: PoolKey,
     pub(crate) port: u16,
 }
@@ -65,6 +66,13 @@ impl Draws {
     }
 }
 
+impl PoolKey {
+    /// The pool whose ports serve all remote ends.
+    pub(crate) fn of_all(self) -> Self {
+        Self { remote: Address::default(), remote_port: 0, ..self }
+    }
+}
+
 pub(crate) struct Pools {
     pools: HashMap<PoolKey, PortPool, Keyed>,
 }
@@ -75,20 +83,25 @@ impl Pools {
     }
 
     /// Takes a port as the request wants it.
-    pub(crate) fn take(&mut self, key: PoolKey, request: &Request) -> Result<Lease, Exhausted> {
-        self.pools.entry(key).or_default().take(request).map(|port| Lease { key, port })
+    pub(crate) fn take(&mut self, key: PoolKey, request: &Request) -> Result<Port, Exhausted> {
+        let pool = self.pools.entry(key).or_default();
+        let taken = pool.take(request);
+        if taken.is_err() && pool.is_empty() {
+            self.pools.remove(&key);
+        }
+        taken.map(|port| Port { key, port })
     }
 
     /// Takes this very port; `None` if another conn has it.
-    pub(crate) fn reserve(&mut self, key: PoolKey, port: u16) -> Option<Lease> {
-        self.pools.entry(key).or_default().reserve(port).then_some(Lease { key, port })
+    pub(crate) fn reserve(&mut self, key: PoolKey, port: u16) -> Option<Port> {
+        self.pools.entry(key).or_default().reserve(port).then_some(Port { key, port })
     }
 
-    pub(crate) fn release(&mut self, lease: Lease) {
-        if let Some(pool) = self.pools.get_mut(&lease.key) {
-            pool.release(lease.port);
+    pub(crate) fn release(&mut self, Port { key, port }: Port) {
+        if let Some(pool) = self.pools.get_mut(&key) {
+            pool.release(port);
             if pool.is_empty() {
-                self.pools.remove(&lease.key);
+                self.pools.remove(&key);
             }
         }
     }

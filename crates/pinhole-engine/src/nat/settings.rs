@@ -1,5 +1,6 @@
-//! How NAT is set up besides the ruleset: addresses of interfaces, rules of one line, NAT helpers.
+//! How NAT is set up besides the ruleset: addresses of interfaces, rules of one line, options, NAT helpers.
 
+use super::behaviour::NatBehaviour;
 use crate::{Cidr, InterfaceId};
 use pinhole_helper::NatHelper;
 use pinhole_nat::prefix::Nptv6;
@@ -16,6 +17,8 @@ pub struct NatSettings {
     pub addresses: Vec<(InterfaceId, IpAddr)>,
     /// Rules that are asked after the ruleset's NAT chains, in order; the first that fits translates that end of the conn.
     pub rules: Vec<NatRule>,
+    /// How outer ports are given.
+    pub behaviour: NatBehaviour,
     /// The NAT halves of helpers. A conn whose helper has none is tracked and translated, and its payload is left alone.
     pub helpers: NatHelpers,
     /// How long a line that may have to be rewritten is held when its end is missing.
@@ -29,6 +32,7 @@ impl Default for NatSettings {
         Self {
             addresses: Vec::new(),
             rules: Vec::new(),
+            behaviour: NatBehaviour::default(),
             helpers: NatHelpers::default(),
             hold: HoldPolicy::default(),
             longest_segment: 1460,

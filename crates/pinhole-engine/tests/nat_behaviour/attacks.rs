@@ -90,6 +90,19 @@ fn held_lines_are_bounded() {
     assert_eq!(announced_port(&honest.say(&mut lab, C, b"PORT 10,0,1,1,195,81\r\n")), 50_001);
 }
 
+/// 15: what one host holds back does not keep the lines of others from being held.
+#[test]
+fn a_host_cannot_use_up_what_may_be_held() {
+    let mut lab = masquerading();
+    for port in 4000..4200 {
+        let mut session = ftp(&mut lab, &format!("10.0.0.5:{port}"));
+        session.say(&mut lab, C, b"PORT 10,0");
+    }
+    let mut honest = ftp(&mut lab, "10.0.0.6:4000");
+    assert_eq!(honest.say(&mut lab, C, b"PORT 10,0,0"), "");
+    assert_eq!(announced_port(&honest.say(&mut lab, C, b",6,195,81\r\n")), 50_001);
+}
+
 /// The sum of differences passes 2^15, where the kernel's was once 16 bits wide, and goes on beyond.
 #[test]
 fn differences_add_up_without_end() {

@@ -25,12 +25,44 @@ fn equal_ports_of_two_hosts_are_told_apart_where_they_must_be() {
     let other = outer(&mut lab, "10.0.0.6:5000", "192.0.2.1:53");
     assert_ne!(other, 5000);
     assert!(other >= 1024, "a port of its own class: {other}");
-    // To another server the port is free: mappings depend on the endpoint, as netfilter's do.
-    assert_eq!(outer(&mut lab, "10.0.0.6:5000", "192.0.2.2:53"), 5000);
+    // To another server the port is free, but the source has another one now, and keeps it where it can, as in netfilter.
+    assert_eq!(outer(&mut lab, "10.0.0.6:5000", "192.0.2.2:53"), other);
+    assert_eq!(outer(&mut lab, "10.0.0.7:5000", "192.0.2.3:53"), 5000, "a port serves several servers");
     // Each answer finds its host.
     let answer = |port: u16| udp(address("192.0.2.1:53"), address(&format!("203.0.113.7:{port}")), b"y");
     assert_eq!(leaves(&mut lab, &answer(5000)).1, address("10.0.0.5:5000"));
     assert_eq!(leaves(&mut lab, &answer(other)).1, address("10.0.0.6:5000"));
+}
+
+#[test]
+fn a_source_keeps_its_other_port_as_long_as_a_conn_has_it() {
+    let mut lab = masquerading();
+    let outer = |lab: &mut _, host: &str, server: &str| {
+        leaves(lab, &udp(address(host), address(server), b"x")).0.port()
+    };
+    assert_eq!(outer(&mut lab, "10.0.0.5:5000", "192.0.2.1:53"), 5000);
+    let other = outer(&mut lab, "10.0.0.6:5000", "192.0.2.1:53");
+    assert_eq!(outer(&mut lab, "10.0.0.6:5000", "192.0.2.2:53"), other);
+    // Where that is somebody's own port, its own one is the next best, and counts from then on.
+    assert_eq!(outer(&mut lab, &format!("10.0.0.9:{other}"), "192.0.2.3:53"), other);
+    assert_eq!(outer(&mut lab, "10.0.0.6:5000", "192.0.2.3:53"), 5000);
+    assert_eq!(outer(&mut lab, "10.0.0.6:5000", "192.0.2.4:53"), 5000, "the latest counts");
+    lab.wait(600);
+    assert_eq!(outer(&mut lab, "10.0.0.6:5000", "192.0.2.3:53"), 5000);
+}
+
+#[test]
+fn of_several_addresses_a_source_keeps_the_one_that_it_has() {
+    let mut lab = lab("", "oifname \"wan\" snat ip to 203.0.113.10-203.0.113.99");
+    for host in 1..20 {
+        let outer: Vec<_> = (1..20)
+            .map(|server| {
+                let (host, server) = (format!("10.0.0.{host}:5000"), format!("192.0.2.{server}:53"));
+                leaves(&mut lab, &udp(address(&host), address(&server), b"x")).0.ip()
+            })
+            .collect();
+        assert!(outer.iter().all(|ip| *ip == outer[0]), "{outer:?}");
+    }
 }
 
 #[test]

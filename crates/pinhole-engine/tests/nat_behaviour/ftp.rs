@@ -3,7 +3,7 @@
 use super::support::conversation::Conversation;
 use super::support::lab::{Lab, address};
 use super::{ends, from_to, lab, leaves};
-use pinhole_engine::Verdict;
+use pinhole_engine::{Reason, Verdict};
 use pinhole_track::State;
 use pinhole_wire::{Direction, Packet, Transport};
 
@@ -63,6 +63,11 @@ impl Session {
     /// A segment of an end at an offset of its stream.
     pub(crate) fn at(&mut self, from: Direction, offset: u32, bytes: &[u8]) -> Vec<u8> {
         self.sides(from).0.at(from, offset, bytes)
+    }
+
+    /// An RST.
+    pub(crate) fn reset(&mut self, from: Direction) -> Vec<u8> {
+        self.sides(from).0.reset(from)
     }
 
     fn sides(&mut self, from: Direction) -> (&mut Conversation, &mut Conversation) {
@@ -139,6 +144,79 @@ pub(crate) fn announced_port(command: &str) -> u16 {
         .collect();
     assert_eq!(numbers[..4], [203, 0, 113, 7]);
     numbers[4] * 256 + numbers[5]
+}
+
+/// Every port that could be announced is another's: the command is refused, and stays so however often it is sent.
+#[test]
+fn a_refused_announcement_stays_refused() {
+    let mut settings = super::settings();
+    settings.track.max_expectations_per_source = 1;
+    let rules = super::rules("", "ip saddr 10.0.0.0/8 snat ip to 203.0.113.7");
+    let mut lab = Lab::new(settings, Some(&rules));
+    let mut first = ftp(&mut lab, "10.0.0.5:4000", "192.0.2.1:21");
+    first.say(&mut lab, C, b"PORT 10,0,0,5,195,81\r\n");
+    let mut session = ftp(&mut lab, "10.0.0.5:4001", "192.0.2.1:21");
+    let before = session.sent(C);
+    let refused = |lab: &mut Lab, segment: &[u8]| {
+        let outcome = lab.send(segment);
+        assert_eq!((outcome.verdict, outcome.reason), (Verdict::Drop, Some(Reason::AnnouncementRefused)));
+        assert!(lab.left.is_empty());
+    };
+    let command = b"PORT 10,0,0,5,195,91\r\n";
+    refused(&mut lab, &session.at(C, before, command));
+    assert_eq!(lab.refusals().last().unwrap().0, pinhole_helper::Refusal::Limit);
+    // Sent again: whole, in parts, with what was before it, with what is behind it; when there is room again, too.
+    refused(&mut lab, &session.at(C, before, command));
+    refused(&mut lab, &session.at(C, before, b"PORT 10,0,"));
+    refused(&mut lab, &session.at(C, before + 10, b"0,5,195,91\r\n"));
+    refused(&mut lab, &session.at(C, before - 10, b"USER ftp\r\nPORT 10,0,0,5,195,91\r\n"));
+    refused(&mut lab, &session.at(C, before + command.len() as u32, b"LIST\r\n"));
+    leaves(&mut lab, &first.reset(C));
+    refused(&mut lab, &session.at(C, before, command));
+    // What went before it may be repeated; the server is heard, and either end may end the conn.
+    leaves(&mut lab, &session.at(C, before - 10, b"USER ftp\r\n"));
+    assert_eq!(session.say(&mut lab, S, b"421 timeout\r\n"), "421 timeout\\r\\n");
+    leaves(&mut lab, &session.reset(C));
+}
+
+/// As above, of a command whose first half is held.
+#[test]
+fn what_is_held_of_a_refused_announcement_never_leaves() {
+    let mut settings = super::settings();
+    settings.track.max_expectations_per_source = 1;
+    let rules = super::rules("", "ip saddr 10.0.0.0/8 snat ip to 203.0.113.7");
+    let mut lab = Lab::new(settings, Some(&rules));
+    let mut first = ftp(&mut lab, "10.0.0.5:4000", "192.0.2.1:21");
+    first.say(&mut lab, C, b"PORT 10,0,0,5,195,81\r\n");
+    let mut session = ftp(&mut lab, "10.0.0.5:4001", "192.0.2.1:21");
+    let before = session.sent(C);
+    assert_eq!(session.say(&mut lab, C, b"PORT 10,0,"), "");
+    let rest = lab.send(&session.at(C, before + 10, b"0,5,195,91\r\n"));
+    assert_eq!(rest.reason, Some(Reason::AnnouncementRefused));
+    lab.now = lab.now.plus_seconds(3);
+    lab.engine.advance(lab.now, 100);
+    assert_eq!(lab.engine.output().count(), 0);
+    assert_eq!(lab.send(&session.at(C, before, b"PORT 10,0,")).verdict, Verdict::Drop);
+}
+
+/// Limits are each host's own, though all are known by one address.
+#[test]
+fn a_host_s_announcements_do_not_use_up_those_of_others() {
+    let mut settings = super::settings();
+    settings.track.max_expectations_per_source = 2;
+    let rules = super::rules("", "ip saddr 10.0.0.0/8 snat ip to 203.0.113.7");
+    let mut lab = Lab::new(settings, Some(&rules));
+    let mut greedy: Vec<Session> =
+        (0..3).map(|i| ftp(&mut lab, &format!("10.0.0.5:{}", 4000 + i), "192.0.2.1:21")).collect();
+    for (i, session) in greedy.iter_mut().take(2).enumerate() {
+        let command = format!("PORT 10,0,0,5,195,{i}\r\n");
+        assert_eq!(announced_port(&session.say(&mut lab, C, command.as_bytes())), 49_920 + i as u16);
+    }
+    let third = greedy[2].sent(C);
+    let refused = lab.send(&greedy[2].at(C, third, b"PORT 10,0,0,5,195,9\r\n"));
+    assert_eq!(refused.reason, Some(Reason::AnnouncementRefused));
+    let mut other = ftp(&mut lab, "10.0.0.6:4000", "192.0.2.1:21");
+    assert_eq!(announced_port(&other.say(&mut lab, C, b"PORT 10,0,0,6,195,81\r\n")), 50_001);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod attacks;
 mod conns;
 mod ftp;
+mod independent;
 mod stress;
 #[path = "../support/mod.rs"]
 mod support;
@@ -30,12 +31,14 @@ fn settings() -> Settings {
     settings
 }
 
-/// Nothing comes in unasked; `before` and `after` are the rules of the NAT chains.
 fn lab(before: &str, after: &str) -> Lab {
-    Lab::new(
-        settings(),
-        Some(&format!(
-            r#"table inet firewall {{
+    Lab::new(settings(), Some(&rules(before, after)))
+}
+
+/// Nothing comes in unasked; `before` and `after` are the rules of the NAT chains.
+fn rules(before: &str, after: &str) -> String {
+    format!(
+        r#"table inet firewall {{
                 ct helper ftp-reader {{ type "ftp" protocol tcp; }}
                 ct helper irc-reader {{ type "irc" protocol tcp; }}
                 chain input {{ type filter hook input priority filter; policy drop; }}
@@ -52,7 +55,6 @@ fn lab(before: &str, after: &str) -> Lab {
                 chain postrouting {{ type nat hook postrouting priority srcnat; {after}
                 }}
             }}"#
-        )),
     )
 }
 

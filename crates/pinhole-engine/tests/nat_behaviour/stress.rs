@@ -1,7 +1,9 @@
 //! Thirty thousand packets of many hosts, against the simplest model of a NAT: what left says who gets the answer.
 
 use super::support::conversation::{Dice, udp};
+use super::support::lab::Lab;
 use super::{ends, masquerading, pass, stopped};
+use pinhole_engine::{Filtering, NatBehaviour, PortMapping};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
@@ -40,4 +42,47 @@ fn every_answer_finds_its_host_and_no_two_conns_share_an_outer_end() {
         }
     }
     assert!(hosts.len() > 3000, "{}", hosts.len());
+}
+
+/// The same with endpoint-independent mappings, parity and blocks: an outer end is one inner end's, whoever asks.
+#[test]
+fn every_inner_end_has_one_outer_end() {
+    let mut settings = super::settings();
+    settings.nat.behaviour = NatBehaviour {
+        mapping: PortMapping::EndpointIndependent(Filtering::EndpointIndependent),
+        parity: true,
+        ports_per_host: std::num::NonZeroU16::new(64),
+        hairpin: true,
+    };
+    let rules = super::rules("", "oifname \"wan\" masquerade");
+    let mut lab = Lab::new(settings, Some(&rules));
+    let mut dice = Dice(11);
+    let mut outer: HashMap<SocketAddr, SocketAddr> = HashMap::new();
+    let mut inner: HashMap<SocketAddr, SocketAddr> = HashMap::new();
+    for _ in 0..PACKETS {
+        let remote: SocketAddr =
+            format!("192.0.2.{}:{}", 1 + dice.below(250), 1 + dice.below(9999)).parse().unwrap();
+        if dice.one_in(2) || outer.is_empty() {
+            let host = dice.below(200);
+            let host: SocketAddr =
+                format!("10.0.{}.{}:{}", host / 100, host % 100, 5000 + dice.below(10)).parse().unwrap();
+            let left = ends(&pass(&mut lab, &udp(host, remote, b"x")));
+            assert_eq!(*outer.entry(host).or_insert(left.0), left.0);
+            assert_eq!(*inner.entry(left.0).or_insert(host), host);
+            assert_eq!(left.0.port() % 2, host.port() % 2);
+        } else {
+            let end = *inner.keys().nth(dice.below(inner.len().min(64))).unwrap();
+            let (from, seen) = match dice.one_in(3) {
+                true => outer.iter().nth(dice.below(outer.len().min(64))).map(|(a, b)| (*a, *b)).unwrap(),
+                false => (remote, remote),
+            };
+            if seen == end {
+                // Its answer would be the question again.
+                stopped(&mut lab, &udp(from, end, b"y"));
+                continue;
+            }
+            assert_eq!(ends(&pass(&mut lab, &udp(from, end, b"y"))), (seen, inner[&end]));
+        }
+    }
+    assert_eq!(lab.engine.nat_mappings(), outer.len());
 }
