@@ -3,12 +3,14 @@
 #[cfg(target_os = "linux")]
 mod gateway;
 mod nat;
+mod nat_options;
 mod replay;
 mod target;
 
 #[cfg(target_os = "linux")]
 pub use gateway::{FlowArguments, ListArguments, RunArguments, SocketArgument, StatsArguments};
 pub use nat::{NatEnd, NatHalves, NatMapping, rules as nat_rules};
+pub use nat_options::{FilteringChoice, MappingChoice, NatOptions};
 pub use replay::{Checksums, Clock, FailOn, Format, HelperPorts, Interface, PickupChoice, ReplayArguments};
 pub use target::{Endpoint, Flow, Target, TargetError};
 

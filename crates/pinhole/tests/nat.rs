@@ -208,6 +208,78 @@ fn a_ruleset_s_masquerade_takes_the_address_of_its_interface() {
     assert_eq!(of(&dropped, "packet")[0]["reason"], "nat-no-address");
 }
 
+/// Two inside ends that want one port, to two servers; then somebody who was never asked.
+fn meeting() -> Vec<Vec<u8>> {
+    let end = |address: [u8; 4], port| End { address, port };
+    let mut frames = Vec::new();
+    for (client, server) in [
+        (end([10, 0, 0, 5], 5000), end([192, 0, 2, 1], 3478)),
+        (end([10, 0, 0, 6], 5000), end([192, 0, 2, 2], 3478)),
+        (end([192, 0, 2, 9], 5000), end([203, 0, 113, 7], 5000)),
+    ] {
+        frames.extend(Conversation::open(client, server).frames.into_iter().take(1));
+    }
+    frames
+}
+
+#[test]
+fn options_beyond_netfilter_s_ways() {
+    let capture = capture(&meeting());
+    let replay = |options: &[&str]| {
+        let arguments = [&["replay", &capture.path, "--nat", SNAT, "--format", "json"], options].concat();
+        let output = pinhole(&arguments);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let lines: Vec<Map<String, Value>> =
+            stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        lines
+    };
+    let ports = |lines: &[Map<String, Value>]| -> Vec<Value> {
+        of(lines, "conn").iter().map(|conn| conn["reply"]["dport"].clone()).collect()
+    };
+    let as_netfilter = replay(&[]);
+    assert_eq!(ports(&as_netfilter)[..2], [5000, 5000]);
+    assert_eq!(as_netfilter[0]["settings"]["nat_options"], serde_json::json!({}));
+    let independent = replay(&["--nat-mapping", "endpoint-independent"]);
+    assert_eq!(ports(&independent)[0], 5000);
+    assert_ne!(ports(&independent)[1], 5000);
+    assert_eq!(of(&independent, "conn")[2]["reply"]["src"], "203.0.113.7");
+    let open = replay(&[
+        "--nat-mapping",
+        "endpoint-independent",
+        "--nat-filtering",
+        "endpoint-independent",
+        "--nat-parity",
+    ]);
+    assert_eq!(of(&open, "conn")[2]["reply"]["src"], "10.0.0.5");
+    let given = serde_json::json!({
+        "mapping": "endpoint-independent", "filtering": "endpoint-independent", "parity": true
+    });
+    assert_eq!(open[0]["settings"]["nat_options"], given);
+    let blocks = replay(&["--nat-ports-per-host", "4096"]);
+    assert_eq!(blocks[0]["settings"]["nat_options"]["ports_per_host"], 4096);
+    let block = |port: &Value| (port.as_u64().unwrap() - 1024) / 4096;
+    assert_ne!(block(&ports(&blocks)[0]), block(&ports(&blocks)[1]));
+    let explain = ["replay", &capture.path, "--nat", SNAT, "--nat-mapping", "endpoint-independent"];
+    let explain =
+        [&explain[..], &["--nat-filtering", "endpoint-independent", "--explain", "conn 3"]].concat();
+    let explained = stdout(&pinhole(&explain));
+    assert!(explained.contains("destination 203.0.113.7:5000 is 10.0.0.5:5000"), "{explained}");
+    assert!(explained.contains("because that end stands for this one"), "{explained}");
+}
+
+#[test]
+fn options_that_need_others_say_so() {
+    for (options, missing) in [
+        (&["--nat-filtering", "endpoint-independent"][..], "--nat-mapping"),
+        (&["--nat-hairpin"], "--iface"),
+        (&["--nat-ports-per-host", "0"], "--nat-ports-per-host"),
+    ] {
+        let output = pinhole(&[&["replay", "ftp-active.pcap"], options].concat());
+        assert_eq!(code(&output), 2, "{options:?}");
+        assert!(stderr(&output).contains(missing), "{options:?}: {}", stderr(&output));
+    }
+}
+
 #[test]
 fn wrong_arguments_are_told_precisely() {
     for (arguments, message) in [

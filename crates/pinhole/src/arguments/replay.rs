@@ -1,6 +1,6 @@
 //! `pinhole replay`: its arguments, and the engine settings that follow from them.
 
-use super::{NatHalves, NatMapping, Target, TargetError};
+use super::{NatHalves, NatMapping, NatOptions, Target, TargetError};
 use clap::{ArgAction, Args, ValueEnum};
 use pinhole_engine::{Attachment, ChecksumPolicy, Cidr, NatHelpers, Settings};
 use pinhole_helper::Pickup;
@@ -52,6 +52,9 @@ pub struct ReplayArguments {
     /// NAT helpers that rewrite announcements: `all`, `none`, or a list (`ftp,irc`)
     #[arg(long, value_name = "LIST", default_value = "all", help_heading = "Address translation")]
     pub nat_helpers: NatHalves,
+    /// How outside ports are given.
+    #[command(flatten)]
+    pub nat_options: NatOptions,
     /// Whether wrong transport checksums make packets invalid. Captures taken on a sending host hold packets whose checksum the
     /// network card was still to fill in, hence `ignore` by default
     #[arg(long, value_enum, default_value_t, value_name = "POLICY", help_heading = "Firewall")]
@@ -149,6 +152,7 @@ impl ReplayArguments {
             let id = settings.topology.add_interface(&interface.name, interface.range);
             settings.nat.addresses.extend(interface.address.map(|address| (id, address)));
         }
+        settings.nat.behaviour = self.nat_options.behaviour();
         settings.nat.helpers = NatHelpers::new(&self.nat_helpers.loaded());
         settings
     }

@@ -136,6 +136,7 @@ fn settings_json(arguments: &ReplayArguments) -> Value {
         "max_conns": arguments.max_conns,
         "nat": arguments.nat.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "nat_helpers": arguments.nat_helpers.to_string(),
+        "nat_options": arguments.nat_options.json(),
         "one_sided": arguments.one_sided,
     })
 }

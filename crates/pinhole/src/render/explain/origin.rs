@@ -6,7 +6,7 @@ use crate::replay::record::{Attached, Conn, Expectation, Quote};
 use crate::replay::{Report, RuleLine};
 use pinhole_engine::RuleRef;
 use pinhole_ruleset::RuleId;
-use pinhole_wire::Direction;
+use pinhole_wire::{Direction, Protocol};
 
 /// The story of an expectation, a sentence a line.
 pub(super) fn of_expectation(p: &Palette, report: &Report, e: &Expectation) -> Vec<String> {
@@ -77,10 +77,28 @@ pub(super) fn translation(report: &Report, conn: &Conn) -> Vec<String> {
         Some(master) if conn.translated_by == [None; 2] => {
             lines.push(format!("because conn {master}, which announced it, is translated"));
         }
-        _ => {}
+        _ => lines.extend(without_rule(conn).map(str::to_owned)),
     }
     lines.extend(words::not_rewritten(report, conn));
     lines
+}
+
+/// Why ends are translated that no rule and no announcement names.
+fn without_rule(conn: &Conn) -> impl Iterator<Item = &'static str> {
+    let [source, destination] = conn.translated_by;
+    let (asked, answers) = (&conn.original, &conn.reply);
+    let has_ports = !matches!(asked.protocol, Protocol::ICMP | Protocol::ICMPV6 | Protocol::GRE);
+    let destination = (destination.is_none() && asked.destination != answers.source).then_some(
+        "because that end stands for this one, whoever asks for it (--nat-mapping endpoint-independent)",
+    );
+    let source = source.is_none().then(|| match asked {
+        _ if asked.source != answers.destination => Some("because it turns round here (--nat-hairpin)"),
+        _ if has_ports && asked.source_port != answers.destination_port => {
+            Some("because its answers would look like those of another conn")
+        }
+        _ => None,
+    });
+    destination.into_iter().chain(source.flatten())
 }
 
 /// Who made the helper read.
