@@ -101,7 +101,7 @@ fn engine(options: u8) -> Engine {
     };
     settings.track.max_conns = CONNS;
     settings.track.max_expectations = 8;
-    Engine::new(settings, &registry(), Some(ruleset())).unwrap_or_else(|errors| panic!("{errors:?}"))
+    Engine::new(settings, registry(), Some(ruleset())).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
 /// Compiled once a process: that costs more than most inputs.

@@ -5,11 +5,11 @@ use libfuzzer_sys::fuzz_target;
 use pinhole_fuzz::conversation::host;
 use pinhole_fuzz::reader::Fields;
 use pinhole_fuzz::traffic::Traffic;
-use pinhole_helper::{AddressMatch, Class, Expect, GroupRule, Lifetime, PortMatch, Span};
+use pinhole_helper::{AddressMatch, Class, Expect, GroupRule, Lifetime, Name, PortMatch, Span};
 use pinhole_track::{ConnId, Request, Settings, State, Status, Tracker};
 use pinhole_wire::{Packet, Protocol, Time, link};
 
-const CLASS: Class = Class { name: "data", max: 3, timeout: 300 };
+const CLASS: Class = Class { name: Name::new("data"), max: 3, timeout: 300 };
 
 fuzz_target!(|input: &[u8]| {
     let Some((choices, input)) = input.split_first_chunk::<64>() else { return };

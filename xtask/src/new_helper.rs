@@ -132,7 +132,7 @@ fn in_crate(text: &str, name: &str) -> Option<String> {
     }
     let module = format!("#[cfg(feature = \"{name}\")]\npub mod {name};\n\n{USES}");
     let helper =
-        format!("    #[cfg(feature = \"{name}\")]\n    registry.add(&{name}::{kind});\n{REGISTRY_END}");
+        format!("    #[cfg(feature = \"{name}\")]\n    registry.add({name}::{kind});\n{REGISTRY_END}");
     let nat = format!("        #[cfg(feature = \"{name}\")]\n        &{name}::{kind}Nat,\n{NAT_END}");
     Some(text.replacen(USES, &module, 1).replacen(REGISTRY_END, &helper, 1).replacen(NAT_END, &nat, 1))
 }

@@ -7,9 +7,12 @@
 //! queues are taken after every packet, so that sessions and origins never outlive their conns.
 
 mod admit;
+mod loading;
 mod path;
 mod rewrite;
 mod translate;
+
+pub use loading::UnloadError;
 
 use crate::Topology;
 use crate::defrag::Defragmenter;
@@ -79,7 +82,7 @@ impl Engine {
     /// The ruleset or the settings name helpers or timeouts that do not exist; all such errors are returned.
     pub fn new(
         settings: Settings,
-        registry: &Registry,
+        registry: Registry,
         ruleset: Option<Ruleset>,
     ) -> Result<Self, Vec<SetupError>> {
         let mut tracker = Tracker::new(settings.track, settings.secret);
@@ -96,8 +99,8 @@ impl Engine {
                 continue;
             };
             let spec = helper.spec();
-            let ports = if attachment.ports.is_empty() { spec.ports } else { &attachment.ports };
-            for &protocol in spec.protocols {
+            let ports = if attachment.ports.is_empty() { &*spec.ports } else { &attachment.ports };
+            for &protocol in &*spec.protocols {
                 attachments.extend(ports.iter().map(|&port| (protocol, port, number)));
             }
         }

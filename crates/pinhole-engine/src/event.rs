@@ -5,7 +5,7 @@
 
 use crate::defrag::DefragDrop;
 use crate::nat::NatFailure;
-use pinhole_helper::{BlindReason, Condition, Refusal, Span};
+use pinhole_helper::{BlindReason, Condition, Name, Refusal, Span};
 use pinhole_nat::BindingError;
 use pinhole_nat::rewrite::RewriteError;
 use pinhole_ruleset::{BaseChainId, RejectWith, RuleId};
@@ -195,13 +195,13 @@ impl Outcome {
 }
 
 /// What stands in place of a helper's name in the [`Provenance`] of an expectation that a rule entered.
-pub const RULE: &str = "ct expectation";
+pub const RULE: Name = Name::new("ct expectation");
 
 /// Where an expectation came from.
 #[derive(Clone, Debug)]
 pub struct Provenance {
     /// Name of the helper; [`RULE`] if no helper announced it but a `ct expectation set` rule.
-    pub helper: &'static str,
+    pub helper: Name,
     /// Number of the packet that brought the announcement's last byte, as counted by the caller.
     pub packet: u64,
     /// Its arrival.
@@ -280,7 +280,7 @@ pub enum Event {
         /// The conn.
         conn: ConnId,
         /// The helper.
-        helper: &'static str,
+        helper: Name,
         /// The rule that said so; `None` if an explicit setting did.
         rule: Option<RuleId>,
     },
@@ -293,7 +293,7 @@ pub enum Event {
         /// The conn.
         conn: ConnId,
         /// The helper.
-        helper: &'static str,
+        helper: Name,
         /// Why.
         reason: BlindReason,
     },
@@ -306,7 +306,7 @@ pub enum Event {
         /// The conn.
         conn: ConnId,
         /// The helper.
-        helper: &'static str,
+        helper: Name,
         /// What.
         condition: Condition,
     },
@@ -367,7 +367,7 @@ pub enum Event {
         /// The conn.
         conn: ConnId,
         /// The helper.
-        helper: &'static str,
+        helper: Name,
     },
     /// No translation was found for a new conn, whose first packet is dropped.
     NatFailed {

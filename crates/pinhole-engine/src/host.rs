@@ -8,11 +8,12 @@
 //! [`Provenance`] here, as long as it or a conn that it brought in lives.
 
 mod edits;
+mod helpers;
 
 use crate::event::{Event, ExpectationRecord, Provenance, RefusalRecord};
 use pinhole_helper::{
-    Action, AddressMatch, Arrival, BlindReason, Class, Expect, Handle, Helper, Master, Pickup, Policy,
-    PortMatch, Reader, Refusal, Registry,
+    Action, AddressMatch, Arrival, BlindReason, Expect, Handle, Helper, Master, Pickup, Policy, PortMatch,
+    Reader, Refusal, Registry,
 };
 use pinhole_ruleset::RuleId;
 use pinhole_track::{ConnId, EndCause, ExpectationId, Request, Status, Tracker, Tuple};
@@ -21,6 +22,10 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use edits::{Edit, Follow, Rewriting};
+pub use helpers::LoadError;
+
+use crate::engine::UnloadError;
+use helpers::Helpers;
 
 /// Most of a session's own names for expectations that are remembered; older ones can no longer be activated or cancelled.
 const HANDLES: usize = 256;
@@ -59,7 +64,7 @@ struct Turn {
 
 /// All sessions of one engine.
 pub struct Host {
-    helpers: Vec<&'static dyn Helper>,
+    helpers: Helpers,
     pickup: Pickup,
     policy: Policy,
     memory_limit: usize,
@@ -91,9 +96,9 @@ struct Origin {
 }
 
 impl Host {
-    pub(crate) fn new(registry: &Registry, pickup: Pickup, policy: Policy, memory_limit: usize) -> Self {
+    pub(crate) fn new(registry: Registry, pickup: Pickup, policy: Policy, memory_limit: usize) -> Self {
         Self {
-            helpers: registry.iter().collect(),
+            helpers: Helpers::new(registry),
             pickup,
             policy,
             memory_limit,
@@ -107,16 +112,47 @@ impl Host {
 
     /// The number under which a helper is known to the tracker.
     pub fn number(&self, name: &str) -> Option<u16> {
-        let index = self.helpers.iter().position(|h| {
-            let spec = h.spec();
-            spec.name.eq_ignore_ascii_case(name) || spec.aliases.iter().any(|a| a.eq_ignore_ascii_case(name))
-        })?;
-        u16::try_from(index).ok()
+        self.helpers.number(name)
     }
 
-    /// The helper of a number.
-    pub fn helper(&self, number: u16) -> Option<&'static dyn Helper> {
-        self.helpers.get(usize::from(number)).copied()
+    /// The helper of a number, if it is loaded.
+    pub fn helper(&self, number: u16) -> Option<&dyn Helper> {
+        self.helpers.find(number)
+    }
+
+    /// The loaded helpers, and how many sessions of each are reading.
+    pub fn helpers(&self) -> impl Iterator<Item = (&dyn Helper, usize)> {
+        self.helpers.iter()
+    }
+
+    pub(crate) fn load(&mut self, helper: Box<dyn Helper>) -> Result<(), LoadError> {
+        self.helpers.load(helper)
+    }
+
+    /// Takes a helper out. Its sessions, if that is to be in spite of them, are blind.
+    pub(crate) fn unload(
+        &mut self,
+        at: Moment,
+        tracker: &mut Tracker,
+        name: &str,
+        force: bool,
+        events: &mut impl FnMut(Event),
+    ) -> Result<usize, UnloadError> {
+        let number = self.number(name).ok_or(UnloadError::Unknown)?;
+        let sessions = self.helpers.sessions(number);
+        if sessions > 0 && !force {
+            return Err(UnloadError::InUse(sessions));
+        }
+        for session in 0..self.slots.len() {
+            // There are no more slots than that.
+            let session = session as u32;
+            if let Some(slot) = self.slot_mut(session).filter(|slot| slot.helper == number) {
+                slot.reader.disarm(BlindReason::Unloaded);
+                self.settle(at, tracker, session, events);
+            }
+        }
+        self.helpers.unload(number);
+        Ok(sessions)
     }
 
     /// Where an expectation came from, as long as it or a conn that it brought in lives.
@@ -162,7 +198,8 @@ impl Host {
             original: ends(&original),
             reply: ends(&reply),
         };
-        let reader = Reader::new(helper, master, self.policy, self.pickup);
+        let reader = Reader::new(helper, master, helper.bound(self.policy), self.pickup);
+        let name = helper.spec().name;
         let slot = Slot {
             reader,
             helper: number,
@@ -187,19 +224,15 @@ impl Host {
             }
         };
         tracker.set_session(conn, Some(index));
-        Some(Event::HelperAttached {
-            packet: at.packet,
-            time: at.time,
-            conn,
-            helper: helper.spec().name,
-            rule,
-        })
+        self.helpers.session_began(number);
+        Some(Event::HelperAttached { packet: at.packet, time: at.time, conn, helper: name, rule })
     }
 
     /// Ends the session of a conn that is gone, or that is not read any more.
     pub(crate) fn detach(&mut self, session: u32) {
         if let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::take) {
             self.memory -= slot.memory;
+            self.helpers.session_ended(slot.helper);
             self.free.push(session);
         }
     }
@@ -251,7 +284,7 @@ impl Host {
         }
         let (conn, number) = (slot.conn, slot.helper);
         if let Some(reason) = slot.reader.blind() {
-            let helper = self.helpers.get(usize::from(number)).map_or("", |h| h.spec().name);
+            let helper = self.helpers.name(number);
             events(Event::HelperBlind { packet: at.packet, time: at.time, conn, helper, reason });
         }
         tracker.set_session(conn, None);
@@ -317,7 +350,7 @@ impl Host {
                     events(Event::Refusal(Box::new(record)));
                 }
                 Action::Condition(condition) => {
-                    let helper = self.helpers.get(usize::from(slot.helper)).map_or("", |h| h.spec().name);
+                    let helper = self.helpers.name(slot.helper);
                     let (conn, condition) = (slot.conn, *condition);
                     events(Event::HelperCondition {
                         packet: at.packet,
@@ -368,8 +401,8 @@ impl Host {
     ) {
         let Turn { at, session, from } = turn;
         let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
-        let helper = self.helpers.get(usize::from(slot.helper));
-        let classes = helper.map_or(&[][..], |h| h.spec().classes);
+        let helper = self.helpers.find(slot.helper);
+        let policy = self.helpers.bound(slot.helper, self.policy);
         let asked: Vec<(Handle, &Expect)> = members
             .iter()
             .filter_map(
@@ -385,8 +418,8 @@ impl Host {
                 // An inactive expectation waits for an answer anyway.
                 (answered || !expect.active).then_some(()).ok_or(Refusal::Unanswered)?;
                 let introduced = helper.is_some_and(|h| h.introduces(expect.class));
-                admissible(&slot.master, from, expect, &self.policy, introduced)?;
-                let class: Class = *classes.get(usize::from(expect.class)).ok_or(Refusal::Policy)?;
+                admissible(&slot.master, from, expect, &policy, introduced)?;
+                let class = self.helpers.class(slot.helper, expect.class).ok_or(Refusal::Policy)?;
                 let request = Request::new((*expect).clone(), class, slot.helper);
                 Ok(Request { announcer: slot.announcer(from, expect), ..request })
             })
@@ -422,6 +455,10 @@ impl Host {
                 }
             }
         }
+    }
+
+    fn slot_mut(&mut self, session: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(session as usize)?.as_mut()
     }
 
     /// An expectation that no session asked for.
@@ -478,7 +515,7 @@ impl Slot {
 
     fn provenance(
         &self,
-        helpers: &[&'static dyn Helper],
+        helpers: &Helpers,
         at: Moment,
         direction: Direction,
         span: pinhole_helper::Span,
@@ -486,7 +523,7 @@ impl Slot {
     ) -> Provenance {
         let arrival = self.reader.arrival(direction, span).unwrap_or(at.arrival());
         Provenance {
-            helper: helpers.get(usize::from(self.helper)).map_or("", |h| h.spec().name),
+            helper: helpers.name(self.helper),
             packet: arrival.packet,
             time: arrival.time,
             read_with: at.packet,

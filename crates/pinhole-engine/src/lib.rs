@@ -29,9 +29,10 @@ pub mod settings;
 mod stage;
 pub mod topology;
 
-pub use engine::Engine;
+pub use engine::{Engine, UnloadError};
 pub use event::{Event, ExpectationRecord, Outcome, Provenance, Reason, RefusalRecord, RuleRef, Verdict};
 pub use frame::{Frame, FrameChecksum};
+pub use host::LoadError;
 pub use nat::{
     Emission, EmissionKind, Filtering, NatBehaviour, NatFailure, NatHelpers, NatRule, NatSettings,
     NatStatistics, PortMapping,

@@ -342,7 +342,7 @@ impl Rules {
             Span::default(),
         );
         let class = Class {
-            name: "ct expectation",
+            name: crate::event::RULE,
             max: object.size,
             timeout: object.timeout_milliseconds.div_ceil(1000),
         };

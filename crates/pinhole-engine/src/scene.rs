@@ -201,9 +201,9 @@ impl AfterTracking<'_> {
     }
 
     /// Netfilter matches the helper of the *master*: a conn is asked which helper brought it in.
-    fn helper_name(&self) -> Option<&'static str> {
+    fn helper_name(&self) -> Option<&str> {
         let master = self.tracker.master(self.tracked.conn?)?;
-        Some(self.host.helper(self.tracker.helper(master)?)?.spec().name)
+        Some(&self.host.helper(self.tracker.helper(master)?)?.spec().name)
     }
 
     fn conn(&self, field: Field) -> Option<u128> {

@@ -87,7 +87,7 @@ impl Batches {
         let mut settings = Settings::default();
         settings.track.events = events;
         let rules = pinhole_ruleset::compile_text("firewall.nft", RULES).unwrap();
-        let engine = Engine::new(settings, &pinhole_helpers::registry(), Some(rules)).unwrap();
+        let engine = Engine::new(settings, pinhole_helpers::registry(), Some(rules)).unwrap();
         Self { engine, outcomes: Vec::with_capacity(4096), now: Time::from_seconds(1_700_000_000) }
     }
 

@@ -39,7 +39,7 @@ enum Manner {
 fn run(frames: &[Captured], manner: Manner, secret: [u64; 2]) -> (Vec<String>, Vec<String>) {
     let settings = Settings { secret, pickup: Pickup::Lenient, ..Settings::default() };
     let rules = pinhole_ruleset::compile_text("firewall.nft", RULES).unwrap();
-    let mut engine = Engine::new(settings, &pinhole_helpers::registry(), Some(rules)).unwrap();
+    let mut engine = Engine::new(settings, pinhole_helpers::registry(), Some(rules)).unwrap();
     let frames: Vec<Frame<'_>> = frames
         .iter()
         .map(|f| Frame {

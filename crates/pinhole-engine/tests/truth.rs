@@ -73,7 +73,7 @@ fn differences(path: &Path, of: &[&str], liberal: bool) -> Vec<String> {
     let mut records = BTreeMap::new();
     for event in &events {
         match event {
-            Event::ExpectationNew(record) if !of.contains(&record.provenance.helper) => {}
+            Event::ExpectationNew(record) if !of.contains(&record.provenance.helper.as_str()) => {}
             // Registered users' signalling is not in the truth.
             Event::ExpectationNew(record)
                 if record.provenance.helper == "sip" && record.expectation.expect.class == 0 => {}

@@ -50,7 +50,7 @@ impl Lab {
             "table inet f {{ chain c {{ type filter hook forward priority 0; policy drop;\n{rules}\n}} }}"
         );
         let ruleset = pinhole_ruleset::compile_text("f.nft", &text).unwrap();
-        let engine = Engine::new(Settings::default(), &pinhole_helpers::registry(), Some(ruleset)).unwrap();
+        let engine = Engine::new(Settings::default(), pinhole_helpers::registry(), Some(ruleset)).unwrap();
         let ((a, left), (b, right)) = (memory::port("left"), memory::port("right"));
         let bridge = Bridge::new(engine, [left_port(Box::new(a)), Box::new(b)], policy);
         Self { bridge, left, right, log: Log::default(), now: NOW }
@@ -322,7 +322,7 @@ proptest! {
 fn a_translated_frame_leaves_as_the_engine_made_it() {
     let text = "table ip f { chain c { type nat hook postrouting priority 100; snat to 10.0.0.77; } }";
     let ruleset = pinhole_ruleset::compile_text("f.nft", text).unwrap();
-    let engine = Engine::new(Settings::default(), &pinhole_helpers::registry(), Some(ruleset)).unwrap();
+    let engine = Engine::new(Settings::default(), pinhole_helpers::registry(), Some(ruleset)).unwrap();
     let ((a, left), (b, right)) = (memory::port("left"), memory::port("right"));
     let bridge = Bridge::new(engine, [Box::new(a), Box::new(b)], LinkPolicy::default());
     let mut lab = Lab { bridge, left, right, log: Log::default(), now: NOW };

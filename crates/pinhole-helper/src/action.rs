@@ -1,7 +1,7 @@
 //! What a session asks of its host.
 
 use crate::Expect;
-use std::fmt;
+use core::fmt;
 
 /// A run of bytes in one direction of the master: offsets in that direction's stream (byte 0 follows the SYN), or in the datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]

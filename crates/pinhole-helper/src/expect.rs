@@ -1,8 +1,8 @@
 //! What a helper expects: one future connection, in the words of its protocol.
 
-use crate::Span;
+use crate::{Name, Span};
+use core::net::{IpAddr, SocketAddr};
 use pinhole_wire::Protocol;
-use std::net::{IpAddr, SocketAddr};
 
 /// Which source addresses an expectation admits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,7 +68,7 @@ pub struct Expect {
     /// Seconds to live; `None` takes the class's.
     pub timeout: Option<u32>,
     /// Name of a helper to attach to the expected conn.
-    pub helper: Option<&'static str>,
+    pub helper: Option<Name>,
     /// The bytes that announced it.
     pub span: Span,
 }

@@ -12,11 +12,17 @@
 //! * [`Reader`] owns a session and one [`Stream`] a direction; it is what a host drives.
 //! * [`NatHelper`] is the other half of a helper, and a unit of its own: it writes a translated endpoint where an announcement stood.
 //! * [`Expect`] describes an expected conn; [`Span`] the bytes that announced it.
+//!
+//! The crate does without the standard library, so that helpers can be compiled as modules of a sandbox.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
 
 pub mod action;
 pub mod endpoint;
 pub mod expect;
+pub mod name;
 pub mod nat;
 pub mod reader;
 pub mod session;
@@ -25,8 +31,9 @@ pub mod stream;
 
 pub use action::{Action, Condition, End, Field, Handle, Refusal, Span};
 pub use expect::{AddressMatch, Expect, GroupRule, Lifetime, PortMatch};
+pub use name::{BadName, Name};
 pub use nat::{NatHelper, Unencodable};
 pub use reader::{Arrival, Pickup, Reader};
-pub use session::{BlindReason, Context, Helper, Master, MediaSource, Policy, Progress, Session};
-pub use spec::{Class, Registry, Spec};
+pub use session::{BlindReason, Context, Fault, Helper, Master, MediaSource, Policy, Progress, Session};
+pub use spec::{Class, Registry, Spec, Texts};
 pub use stream::{Readable, Stream};

@@ -7,12 +7,13 @@
 //! payload left alone.
 
 use crate::Field;
-use std::net::SocketAddr;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 /// Writes endpoints in the notations of one protocol.
 pub trait NatHelper: Send + Sync {
     /// The name of the helper that it belongs to ([`Spec::name`](crate::Spec)).
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Appends to `out` what shall stand in place of `old`, the located bytes of notation `field`, to announce `endpoint`.
     ///
@@ -25,6 +26,22 @@ pub trait NatHelper: Send + Sync {
         old: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Unencodable>;
+}
+
+impl<H: NatHelper + ?Sized> NatHelper for &H {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn encode(
+        &self,
+        field: Field,
+        endpoint: SocketAddr,
+        old: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unencodable> {
+        (**self).encode(field, endpoint, old, out)
+    }
 }
 
 /// Why an endpoint cannot be written in a notation.
@@ -47,8 +64,8 @@ impl Unencodable {
     }
 }
 
-impl std::fmt::Display for Unencodable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Display for Unencodable {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Notation => "the NAT helper does not know the notation",
             Self::AddressFamily => "the notation has no room for an address of this family",
@@ -56,4 +73,4 @@ impl std::fmt::Display for Unencodable {
     }
 }
 
-impl std::error::Error for Unencodable {}
+impl core::error::Error for Unencodable {}

@@ -9,8 +9,10 @@ use crate::stream::{MAX_PENDING_CHUNKS, Readable};
 use crate::{
     Action, BlindReason, Condition, Context, Handle, Helper, Master, Policy, Progress, Session, Span, Stream,
 };
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
 use pinhole_wire::{Direction, Tcp, TcpFlags, Time};
-use std::ops::ControlFlow;
 
 /// Most bytes quoted of one span.
 pub const MAX_QUOTE: usize = 512;

@@ -1,14 +1,16 @@
 //! Helper and session: the two traits that a protocol implements.
 
 use crate::{Action, Condition, End, Expect, Field, Handle, Refusal, Span, Spec};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
 use pinhole_wire::{Direction, IpVersion, Protocol, Time};
-use std::fmt;
-use std::net::SocketAddr;
 
 /// A protocol's helper: its description, and a factory of sessions.
 pub trait Helper: Send + Sync {
-    /// The static description.
-    fn spec(&self) -> &'static Spec;
+    /// The description.
+    fn spec(&self) -> &Spec;
     /// Starts reading one conn.
     fn attach(&self, master: &Master, policy: &Policy) -> Box<dyn Session>;
 
@@ -18,6 +20,11 @@ pub trait Helper: Send + Sync {
     fn introduces(&self, class: u8) -> bool {
         let _ = class;
         false
+    }
+
+    /// What of a policy this helper may make use of. A built-in helper may all of it, a loadable one what it was granted besides.
+    fn bound(&self, policy: Policy) -> Policy {
+        policy
     }
 }
 
@@ -94,6 +101,83 @@ pub enum BlindReason {
     BufferFull,
     /// Too many errors in this session.
     TooManyErrors,
+    /// The helper that reads it, a module, did what it must not.
+    Quarantined(Fault),
+    /// The helper was unloaded.
+    Unloaded,
+}
+
+/// What a loadable helper did that it must not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It trapped: unreachable code, a memory access out of bounds, a division by zero.
+    Trap,
+    /// It used up the fuel of one call.
+    Fuel,
+    /// It asked for more memory than it may have.
+    Memory,
+    /// It called too deep.
+    Stack,
+    /// It answered more than a call may.
+    Output,
+    /// Its session remembers more than a session may.
+    State,
+    /// Its answer is not of the interface: an unknown record, number or length.
+    Malformed,
+    /// It named bytes that it was not shown.
+    Span,
+    /// It named an expectation that it did not ask for.
+    Handle,
+    /// It named a class of expectations that its manifest does not have.
+    Class,
+    /// It asked for port 0.
+    PortZero,
+    /// It asked for something that it was not granted.
+    Grant,
+    /// The module had too many faults in other sessions.
+    Module,
+}
+
+impl Fault {
+    /// A short stable name, for machine-readable output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trap => "quarantined-trap",
+            Self::Fuel => "quarantined-fuel",
+            Self::Memory => "quarantined-memory",
+            Self::Stack => "quarantined-stack",
+            Self::Output => "quarantined-output",
+            Self::State => "quarantined-state",
+            Self::Malformed => "quarantined-malformed",
+            Self::Span => "quarantined-span",
+            Self::Handle => "quarantined-handle",
+            Self::Class => "quarantined-class",
+            Self::PortZero => "quarantined-port-zero",
+            Self::Grant => "quarantined-grant",
+            Self::Module => "quarantined-module",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Trap => "the helper module trapped",
+            Self::Fuel => "the helper module used up its fuel",
+            Self::Memory => "the helper module asked for too much memory",
+            Self::Stack => "the helper module called too deep",
+            Self::Output => "the helper module answered more than it may",
+            Self::State => "the helper module remembers more of a connection than it may",
+            Self::Malformed => "the helper module's answer cannot be understood",
+            Self::Span => "the helper module named bytes that it was not shown",
+            Self::Handle => "the helper module named an expectation that it did not ask for",
+            Self::Class => "the helper module named an expectation class that its manifest lacks",
+            Self::PortZero => "the helper module asked for port 0",
+            Self::Grant => "the helper module asked for something that it was not granted",
+            Self::Module => "the helper module had too many faults",
+        })
+    }
 }
 
 impl BlindReason {
@@ -108,6 +192,8 @@ impl BlindReason {
             Self::MessageTooLong => "message-too-long",
             Self::BufferFull => "buffer-full",
             Self::TooManyErrors => "too-many-errors",
+            Self::Quarantined(fault) => fault.name(),
+            Self::Unloaded => "unloaded",
         }
     }
 }
@@ -115,6 +201,8 @@ impl BlindReason {
 impl fmt::Display for BlindReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Quarantined(fault) => return fault.fmt(f),
+            Self::Unloaded => "the helper was unloaded",
             Self::NotThisProtocol => "the connection does not open with this protocol",
             Self::Encrypted => "the connection is encrypted",
             Self::MidStream => "the connection was picked up in mid-stream (see --pickup)",

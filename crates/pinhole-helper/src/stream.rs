@@ -17,7 +17,8 @@
 //! beyond `end`; no more than [`MAX_PENDING_BYTES`] in [`MAX_PENDING_CHUNKS`] of them; at most [`MAX_HISTORY`] bytes of history.
 
 use crate::{BlindReason, Pickup, Span};
-use std::ops::ControlFlow;
+use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
 /// Most bytes held beyond a hole.
 pub const MAX_PENDING_BYTES: usize = 32 * 1024;

@@ -4,9 +4,9 @@
 //! that was asked, within seconds. What that subnet is only its hosts know; the widest one whose broadcast address was asked is
 //! taken, so that nobody outside it can answer, and no honest answer is missed.
 
+use core::net::{IpAddr, Ipv4Addr};
 use pinhole_helper::{AddressMatch, Context, Expect, Handle, Lifetime, PortMatch, Span};
 use pinhole_wire::{Direction, Protocol, Time};
-use std::net::{IpAddr, Ipv4Addr};
 
 /// A subnet of less than this many host bits has broadcast addresses that look like any host's.
 const FEWEST_HOST_BITS: u32 = 8;

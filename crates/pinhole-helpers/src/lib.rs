@@ -4,6 +4,10 @@
 //! [`pinhole_helper`] for the contract. Each directory looks the same: `mod.rs` (what it is, its description), `parse.rs` (the
 //! grammar), `session.rs` (the dialogue), `nat.rs` (the NAT half), `tests.rs`.
 #![forbid(unsafe_code)]
+// The helpers that exist as modules, too, do without the standard library.
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
+
+extern crate alloc;
 
 #[cfg(feature = "amanda")]
 pub mod amanda;
@@ -63,37 +67,37 @@ pub fn registry() -> Registry {
     #[allow(unused_mut, reason = "a build may contain no helper")]
     let mut registry = Registry::new();
     #[cfg(feature = "ftp")]
-    registry.add(&ftp::Ftp);
+    registry.add(ftp::Ftp);
     #[cfg(feature = "irc")]
-    registry.add(&irc::Irc);
+    registry.add(irc::Irc);
     #[cfg(feature = "sip")]
-    registry.add(&sip::Sip);
+    registry.add(sip::Sip);
     #[cfg(feature = "rtsp")]
-    registry.add(&rtsp::Rtsp);
+    registry.add(rtsp::Rtsp);
     #[cfg(feature = "talk")]
-    registry.add(&talk::Talk);
+    registry.add(talk::Talk);
     #[cfg(feature = "icq")]
-    registry.add(&icq::Icq);
+    registry.add(icq::Icq);
     #[cfg(feature = "oscar")]
-    registry.add(&oscar::Oscar);
+    registry.add(oscar::Oscar);
     #[cfg(feature = "h323")]
     {
-        registry.add(&h323::Ras);
-        registry.add(&h323::Q931);
-        registry.add(&h323::H245);
+        registry.add(h323::Ras);
+        registry.add(h323::Q931);
+        registry.add(h323::H245);
     }
     #[cfg(feature = "tftp")]
-    registry.add(&tftp::Tftp);
+    registry.add(tftp::Tftp);
     #[cfg(feature = "pptp")]
-    registry.add(&pptp::Pptp);
+    registry.add(pptp::Pptp);
     #[cfg(feature = "amanda")]
-    registry.add(&amanda::Amanda);
+    registry.add(amanda::Amanda);
     #[cfg(feature = "sane")]
-    registry.add(&sane::Sane);
+    registry.add(sane::Sane);
     #[cfg(feature = "netbios-ns")]
-    registry.add(&netbios_ns::NetbiosNs);
+    registry.add(netbios_ns::NetbiosNs);
     #[cfg(feature = "snmp")]
-    registry.add(&snmp::Snmp);
+    registry.add(snmp::Snmp);
     registry
 }
 

@@ -5,8 +5,11 @@
 
 use crate::broadcast::Answers;
 use crate::datagram::head;
-use pinhole_helper::{BlindReason, Class, Context, Helper, Master, Policy, Progress, Refusal, Session, Spec};
+use pinhole_helper::{
+    BlindReason, Class, Context, Helper, Master, Name, Policy, Progress, Refusal, Session, Spec, Texts,
+};
 use pinhole_wire::{Direction, Protocol};
+use std::borrow::Cow;
 
 /// Seconds that an answer may take.
 const ANSWER_TIME: u32 = 3;
@@ -16,31 +19,31 @@ const ANSWER_TIME: u32 = 3;
 pub struct NetbiosNs;
 
 static SPEC: Spec = Spec {
-    name: "netbios-ns",
-    aliases: &["netbios_ns", "ip_conntrack_netbios_ns", "nf_conntrack_netbios_ns"],
-    protocols: &[Protocol::UDP],
-    ports: &[137],
-    classes: &[Class { name: "answers", max: 1, timeout: ANSWER_TIME }],
-    summary: "NetBIOS name service: lets the answers to broadcast questions in",
-    reads: &[
+    name: Name::new("netbios-ns"),
+    aliases: Texts::Built(&["netbios_ns", "ip_conntrack_netbios_ns", "nf_conntrack_netbios_ns"]),
+    protocols: Cow::Borrowed(&[Protocol::UDP]),
+    ports: Cow::Borrowed(&[137]),
+    classes: Cow::Borrowed(&[Class { name: Name::new("answers"), max: 1, timeout: ANSWER_TIME }]),
+    summary: Cow::Borrowed("NetBIOS name service: lets the answers to broadcast questions in"),
+    reads: Texts::Built(&[
         "name queries, registrations, releases and refreshes to the broadcast address of the asker's subnet",
-    ],
-    creates: &[
+    ]),
+    creates: Texts::Built(&[
         "UDP from that subnet, from the port that was asked, to the very port that asked; any number of answers",
-    ],
-    refuses: &[
+    ]),
+    refuses: Texts::Built(&[
         "questions to one host, which need nothing: its answers belong to the connection",
         "255.255.255.255, which does not tell the subnet",
         "broadcasts to another subnet",
         "connections that do not open with a question, for ever",
-    ],
-    limits: &[
+    ]),
+    limits: Texts::Built(&[
         "3 s after the latest question",
         "the subnet is the widest that the address asked can be the broadcast address of, from /24 to /8",
-    ],
-    nat: "none: a broadcast is not translated",
-    ipv6: "none: there is neither NetBIOS nor broadcast",
-    references: &["RFC 1001", "RFC 1002 §4.2"],
+    ]),
+    nat: Cow::Borrowed("none: a broadcast is not translated"),
+    ipv6: Cow::Borrowed("none: there is neither NetBIOS nor broadcast"),
+    references: Texts::Built(&["RFC 1001", "RFC 1002 §4.2"]),
 };
 
 impl Helper for NetbiosNs {

@@ -4,7 +4,7 @@
 use pinhole_helper::BlindReason;
 
 /// Record types of TLS (RFC 8446 §5.1) and the heartbeat (RFC 6520).
-pub(crate) const TLS_RECORD_TYPES: std::ops::RangeInclusive<u8> = 20..=24;
+pub(crate) const TLS_RECORD_TYPES: core::ops::RangeInclusive<u8> = 20..=24;
 
 /// What the first byte alone gives away: text protocols open with a printable character (Telnet's IAC is left to the caller).
 pub(crate) fn foreign_byte(first: u8) -> Option<BlindReason> {

@@ -7,6 +7,7 @@
 //! * [`packet`]: from an IP datagram to a [`Packet`]: where every header lies, and the fields that tracking needs.
 //! * [`checksum`]: the Internet checksum: verify, compute, update incrementally (RFC 1071, RFC 1624).
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), no_std)]
 
 pub mod checksum;
 pub mod link;

@@ -131,7 +131,7 @@ fn wildcard(pattern: &[u8], name: &[u8]) -> bool {
 
 /// What is wrong with a ruleset that compiles: helpers and timeouts that do not exist here.
 pub fn setup_problems(ruleset: Ruleset) -> Vec<String> {
-    match Engine::new(Settings::default(), &pinhole_helpers::registry(), Some(ruleset)) {
+    match Engine::new(Settings::default(), pinhole_helpers::registry(), Some(ruleset)) {
         Ok(_) => Vec::new(),
         Err(errors) => errors.iter().map(ToString::to_string).collect(),
     }

@@ -23,8 +23,9 @@ mod tests;
 pub use nat::NewcomerNat;
 pub use parse::LINE_LIMIT;
 
-use pinhole_helper::{Class, Helper, Master, Policy, Session, Spec};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
 use pinhole_wire::Protocol;
+use std::borrow::Cow;
 
 /// Notations of located fields, for the NAT half.
 pub mod notation {
@@ -39,24 +40,24 @@ pub mod notation {
 pub struct Newcomer;
 
 static SPEC: Spec = Spec {
-    name: "newcomer",
-    aliases: &[],
-    protocols: &[Protocol::TCP],
-    ports: &[7777],
-    classes: &[Class { name: "listener", max: 4, timeout: 300 }],
-    summary: "Newcomer: opens the port at which a side listens",
-    reads: &["LISTEN of both sides, and its answers YES and NO"],
-    creates: &["LISTEN, once answered YES: TCP from the other side to the announced address and port"],
-    refuses: &[
+    name: Name::new("newcomer"),
+    aliases: Texts::Built(&[]),
+    protocols: Cow::Borrowed(&[Protocol::TCP]),
+    ports: Cow::Borrowed(&[7777]),
+    classes: Cow::Borrowed(&[Class { name: Name::new("listener"), max: 4, timeout: 300 }]),
+    summary: Cow::Borrowed("Newcomer: opens the port at which a side listens"),
+    reads: Texts::Built(&["LISTEN of both sides, and its answers YES and NO"]),
+    creates: Texts::Built(&["LISTEN, once answered YES: TCP from the other side to the announced address and port"]),
+    refuses: Texts::Built(&[
         "addresses that are not the sender's own",
         "ports below 1024, port 0, numbers out of range, junk",
         "answers to what was not asked",
         "connections that do not open with NEWCOMER 1, for ever",
-    ],
-    limits: &["lines of 512 bytes", "4 expectations a connection, 300 s each, one connection each"],
-    nat: "address and port of LISTEN are rewritten",
-    ipv6: "textual addresses",
-    references: &["say where it is specified"],
+    ]),
+    limits: Texts::Built(&["lines of 512 bytes", "4 expectations a connection, 300 s each, one connection each"]),
+    nat: Cow::Borrowed("address and port of LISTEN are rewritten"),
+    ipv6: Cow::Borrowed("textual addresses"),
+    references: Texts::Built(&["say where it is specified"]),
 };
 
 impl Helper for Newcomer {

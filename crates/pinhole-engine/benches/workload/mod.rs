@@ -30,7 +30,7 @@ pub(crate) fn engine(conns: u32) -> Engine {
     settings.track.events = false;
     settings.checksums = pinhole_engine::ChecksumPolicy::Ignore;
     let rules = pinhole_ruleset::compile_text("bench.nft", RULES).expect("the ruleset compiles");
-    Engine::new(settings, &Registry::new(), Some(rules)).expect("the engine starts")
+    Engine::new(settings, Registry::new(), Some(rules)).expect("the engine starts")
 }
 
 /// Thirty-two frame buffers that are rewritten in place.

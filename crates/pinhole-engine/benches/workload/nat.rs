@@ -30,7 +30,7 @@ pub(crate) fn engine(conns: u32, masquerades: bool) -> Engine {
     settings.nat.helpers = NatHelpers::default();
     let text = if masquerades { format!("{RULES}{MASQUERADE}") } else { RULES.to_owned() };
     let rules = pinhole_ruleset::compile_text("bench.nft", &text).expect("the ruleset compiles");
-    Engine::new(settings, &Registry::new(), Some(rules)).expect("the engine starts")
+    Engine::new(settings, Registry::new(), Some(rules)).expect("the engine starts")
 }
 
 /// A packet of a flow to its server.

@@ -124,7 +124,7 @@ impl Engine {
     /// The helper that an expectation asked for, to read the conn that it brings in.
     fn expected_helper(&self, tracked: &Tracked) -> Option<u16> {
         let expectation = self.tracker.expectation(tracked.expectation?)?;
-        self.host.number(expectation.expect.helper?)
+        self.host.number(&expectation.expect.helper?)
     }
 
     /// The helper that a rule set for this new conn, or else an explicit setting.

@@ -24,7 +24,7 @@ impl Engine {
         let Some(conn) = tracked.conn.filter(|&conn| self.tracker.session(conn).is_some()) else { return };
         let helper = self.tracker.helper(conn).and_then(|number| self.host.helper(number));
         let Some(name) = helper.map(|helper| helper.spec().name) else { return };
-        match self.nat.settings.helpers.find(name) {
+        match self.nat.halves.number(&name) {
             Some(half) => {
                 let slot = self.tracker.translation(conn);
                 if let Some(translation) = slot.and_then(|slot| self.nat.translation_mut(slot)) {
@@ -203,10 +203,14 @@ impl Engine {
         let at = Moment { packet: frame.number, time: frame.time };
         let Self { events, max_events, statistics, nat, host, tracker, .. } = self;
         let mut tell = |event| push(events, *max_events, statistics, event);
-        let mut draw = || nat.draw();
-        let mut rewriting =
-            Rewriting { half: payload.half, edits: Vec::new(), failed: false, draw: &mut draw };
+        let (halves, draws) = nat.for_rewriting();
+        let mut draw = || draws.draw();
         let seen = Seen { from: tracked.direction, packet, bytes };
+        let Some(half) = halves.find(payload.half) else {
+            host.read(at, tracker, session, seen, None, &mut tell);
+            return Ok(Vec::new());
+        };
+        let mut rewriting = Rewriting { half, edits: Vec::new(), failed: false, draw: &mut draw };
         host.read(at, tracker, session, seen, Some(&mut rewriting), &mut tell);
         if rewriting.failed { Err(()) } else { Ok(rewriting.edits) }
     }

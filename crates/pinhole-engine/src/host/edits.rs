@@ -70,7 +70,7 @@ pub(crate) struct Edit {
 
 /// What a read is to do besides, in a translated conn whose helper has its NAT half.
 pub(crate) struct Rewriting<'a> {
-    pub(crate) half: &'static dyn NatHelper,
+    pub(crate) half: &'a dyn NatHelper,
     /// In the order of the payload when the read is over.
     pub(crate) edits: Vec<Edit>,
     /// Something that was announced cannot be written: the packet is not to pass.

@@ -11,7 +11,7 @@
 //! * `allocation`: what conns hold of the outside: `pools` (ports in use), `blocks` (ports of one host), `mappings` (inner ends with one outer end),
 //!   `reuse` (ends that a source has already).
 //! * `output`: where packets that were changed lie until the caller has sent them.
-//! * `settings`: what is set up besides the ruleset.
+//! * `settings`: what is set up besides the ruleset; `halves`: the NAT halves of helpers.
 //!
 //! Life of a `Translation`: made when a translated conn is confirmed; it goes, and its port becomes free, when the tracker delivers
 //! the conn as dead. A conn that is not translated has none.
@@ -23,6 +23,7 @@ mod behaviour;
 mod blocks;
 mod choose;
 mod course;
+mod halves;
 mod mappings;
 mod output;
 mod outside;
@@ -39,6 +40,7 @@ pub(crate) use acknowledge::acknowledgement;
 pub(crate) use allocation::Holding;
 pub(crate) use choose::Side;
 pub(crate) use course::Course;
+pub(crate) use halves::Halves;
 pub(crate) use output::Output;
 pub(crate) use payload::{Entered, Held, Payload};
 
@@ -72,6 +74,7 @@ pub struct NatStatistics {
 /// The NAT of one engine.
 pub(crate) struct Nat {
     pub(crate) settings: NatSettings,
+    pub(crate) halves: Halves,
     /// Whether the ruleset has chains that translate.
     pub(crate) ruled: bool,
     pub(crate) statistics: NatStatistics,
@@ -135,6 +138,7 @@ pub(crate) struct Translation {
 impl Nat {
     pub(crate) fn new(settings: NatSettings, ruled: bool, secret: [u64; 2]) -> Self {
         Self {
+            halves: Halves::new(&settings.helpers),
             settings,
             ruled,
             statistics: NatStatistics::default(),
@@ -170,8 +174,9 @@ impl Nat {
         self.slots.get_mut(slot as usize)?.as_mut()
     }
 
-    pub(crate) fn draw(&mut self) -> u64 {
-        self.draws.draw()
+    /// The NAT halves, and a source of ports to try.
+    pub(crate) fn for_rewriting(&mut self) -> (&Halves, &mut Draws) {
+        (&self.halves, &mut self.draws)
     }
 
     /// Whether there is room for another conn of which something is held.

@@ -2,7 +2,7 @@
 //! stream ends because an announcement was refused.
 
 use crate::host::Edit;
-use pinhole_helper::{NatHelper, Span};
+use pinhole_helper::Span;
 use pinhole_nat::adjust::LedgerError;
 use pinhole_nat::rewrite::{self, Conversation, Hold};
 use pinhole_wire::{Direction, LinkType, Packet, Tcp, TcpFlags};
@@ -12,7 +12,8 @@ use pinhole_wire::{Direction, LinkType, Packet, Tcp, TcpFlags};
 const AHEAD_PATIENCE: u8 = 4;
 
 pub(crate) struct Payload {
-    pub(crate) half: &'static dyn NatHelper,
+    /// Number of the NAT half.
+    pub(crate) half: u16,
     pub(crate) conversation: Conversation,
     pub(crate) sides: [Side; 2],
     /// An edit was entered: numbers differ from now on.
@@ -55,7 +56,7 @@ pub(crate) enum Entered {
 }
 
 impl Payload {
-    pub(crate) fn new(half: &'static dyn NatHelper) -> Self {
+    pub(crate) fn new(half: u16) -> Self {
         Self { half, conversation: Conversation::default(), sides: Default::default(), adjusted: false }
     }
 

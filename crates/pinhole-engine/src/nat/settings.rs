@@ -80,7 +80,7 @@ pub enum NatRule {
     },
 }
 
-/// The NAT halves of helpers that are loaded.
+/// The NAT halves of helpers that an engine begins with; more can be [loaded](crate::Engine::load_nat).
 #[derive(Clone, Default)]
 pub struct NatHelpers(Vec<&'static dyn NatHelper>);
 
@@ -90,14 +90,14 @@ impl NatHelpers {
         Self(helpers.to_vec())
     }
 
-    /// The NAT half of a helper.
-    pub fn find(&self, helper: &str) -> Option<&'static dyn NatHelper> {
-        self.0.iter().copied().find(|half| half.name() == helper)
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &'static dyn NatHelper> {
+        self.0.iter().copied()
     }
 }
 
 impl fmt::Debug for NatHelpers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|half| half.name())).finish()
+        f.debug_list().entries(self.iter().map(NatHelper::name)).finish()
     }
 }

@@ -91,7 +91,7 @@ impl Gateway {
         let outside = topology.add_interface("tout", "0.0.0.0/0".parse().unwrap());
         let inside = topology.add_interface("tin", job.inside.to_string().parse().unwrap());
         let rules = pinhole_ruleset::compile_text("router.nft", &rules(job)).unwrap();
-        let engine = Engine::new(settings, &registry, Some(rules)).unwrap();
+        let engine = Engine::new(settings, registry, Some(rules)).unwrap();
         Self { engine, inside, outside, expectations: Vec::new() }
     }
 
@@ -148,7 +148,7 @@ impl Gateway {
         let tuple = format!("{}:{source}:{from}>{}:{to}", expect.protocol, expect.destination);
         let master = self.engine.tracker().snapshot(record.expectation.master, Time(0))?;
         let helper = record.provenance.helper.to_owned();
-        Some(ExpectationRow { frame, helper, tuple, master: ends(&master.original) })
+        Some(ExpectationRow { frame, helper: helper.to_string(), tuple, master: ends(&master.original) })
     }
 }
 

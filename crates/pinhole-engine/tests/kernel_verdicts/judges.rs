@@ -149,7 +149,7 @@ impl Pinhole {
         let egress = topology.interface(EGRESS);
         // The kernel's helpers read conns whose beginning they did not see.
         let settings = Settings { topology, pickup: Pickup::Lenient, ..Settings::default() };
-        let engine = Engine::new(settings, &pinhole_helpers::registry(), Some(ruleset)).unwrap();
+        let engine = Engine::new(settings, pinhole_helpers::registry(), Some(ruleset)).unwrap();
         Self { engine, ingress, egress, number: 0 }
     }
 

@@ -231,7 +231,7 @@ fn without_the_nat_helper_the_payload_is_left_alone_and_told() {
     session.greet();
     let line = session.say(Direction::Original, "PORT 10,0,0,5,19,137\r\n");
     assert_eq!(line, "PORT 10,0,0,5,19,137\r\n");
-    let missing = |event: &Event| matches!(event, Event::NatHelperMissing { helper: "ftp", .. });
+    let missing = |event: &Event| matches!(event, Event::NatHelperMissing { helper, .. } if *helper == "ftp");
     assert_eq!(session.lab.events.iter().filter(|event| missing(event)).count(), 1);
     assert_eq!(session.lab.expected().count(), 1);
 }

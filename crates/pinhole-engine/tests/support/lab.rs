@@ -29,7 +29,7 @@ impl Lab {
             Ok(rules) => rules,
             Err(errors) => panic!("{errors:#?}"),
         };
-        let engine = Engine::new(settings, &pinhole_helpers::registry(), rules.map(compile)).unwrap();
+        let engine = Engine::new(settings, pinhole_helpers::registry(), rules.map(compile)).unwrap();
         Self {
             engine,
             now: Time::from_seconds(1_700_000_000),

@@ -73,7 +73,7 @@ pub(crate) fn settings(pickup: Pickup, helpers: &[(&str, &[u16])]) -> Settings {
 
 /// Runs frames through a fresh engine; `frozen` stops the clock at the first frame's time.
 pub(crate) fn run(settings: Settings, frames: &[Captured], frozen: bool) -> (Vec<Outcome>, Vec<Event>) {
-    let mut engine = Engine::new(settings, &pinhole_helpers::registry(), None).unwrap();
+    let mut engine = Engine::new(settings, pinhole_helpers::registry(), None).unwrap();
     let start = frames.first().map_or(Time(0), |f| f.time);
     let (mut outcomes, mut events) = (Vec::new(), Vec::new());
     for frame in frames {

@@ -1,6 +1,7 @@
 use super::*;
-use crate::{Refusal, Spec};
+use crate::{Name, Refusal, Spec, Texts};
 use pinhole_wire::{IpVersion, Protocol};
+use std::borrow::Cow;
 
 /// Reads lines: `x` is refused, `stop`, `blind` and `dark` do what they say.
 struct Toy;
@@ -10,19 +11,19 @@ struct ToySession {
 }
 
 static SPEC: Spec = Spec {
-    name: "toy",
-    aliases: &[],
-    protocols: &[Protocol::TCP],
-    ports: &[],
-    classes: &[],
-    summary: "",
-    reads: &[],
-    creates: &[],
-    refuses: &[],
-    limits: &[],
-    nat: "",
-    ipv6: "",
-    references: &[],
+    name: Name::new("toy"),
+    aliases: Texts::Built(&[]),
+    protocols: Cow::Borrowed(&[Protocol::TCP]),
+    ports: Cow::Borrowed(&[]),
+    classes: Cow::Borrowed(&[]),
+    summary: Cow::Borrowed(""),
+    reads: Texts::Built(&[]),
+    creates: Texts::Built(&[]),
+    refuses: Texts::Built(&[]),
+    limits: Texts::Built(&[]),
+    nat: Cow::Borrowed(""),
+    ipv6: Cow::Borrowed(""),
+    references: Texts::Built(&[]),
 };
 
 impl Helper for Toy {

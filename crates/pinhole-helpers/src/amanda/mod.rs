@@ -17,10 +17,11 @@ use crate::datagram::head;
 use crate::endpoint::admit_port;
 use parse::{Head, Kind, Stream};
 use pinhole_helper::{
-    AddressMatch, BlindReason, Class, Context, Expect, Field, Helper, Master, NatHelper, Policy, Progress,
-    Refusal, Session, Spec, Unencodable,
+    AddressMatch, BlindReason, Class, Context, Expect, Field, Helper, Master, Name, NatHelper, Policy,
+    Progress, Refusal, Session, Spec, Texts, Unencodable,
 };
 use pinhole_wire::{Direction, Protocol};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -43,31 +44,31 @@ pub mod notation {
 pub struct Amanda;
 
 static SPEC: Spec = Spec {
-    name: "amanda",
-    aliases: &["ip_conntrack_amanda", "nf_conntrack_amanda"],
-    protocols: &[Protocol::UDP],
-    ports: &[10080],
-    classes: &[Class { name: "streams", max: 4, timeout: 180 }],
-    summary: "Amanda backups: opens the streams that carry a dump",
-    reads: &[
+    name: Name::new("amanda"),
+    aliases: Texts::Built(&["ip_conntrack_amanda", "nf_conntrack_amanda"]),
+    protocols: Cow::Borrowed(&[Protocol::UDP]),
+    ports: Cow::Borrowed(&[10080]),
+    classes: Cow::Borrowed(&[Class { name: Name::new("streams"), max: 4, timeout: 180 }]),
+    summary: Cow::Borrowed("Amanda backups: opens the streams that carry a dump"),
+    reads: Texts::Built(&[
         "the first line of every datagram: kind, handle, sequence number",
         "CONNECT lines of answers: DATA, MESG, INDEX, STATE and their ports",
-    ],
-    creates: &["TCP from the originator, any port, to each announced port of the daemon"],
-    refuses: &[
+    ]),
+    creates: Texts::Built(&["TCP from the originator, any port, to each announced port of the daemon"]),
+    refuses: Texts::Built(&[
         "answers to no outstanding request, requests of the daemon",
         "ports below 1024, numbers out of range, junk",
         "streams of other names",
         "connections that do not open with a request of Amanda, for ever",
-    ],
-    limits: &[
+    ]),
+    limits: Texts::Built(&[
         "8 outstanding requests, handles of 64 bytes, one CONNECT line a datagram",
         "4 expectations a connection, 180 s each, one connection each",
         "the control connection lives 300 s after its latest datagram",
-    ],
-    nat: "writes translated ports; the datagram's length may change",
-    ipv6: "the same as IPv4",
-    references: &["amanda-protocol(7)", "Amanda source: docs/PROTOCOL, common-src/protocol"],
+    ]),
+    nat: Cow::Borrowed("writes translated ports; the datagram's length may change"),
+    ipv6: Cow::Borrowed("the same as IPv4"),
+    references: Texts::Built(&["amanda-protocol(7)", "Amanda source: docs/PROTOCOL, common-src/protocol"]),
 };
 
 impl Helper for Amanda {

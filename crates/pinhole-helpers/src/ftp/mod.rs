@@ -31,7 +31,9 @@ pub use nat::FtpNat;
 pub use outstanding::OUTSTANDING_LIMIT;
 pub use parse::LINE_LIMIT;
 
-use pinhole_helper::{Class, Helper, Master, Policy, Session, Spec};
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
 use pinhole_wire::Protocol;
 
 /// Notations of located fields, for the NAT half.
@@ -53,38 +55,40 @@ pub mod notation {
 pub struct Ftp;
 
 static SPEC: Spec = Spec {
-    name: "ftp",
-    aliases: &["ip_conntrack_ftp", "nf_conntrack_ftp"],
-    protocols: &[Protocol::TCP],
-    ports: &[21],
-    classes: &[Class { name: "data", max: 8, timeout: 300 }],
-    summary: "File Transfer Protocol: opens its data connections",
-    reads: &[
+    name: Name::new("ftp"),
+    aliases: Texts::Built(&["ip_conntrack_ftp", "nf_conntrack_ftp"]),
+    protocols: Cow::Borrowed(&[Protocol::TCP]),
+    ports: Cow::Borrowed(&[21]),
+    classes: Cow::Borrowed(&[Class { name: Name::new("data"), max: 8, timeout: 300 }]),
+    summary: Cow::Borrowed("File Transfer Protocol: opens its data connections"),
+    reads: Texts::Built(&[
         "commands PORT, EPRT, LPRT, PASV, EPSV, EPSV ALL, LPSV, AUTH (any case, pipelined)",
         "replies 227, 228, 229, 234 and the classes of all others; multi-line replies",
         "Telnet commands inside lines; CRLF and LF line ends",
         "TLS record headers after AUTH TLS, until plain text resumes after CCC",
-    ],
-    creates: &[
+    ]),
+    creates: Texts::Built(&[
         "active: TCP from the server, any port, to the client's announced port, unless the reply is negative",
         "passive: TCP from the client, any port, to the server's announced port",
-    ],
-    refuses: &[
+    ]),
+    refuses: Texts::Built(&[
         "addresses that are not the sender's own (FTP bounce)",
         "ports below 1024, port 0, octets above 255, signs, junk",
         "227, 228 or 229 that answer no PASV, LPSV or EPSV",
         "PORT, EPRT, LPRT, PASV, LPSV after EPSV ALL",
         "an address family other than the control connection's; IPv4-mapped IPv6",
         "connections that do not open as FTP (HTTP, TLS, SIP, SSH), for ever",
-    ],
-    limits: &[
+    ]),
+    limits: Texts::Built(&[
         "lines of 512 bytes; longer ones are skipped",
         "32 unanswered announcements",
         "8 expectations a connection, 300 s each, one connection each",
-    ],
-    nat: "rewrites address and port of PORT, EPRT, LPRT, 227, 228 and 229, IPv4 and IPv6; texts may grow or shrink",
-    ipv6: "EPRT, EPSV, LPRT, LPSV",
-    references: &["RFC 959", "RFC 1123 §4.1.2", "RFC 1639", "RFC 2228", "RFC 2428", "RFC 4217"],
+    ]),
+    nat: Cow::Borrowed(
+        "rewrites address and port of PORT, EPRT, LPRT, 227, 228 and 229, IPv4 and IPv6; texts may grow or shrink",
+    ),
+    ipv6: Cow::Borrowed("EPRT, EPSV, LPRT, LPSV"),
+    references: Texts::Built(&["RFC 959", "RFC 1123 §4.1.2", "RFC 1639", "RFC 2228", "RFC 2428", "RFC 4217"]),
 };
 
 impl Helper for Ftp {

@@ -10,9 +10,10 @@
 //! IPv6 addresses are written as RFC 5952 recommends; Linux writes all eight groups with leading zeros.
 
 use super::notation;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
 use pinhole_helper::{Field, NatHelper, Unencodable};
-use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
 
 /// The NAT half of [`super::Ftp`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,19 +42,33 @@ impl NatHelper for FtpNat {
                 octets(out, &[&[6, 16], &address.octets(), &[2, high, low]]);
             }
             (notation::EXTENDED, address) => extended(out, address, endpoint.port(), old),
-            // Writing into memory does not fail.
-            (notation::PORT, _) => drop(write!(out, "{}", endpoint.port())),
+            (notation::PORT, _) => text(out, format_args!("{}", endpoint.port())),
             _ => return Err(Unencodable::Notation),
         }
         Ok(())
     }
 }
 
+/// Appends text.
+fn text(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    struct Text<'a>(&'a mut Vec<u8>);
+
+    impl fmt::Write for Text<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.extend_from_slice(text.as_bytes());
+            Ok(())
+        }
+    }
+
+    // Writing into memory does not fail.
+    let _ = fmt::write(&mut Text(out), text);
+}
+
 /// Decimal octets separated by commas.
 fn octets(out: &mut Vec<u8>, parts: &[&[u8]]) {
     for (index, octet) in parts.iter().copied().flatten().enumerate() {
         let comma = if index == 0 { "" } else { "," };
-        drop(write!(out, "{comma}{octet}"));
+        text(out, format_args!("{comma}{octet}"));
     }
 }
 
@@ -63,7 +78,7 @@ fn extended(out: &mut Vec<u8>, address: IpAddr, port: u16, old: &[u8]) {
     let may_stay = |d: u8| d.is_ascii_graphic() && !d.is_ascii_hexdigit() && d != b'.' && d != b':';
     let delimiter = char::from(old.first().copied().filter(|&d| may_stay(d)).unwrap_or(usual));
     let family = if address.is_ipv4() { 1 } else { 2 };
-    drop(write!(out, "{delimiter}{family}{delimiter}{address}{delimiter}{port}{delimiter}"));
+    text(out, format_args!("{delimiter}{family}{delimiter}{address}{delimiter}{port}{delimiter}"));
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! of no interest are counted in runs, which bounds the queue whatever a client pipelines: once it is full, further commands join
 //! such a run.
 
+use alloc::collections::VecDeque;
 use pinhole_helper::Handle;
-use std::collections::VecDeque;
 
 /// Most commands of interest (and runs of others between them) that may be unanswered at a time.
 pub const OUTSTANDING_LIMIT: usize = 32;

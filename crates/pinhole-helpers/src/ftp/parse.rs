@@ -2,10 +2,11 @@
 
 use super::notation;
 use crate::number::{decimal, port};
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::ops::Range;
 use pinhole_helper::{Field, Refusal};
-use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::Range;
 
 /// Longest line that is understood, in bytes with its line end (RFC 959 sets no limit; the usual servers take 512 or less).
 pub const LINE_LIMIT: usize = 512;

@@ -4,12 +4,12 @@ use super::outstanding::{Command, Outstanding};
 use super::parse::{self, Announced, LINE_LIMIT, Line};
 use crate::endpoint::{admit_address, admit_port};
 use crate::opening::{TLS_RECORD_TYPES, foreign_byte, foreign_line};
+use core::net::SocketAddr;
+use core::ops::Range;
 use pinhole_helper::{
     AddressMatch, BlindReason, Condition, Context, Expect, Handle, Progress, Refusal, Session, Span,
 };
 use pinhole_wire::{Direction, Protocol};
-use std::net::SocketAddr;
-use std::ops::Range;
 
 /// Client lines that are no commands, after which the session gives up.
 const ERROR_LIMIT: u8 = 32;

@@ -3,7 +3,7 @@
 use super::address::Announced;
 use super::few::Few;
 use super::notation;
-use pinhole_helper::{AddressMatch, Context, End, Expect, GroupRule, Handle, Lifetime, MediaSource};
+use pinhole_helper::{AddressMatch, Context, End, Expect, GroupRule, Handle, Lifetime, MediaSource, Name};
 use pinhole_wire::{Direction, Protocol};
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,7 +20,7 @@ pub(super) struct Opening {
     pub(super) protocol: Protocol,
     pub(super) lifetime: Lifetime,
     /// Helper of the expected conn.
-    pub(super) helper: Option<&'static str>,
+    pub(super) helper: Option<Name>,
 }
 
 impl Opening {

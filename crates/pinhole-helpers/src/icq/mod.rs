@@ -25,8 +25,9 @@ mod tests;
 
 pub use nat::IcqNat;
 
-use pinhole_helper::{Class, Helper, Master, Policy, Session, Spec};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
 use pinhole_wire::Protocol;
+use std::borrow::Cow;
 
 /// Notations of located fields, for the NAT half.
 pub mod notation {
@@ -49,41 +50,45 @@ mod class {
 pub struct Icq;
 
 static SPEC: Spec = Spec {
-    name: "icq",
-    aliases: &["ip_conntrack_icq", "nf_conntrack_icq", "ip_masq_icq"],
-    protocols: &[Protocol::UDP],
-    ports: &[4000],
-    classes: &[
-        Class { name: "listening", max: 1, timeout: session::SILENCE },
-        Class { name: "contact", max: 64, timeout: session::SILENCE },
-    ],
-    summary: "ICQ versions 2 to 5: opens the port at which a client listens for other users",
-    reads: &[
+    name: Name::new("icq"),
+    aliases: Texts::Built(&["ip_conntrack_icq", "nf_conntrack_icq", "ip_masq_icq"]),
+    protocols: Cow::Borrowed(&[Protocol::UDP]),
+    ports: Cow::Borrowed(&[4000]),
+    classes: Cow::Borrowed(&[
+        Class { name: Name::new("listening"), max: 1, timeout: session::SILENCE },
+        Class { name: Name::new("contact"), max: 64, timeout: session::SILENCE },
+    ]),
+    summary: Cow::Borrowed("ICQ versions 2 to 5: opens the port at which a client listens for other users"),
+    reads: Texts::Built(&[
         "logins of versions 2, 3, 4 and 5; what clients of 4 and 5 scramble is unscrambled",
         "the server's replies to them: login reply, wrong password, try again, go away, not connected",
         "keep-alives and logging out",
         "users online (SRV_USER_ONLINE, SRV_RAND_USER), also several in one datagram (SRV_MULTI)",
-    ],
-    creates: &[
+    ]),
+    creates: Texts::Built(&[
         "login, once replied to: TCP from anyone to the client's listening port, many connections",
         "user online at the server's own address (elsewhere by policy only): TCP from the client to the announced port",
-    ],
-    refuses: &[
+    ]),
+    refuses: Texts::Built(&[
         "addresses that are not the sender's own: most users who are online",
         "ports below 1024, port 0, ports above 65535",
         "datagrams that are not ICQ; if the first one is not, the connection for ever",
-    ],
-    limits: &[
+    ]),
+    limits: Texts::Built(&[
         "1 listening port a connection, while the client keeps alive (every 120 s), 300 s after it last did",
         "64 contacts a connection, 300 s each",
         "SRV_MULTI: 255 packets, not nested",
         "the control connection lives at least 300 s after a login and each keep-alive",
-    ],
-    nat: "port and address of a login are rewritten: unscrambled, edited, the check code made anew where it covers them, scrambled again",
-    ipv6: "none: the protocol has no room for such addresses; over IPv6 announcements are refused",
-    references: &[
+    ]),
+    nat: Cow::Borrowed(
+        "port and address of a login are rewritten: unscrambled, edited, the check code made anew where it covers them, scrambled again",
+    ),
+    ipv6: Cow::Borrowed(
+        "none: the protocol has no room for such addresses; over IPv6 announcements are refused",
+    ),
+    references: Texts::Built(&[
         "ICQ protocol V2 (M. Ihse), V3 and V5 (H. Isaksson), V4 encryption (S. Dault): unofficial specifications",
-    ],
+    ]),
 };
 
 impl Helper for Icq {

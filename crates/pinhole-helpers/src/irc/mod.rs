@@ -28,8 +28,9 @@ mod tests;
 pub use nat::IrcNat;
 pub use parse::{LINE_LIMIT, MESSAGE_LIMIT};
 
-use pinhole_helper::{Class, Helper, Master, Policy, Session, Spec};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
 use pinhole_wire::Protocol;
+use std::borrow::Cow;
 
 /// Notations of located fields, for the NAT half.
 pub mod notation {
@@ -46,36 +47,43 @@ pub mod notation {
 pub struct Irc;
 
 static SPEC: Spec = Spec {
-    name: "irc",
-    aliases: &["ip_conntrack_irc", "nf_conntrack_irc"],
-    protocols: &[Protocol::TCP],
-    ports: &[6667],
-    classes: &[Class { name: "dcc", max: 8, timeout: 300 }],
-    summary: "Internet Relay Chat: opens the direct connections (DCC) that users offer",
-    reads: &[
+    name: Name::new("irc"),
+    aliases: Texts::Built(&["ip_conntrack_irc", "nf_conntrack_irc"]),
+    protocols: Cow::Borrowed(&[Protocol::TCP]),
+    ports: Cow::Borrowed(&[6667]),
+    classes: Cow::Borrowed(&[Class { name: Name::new("dcc"), max: 8, timeout: 300 }]),
+    summary: Cow::Borrowed("Internet Relay Chat: opens the direct connections (DCC) that users offer"),
+    reads: Texts::Built(&[
         "PRIVMSG and NOTICE of both directions, with prefixes and message tags",
         "CTCP DCC SEND, TSEND, CHAT, SCHAT, MOVE, XMIT (any case, several in a message)",
         "addresses as decimal numbers, dotted IPv4 and IPv6",
         "STARTTLS and its answer 670",
-    ],
-    creates: &[
+    ]),
+    creates: Texts::Built(&[
         "offer of the client: TCP from anyone to the client's announced port",
         "offer from the server's own address: TCP from the client to the announced port",
-    ],
-    refuses: &[
+    ]),
+    refuses: Texts::Built(&[
         "addresses that are not the sender's own",
         "ports below 1024, port 0, numbers out of range, junk",
         "reverse offers (port 0 with a token): the answer counts",
         "offers to a channel, and offers that are not CTCP",
         "connections that do not open as IRC (HTTP, TLS, SIP, SSH), for ever",
-    ],
-    limits: &[
+    ]),
+    limits: Texts::Built(&[
         "messages of 512 bytes, and 8191 of tags; longer ones announce nothing",
         "8 expectations a connection, 300 s each, one connection each",
-    ],
-    nat: "rewrites the address and port of DCC offers, in the notation they came in; reverse offers (port 0) keep their port",
-    ipv6: "textual addresses",
-    references: &["RFC 1459", "RFC 2812", "IRCv3 message-tags", "CTCP/DCC (Zeuge, Rollo, Mesander 1994)"],
+    ]),
+    nat: Cow::Borrowed(
+        "rewrites the address and port of DCC offers, in the notation they came in; reverse offers (port 0) keep their port",
+    ),
+    ipv6: Cow::Borrowed("textual addresses"),
+    references: Texts::Built(&[
+        "RFC 1459",
+        "RFC 2812",
+        "IRCv3 message-tags",
+        "CTCP/DCC (Zeuge, Rollo, Mesander 1994)",
+    ]),
 };
 
 impl Helper for Irc {

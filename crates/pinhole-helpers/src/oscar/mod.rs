@@ -35,8 +35,9 @@ mod tests;
 pub use nat::OscarNat;
 pub use parse::MESSAGE_LIMIT;
 
-use pinhole_helper::{Class, Helper, Master, Policy, Session, Spec};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
 use pinhole_wire::Protocol;
+use std::borrow::Cow;
 
 /// Notations of located fields, for the NAT half.
 pub mod notation {
@@ -66,50 +67,56 @@ mod class {
 pub struct Oscar;
 
 static SPEC: Spec = Spec {
-    name: "oscar",
-    aliases: &["aim", "ip_conntrack_oscar", "nf_conntrack_oscar"],
-    protocols: &[Protocol::TCP],
-    ports: &[5190],
-    classes: &[
-        Class { name: "rendezvous", max: 8, timeout: 300 },
-        Class { name: "direct", max: 1, timeout: session::SILENCE },
-        Class { name: "contact", max: 64, timeout: session::SILENCE },
-    ],
-    summary: "AIM and ICQ from 2000b on: opens the connections that users propose to each other",
-    reads: &[
+    name: Name::new("oscar"),
+    aliases: Texts::Built(&["aim", "ip_conntrack_oscar", "nf_conntrack_oscar"]),
+    protocols: Cow::Borrowed(&[Protocol::TCP]),
+    ports: Cow::Borrowed(&[5190]),
+    classes: Cow::Borrowed(&[
+        Class { name: Name::new("rendezvous"), max: 8, timeout: 300 },
+        Class { name: Name::new("direct"), max: 1, timeout: session::SILENCE },
+        Class { name: Name::new("contact"), max: 64, timeout: session::SILENCE },
+    ]),
+    summary: Cow::Borrowed(
+        "AIM and ICQ from 2000b on: opens the connections that users propose to each other",
+    ),
+    reads: Texts::Built(&[
         "FLAP frames and SNACs of both directions",
         "ICBM of channel 2 (rendezvous): propose, accept, cancel, refuse; redirects (sequence number 2) and the proxy (3)",
         "file transfer, file list, direct conversation, voice, video, icons, games; chat invitations",
         "the address that the server verified; inverted copies of address and port",
         "ICQ's direct connections: where the client listens, and where its contacts do",
-    ],
-    creates: &[
+    ]),
+    creates: Texts::Built(&[
         "proposal of the client: TCP from anyone to its announced port",
         "redirect of the client: TCP from the address that the server verified to the announced port",
         "proposal at the server's own address (elsewhere by policy only): TCP from the client to the announced port",
         "ICQ status: TCP from anyone to the port at which the client listens, many connections",
         "ICQ contact at the server's own address (elsewhere by policy only): TCP from the client to its port",
-    ],
-    refuses: &[
+    ]),
+    refuses: Texts::Built(&[
         "addresses that are not the sender's own: most proposals and contacts that the server relays",
         "ports below 1024, port 0, ports above 65535",
         "proposals whose inverted copies differ",
         "proposals for purposes that are not known",
         "rendezvous in the wrong direction (a client's that comes from the server)",
         "connections that do not open as OSCAR (HTTP, TLS), for ever",
-    ],
-    limits: &[
+    ]),
+    limits: Texts::Built(&[
         "messages of 8192 bytes (OSCAR's own limit is 8000); longer ones announce nothing",
         "16 rendezvous are remembered, 8 proposals expected, 300 s each, one connection each",
         "1 port for direct connections, while the client sends, 600 s after it last did",
-    ],
-    nat: "address and port of proposals, their inverted copies, and of direct connections are rewritten in place; address lists (TLV 0x18) are not",
-    ipv6: "none: the protocol has no room for such addresses; over IPv6 announcements are refused",
-    references: &[
+    ]),
+    nat: Cow::Borrowed(
+        "address and port of proposals, their inverted copies, and of direct connections are rewritten in place; address lists (TLV 0x18) are not",
+    ),
+    ipv6: Cow::Borrowed(
+        "none: the protocol has no room for such addresses; over IPv6 announcements are refused",
+    ),
+    references: Texts::Built(&[
         "Open AIM developer documents, OSCAR (AOL 2008)",
         "OSCAR (ICQ v7/v8/v9) protocol (A. Shutko)",
         "Wireshark packet-aim*",
-    ],
+    ]),
 };
 
 impl Helper for Oscar {

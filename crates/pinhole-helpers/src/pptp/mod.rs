@@ -25,8 +25,9 @@ mod tests;
 pub use nat::PptpNat;
 pub use session::CALL_LIMIT;
 
-use pinhole_helper::{Class, Helper, Master, Policy, Session, Spec};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
 use pinhole_wire::Protocol;
+use std::borrow::Cow;
 
 /// Notations of located fields, for the NAT half.
 pub mod notation {
@@ -41,30 +42,35 @@ pub mod notation {
 pub struct Pptp;
 
 static SPEC: Spec = Spec {
-    name: "pptp",
-    aliases: &["ip_conntrack_pptp", "nf_conntrack_pptp", "ip_conntrack_proto_gre"],
-    protocols: &[Protocol::TCP],
-    ports: &[1723],
-    classes: &[Class { name: "calls", max: 2 * CALL_LIMIT as u8, timeout: 300 }],
-    summary: "Point-to-Point Tunnelling Protocol: opens the GRE tunnels of its calls",
-    reads: &[
+    name: Name::new("pptp"),
+    aliases: Texts::Built(&["ip_conntrack_pptp", "nf_conntrack_pptp", "ip_conntrack_proto_gre"]),
+    protocols: Cow::Borrowed(&[Protocol::TCP]),
+    ports: Cow::Borrowed(&[1723]),
+    classes: Cow::Borrowed(&[Class { name: Name::new("calls"), max: 2 * CALL_LIMIT as u8, timeout: 300 }]),
+    summary: Cow::Borrowed("Point-to-Point Tunnelling Protocol: opens the GRE tunnels of its calls"),
+    reads: Texts::Built(&[
         "the fifteen control messages of both directions, cut anywhere",
         "outgoing and incoming calls, several at a time, told apart by their ids",
-    ],
-    creates: &[
+    ]),
+    creates: Texts::Built(&[
         "GRE version 1 between the two ends of the control connection, keyed by the call ids of both directions; the first direction that is used takes the other with it",
         "a call lives 10 min unanswered and 5 h when answered, at most as long as the control connection",
-    ],
-    refuses: &[
+    ]),
+    refuses: Texts::Built(&[
         "calls before the control connection is established",
         "answers to calls that were not asked for; connected calls beyond the limit",
         "calls whose ids are another call's between the same ends",
         "connections that do not open with Start-Control-Connection-Request, for ever; messages of a wrong size or cookie",
-    ],
-    limits: &["16 calls a connection; the oldest unanswered one gives way", "messages of 1024 bytes"],
-    nat: "ids of a hidden originator are replaced in every message and in GRE: by the outer port of the control connection, further calls by its neighbours",
-    ipv6: "the same as IPv4",
-    references: &["RFC 2637"],
+    ]),
+    limits: Texts::Built(&[
+        "16 calls a connection; the oldest unanswered one gives way",
+        "messages of 1024 bytes",
+    ]),
+    nat: Cow::Borrowed(
+        "ids of a hidden originator are replaced in every message and in GRE: by the outer port of the control connection, further calls by its neighbours",
+    ),
+    ipv6: Cow::Borrowed("the same as IPv4"),
+    references: Texts::Built(&["RFC 2637"]),
 };
 
 impl Helper for Pptp {

@@ -23,8 +23,9 @@ mod transport;
 
 pub use nat::RtspNat;
 
-use pinhole_helper::{Class, Helper, Master, Policy, Session, Spec};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
 use pinhole_wire::Protocol;
+use std::borrow::Cow;
 
 /// Notations of located fields, for the NAT half.
 pub mod notation {
@@ -43,34 +44,34 @@ pub mod notation {
 pub struct Rtsp;
 
 static SPEC: Spec = Spec {
-    name: "rtsp",
-    aliases: &["ip_conntrack_rtsp", "nf_conntrack_rtsp"],
-    protocols: &[Protocol::TCP],
-    ports: &[554, 8554],
-    classes: &[Class { name: "media", max: 32, timeout: 300 }],
-    summary: "Real Time Streaming Protocol: opens the media streams that SETUP agrees on",
-    reads: &[
+    name: Name::new("rtsp"),
+    aliases: Texts::Built(&["ip_conntrack_rtsp", "nf_conntrack_rtsp"]),
+    protocols: Cow::Borrowed(&[Protocol::TCP]),
+    ports: Cow::Borrowed(&[554, 8554]),
+    classes: Cow::Borrowed(&[Class { name: Name::new("media"), max: 32, timeout: 300 }]),
+    summary: Cow::Borrowed("Real Time Streaming Protocol: opens the media streams that SETUP agrees on"),
+    reads: Texts::Built(&[
         "SETUP and its answers: Transport with lists of specifications, CSeq, Session",
         "client_port, server_port, destination, source, mode, interleaved (1.0); dest_addr, src_addr (2.0)",
         "PLAY, RECORD, TEARDOWN; interleaved frames between messages",
-    ],
-    creates: &[
+    ]),
+    creates: Texts::Built(&[
         "SETUP, after its 200: UDP from the server, any port, to each of the client's ports, many times",
         "the 200: UDP from the client, any port, to each of the server's ports, many times",
-    ],
-    refuses: &[
+    ]),
+    refuses: Texts::Built(&[
         "addresses that are not the sender's own (destination, dest_addr, source, src_addr); host names",
         "ports below 1024, port 0, ranges of more than 4 ports, ranges that run backwards",
         "answers that choose a transport that was not offered, or that answer no SETUP",
         "connections that do not open as RTSP (HTTP, TLS, SIP), for ever",
-    ],
-    limits: &[
+    ]),
+    limits: Texts::Built(&[
         "heads of 16 KiB, 8 transports a SETUP, 32 streams a connection",
         "32 ports a connection, 300 s each, and again with each PLAY or RECORD",
-    ],
-    nat: "client_port, server_port, destination, source, dest_addr, src_addr",
-    ipv6: "yes",
-    references: &["RFC 2326", "RFC 7826"],
+    ]),
+    nat: Cow::Borrowed("client_port, server_port, destination, source, dest_addr, src_addr"),
+    ipv6: Cow::Borrowed("yes"),
+    references: Texts::Built(&["RFC 2326", "RFC 7826"]),
 };
 
 impl Helper for Rtsp {

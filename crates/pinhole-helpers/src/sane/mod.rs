@@ -13,8 +13,11 @@ mod tests;
 
 pub use session::{OUTSTANDING_LIMIT, VALUE_LIMIT};
 
-use pinhole_helper::{Class, Field, Helper, Master, NatHelper, Policy, Session, Spec, Unencodable};
+use pinhole_helper::{
+    Class, Field, Helper, Master, Name, NatHelper, Policy, Session, Spec, Texts, Unencodable,
+};
 use pinhole_wire::Protocol;
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 /// Notations of located fields, for the NAT half.
@@ -30,29 +33,29 @@ pub mod notation {
 pub struct Sane;
 
 static SPEC: Spec = Spec {
-    name: "sane",
-    aliases: &["ip_conntrack_sane", "nf_conntrack_sane"],
-    protocols: &[Protocol::TCP],
-    ports: &[6566],
-    classes: &[Class { name: "data", max: 1, timeout: 300 }],
-    summary: "SANE network scanning: opens the image data connection",
-    reads: &[
+    name: Name::new("sane"),
+    aliases: Texts::Built(&["ip_conntrack_sane", "nf_conntrack_sane"]),
+    protocols: Cow::Borrowed(&[Protocol::TCP]),
+    ports: Cow::Borrowed(&[6566]),
+    classes: Cow::Borrowed(&[Class { name: Name::new("data"), max: 1, timeout: 300 }]),
+    summary: Cow::Borrowed("SANE network scanning: opens the image data connection"),
+    reads: Texts::Built(&[
         "every request and answer of the protocol, cut anywhere, requests sent ahead of their answers too",
         "the port in the answer to START; authorization in between",
-    ],
-    creates: &["TCP from the front end, any port, to the daemon's announced port"],
-    refuses: &[
+    ]),
+    creates: Texts::Built(&["TCP from the front end, any port, to the daemon's announced port"]),
+    refuses: Texts::Built(&[
         "ports below 1024, port 0, ports above 65535",
         "answers without a request, unknown requests, strings and arrays longer than they may be: the connection is not read any more",
         "connections that do not open with INIT, for ever",
-    ],
-    limits: &[
+    ]),
+    limits: Texts::Built(&[
         "16 requests without an answer",
         "strings, arrays and option values of 1 MiB, which are skipped, not held",
-    ],
-    nat: "writes translated ports",
-    ipv6: "the same as IPv4",
-    references: &["SANE Standard 1.06, chapter 5"],
+    ]),
+    nat: Cow::Borrowed("writes translated ports"),
+    ipv6: Cow::Borrowed("the same as IPv4"),
+    references: Texts::Built(&["SANE Standard 1.06, chapter 5"]),
 };
 
 impl Helper for Sane {

@@ -37,8 +37,9 @@ mod tests;
 
 pub use nat::SipNat;
 
-use pinhole_helper::{Class, Helper, Master, Policy, Session, Spec};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
 use pinhole_wire::Protocol;
+use std::borrow::Cow;
 
 /// Notations of located fields, for the NAT half.
 pub mod notation {
@@ -65,47 +66,51 @@ mod class {
 pub struct Sip;
 
 static SPEC: Spec = Spec {
-    name: "sip",
-    aliases: &["ip_conntrack_sip", "nf_conntrack_sip"],
-    protocols: &[Protocol::UDP, Protocol::TCP],
-    ports: &[5060],
-    classes: &[
-        Class { name: "signalling", max: 8, timeout: 180 },
-        Class { name: "audio", max: 128, timeout: 180 },
-        Class { name: "video", max: 64, timeout: 180 },
-        Class { name: "image", max: 32, timeout: 180 },
-    ],
-    summary: "Session Initiation Protocol: opens the media of calls, and the way to registered users",
-    reads: &[
+    name: Name::new("sip"),
+    aliases: Texts::Built(&["ip_conntrack_sip", "nf_conntrack_sip"]),
+    protocols: Cow::Borrowed(&[Protocol::UDP, Protocol::TCP]),
+    ports: Cow::Borrowed(&[5060]),
+    classes: Cow::Borrowed(&[
+        Class { name: Name::new("signalling"), max: 8, timeout: 180 },
+        Class { name: Name::new("audio"), max: 128, timeout: 180 },
+        Class { name: Name::new("video"), max: 64, timeout: 180 },
+        Class { name: Name::new("image"), max: 32, timeout: 180 },
+    ]),
+    summary: Cow::Borrowed(
+        "Session Initiation Protocol: opens the media of calls, and the way to registered users",
+    ),
+    reads: Texts::Built(&[
         "requests and answers of both ends; compact header names, folded lines, CRLF and LF",
         "UDP: a message a datagram; TCP: messages by their Content-Length, however they were cut",
         "session descriptions, alone and inside multipart bodies, in INVITE, ACK, PRACK, UPDATE and their answers",
         "c= of session and media, m= with counts, a=rtcp, a=rtcp-mux, BUNDLE, ICE host candidates, media over TCP (a=setup)",
         "REGISTER and its answers: Contact, Expires; BYE, CANCEL, answers of 300 and above",
-    ],
-    creates: &[
+    ]),
+    creates: Texts::Built(&[
         "RTP: UDP to the announced port and to its RTCP port, together, from where the other end has its media",
         "other media (T.38, MSRP): the announced port alone, UDP or TCP",
         "registration: UDP or TCP from the registrar to the contact, many times, for the granted time; the calls are read, too",
-    ],
-    refuses: &[
+    ]),
+    refuses: Texts::Built(&[
         "addresses that are not the sender's own, in descriptions and in Contact; host names",
         "ports below 1024, port 0 in Contact, numbers out of range, junk",
         "answers without their request, unless the conn opens with an answer",
         "more than 12 media in a description, more than 8 contacts, messages over 64 KiB",
         "connections that do not open as SIP (HTTP, TLS, STUN), for ever",
-    ],
-    limits: &[
+    ]),
+    limits: Texts::Built(&[
         "heads of 16 KiB, messages of 64 KiB, 64 calls and 128 descriptions remembered",
         "8 contacts, 128 audio, 64 video, 32 other ports a connection; 180 s, one connection each",
         "registrations live as granted, one day at most; the connection lives as long, or an hour while there are calls",
-    ],
-    nat: "request URI, Via (received, rport, maddr), Contact, From, To, Route, Record-Route, SDP, Content-Length",
-    ipv6: "yes",
-    references: &[
+    ]),
+    nat: Cow::Borrowed(
+        "request URI, Via (received, rport, maddr), Contact, From, To, Route, Record-Route, SDP, Content-Length",
+    ),
+    ipv6: Cow::Borrowed("yes"),
+    references: Texts::Built(&[
         "RFC 3261", "RFC 3262", "RFC 3264", "RFC 3311", "RFC 3581", "RFC 3605", "RFC 4145", "RFC 5761",
         "RFC 8839", "RFC 8866", "RFC 9143",
-    ],
+    ]),
 };
 
 impl Helper for Sip {

@@ -117,7 +117,7 @@ impl Registrations {
             class: class::SIGNALLING,
             lifetime: Lifetime::Permanent,
             active: false,
-            helper: (!contact.secure).then_some("sip"),
+            helper: (!contact.secure).then_some(pinhole_helper::Name::new("sip")),
             ..Expect::to(
                 contact.protocol,
                 if cx.policy.any_caller { AddressMatch::Any } else { AddressMatch::Exact(registrar) },

@@ -424,7 +424,10 @@ fn a_registration_lives_as_granted() {
     let asked = talk.say(C, &register(1, "<sip:a@10.0.0.1:5060>", "Expires: 1800\n"));
     let (handle, expect) = expects(&asked).next().unwrap();
     assert_eq!(expect.source, AddressMatch::Exact("192.0.2.1".parse().unwrap()));
-    assert_eq!((expect.lifetime, expect.active, expect.helper), (Lifetime::Permanent, false, Some("sip")));
+    assert_eq!(
+        (expect.lifetime, expect.active, expect.helper),
+        (Lifetime::Permanent, false, Some(pinhole_helper::Name::new("sip")))
+    );
     assert_eq!((expect.class, expect.protocol, port(expect)), (0, Protocol::UDP, 5060));
     // A challenge, and the request again.
     assert_eq!(asked_of_host(talk.say(S, &registered(401, 1, ""))), [Action::Cancel(handle)]);

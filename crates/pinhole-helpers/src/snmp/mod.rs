@@ -18,10 +18,11 @@ use crate::broadcast::Answers;
 use crate::datagram::head;
 use parse::Message;
 use pinhole_helper::{
-    BlindReason, Class, Context, End, Field, Helper, Master, NatHelper, Policy, Progress, Refusal, Session,
-    Spec, Unencodable,
+    BlindReason, Class, Context, End, Field, Helper, Master, Name, NatHelper, Policy, Progress, Refusal,
+    Session, Spec, Texts, Unencodable,
 };
 use pinhole_wire::{Direction, Protocol};
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 /// Seconds that an answer may take.
@@ -40,32 +41,34 @@ pub mod notation {
 pub struct Snmp;
 
 static SPEC: Spec = Spec {
-    name: "snmp",
-    aliases: &["snmp_trap", "ip_conntrack_snmp", "nf_conntrack_snmp", "nf_nat_snmp_basic"],
-    protocols: &[Protocol::UDP],
-    ports: &[161, 162],
-    classes: &[Class { name: "answers", max: 1, timeout: ANSWER_TIME }],
-    summary: "Simple Network Management Protocol: lets the answers to broadcast requests in",
-    reads: &[
+    name: Name::new("snmp"),
+    aliases: Texts::Built(&["snmp_trap", "ip_conntrack_snmp", "nf_conntrack_snmp", "nf_nat_snmp_basic"]),
+    protocols: Cow::Borrowed(&[Protocol::UDP]),
+    ports: Cow::Borrowed(&[161, 162]),
+    classes: Cow::Borrowed(&[Class { name: Name::new("answers"), max: 1, timeout: ANSWER_TIME }]),
+    summary: Cow::Borrowed("Simple Network Management Protocol: lets the answers to broadcast requests in"),
+    reads: Texts::Built(&[
         "messages of versions 1, 2c and 3, wholly: BER of definite lengths",
         "requests to the broadcast address of the asker's subnet",
         "for NAT: every IpAddress value, and the agent's address in traps of version 1",
-    ],
-    creates: &[
+    ]),
+    creates: Texts::Built(&[
         "UDP from that subnet, from the port that was asked, to the very port that asked; any number of answers",
-    ],
-    refuses: &[
+    ]),
+    refuses: Texts::Built(&[
         "lengths beyond the datagram, indefinite lengths, elements that do not fill their container",
         "255.255.255.255, which does not tell the subnet, and broadcasts to another one",
         "connections that do not open with a message, for ever",
-    ],
-    limits: &[
+    ]),
+    limits: Texts::Built(&[
         "30 s after the latest request",
         "nesting of 16; the first 64 addresses of a message are translated",
-    ],
-    nat: "writes the translated address of either end of the connection in place of its own (RFC 2962, basic); never in version 3",
-    ipv6: "none: broadcast and IpAddress are IPv4's",
-    references: &["RFC 1157", "RFC 2578", "RFC 2962", "RFC 3412", "RFC 3416", "RFC 3417 §8"],
+    ]),
+    nat: Cow::Borrowed(
+        "writes the translated address of either end of the connection in place of its own (RFC 2962, basic); never in version 3",
+    ),
+    ipv6: Cow::Borrowed("none: broadcast and IpAddress are IPv4's"),
+    references: Texts::Built(&["RFC 1157", "RFC 2578", "RFC 2962", "RFC 3412", "RFC 3416", "RFC 3417 §8"]),
 };
 
 impl Helper for Snmp {

@@ -29,8 +29,9 @@ mod tests;
 
 pub use nat::TalkNat;
 
-use pinhole_helper::{Class, Helper, Master, Policy, Session, Spec};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
 use pinhole_wire::Protocol;
+use std::borrow::Cow;
 
 /// Notations of located fields, for the NAT half.
 pub mod notation {
@@ -54,42 +55,44 @@ mod class {
 pub struct Talk;
 
 static SPEC: Spec = Spec {
-    name: "talk",
-    aliases: &["ntalk", "ntalk2", "ip_conntrack_talk", "nf_conntrack_talk"],
-    protocols: &[Protocol::UDP],
-    ports: &[517, 518],
-    classes: &[
-        Class { name: "conversation", max: 4, timeout: session::LIFETIME },
-        Class { name: "look-up", max: 1, timeout: session::LIFETIME },
-        Class { name: "answer", max: 1, timeout: 30 },
-    ],
-    summary: "talk and ntalk: opens the look-up and the conversation of a call",
-    reads: &[
+    name: Name::new("talk"),
+    aliases: Texts::Built(&["ntalk", "ntalk2", "ip_conntrack_talk", "nf_conntrack_talk"]),
+    protocols: Cow::Borrowed(&[Protocol::UDP]),
+    ports: Cow::Borrowed(&[517, 518]),
+    classes: Cow::Borrowed(&[
+        Class { name: Name::new("conversation"), max: 4, timeout: session::LIFETIME },
+        Class { name: Name::new("look-up"), max: 1, timeout: session::LIFETIME },
+        Class { name: Name::new("answer"), max: 1, timeout: 30 },
+    ]),
+    summary: Cow::Borrowed("talk and ntalk: opens the look-up and the conversation of a call"),
+    reads: Texts::Built(&[
         "talk (517): requests of 76 bytes, answers of 24",
         "ntalk (518): requests of 84 bytes, answers of 24",
         "ntalk2 (518): requests of 84 bytes and extended data, answers of 24 or 36",
         "ANNOUNCE, LOOK_UP, DELETE, and the answers that they ask for",
-    ],
-    creates: &[
+    ]),
+    creates: Texts::Built(&[
         "ANNOUNCE, once answered with success: UDP from the callee's host to the caller's daemon (many look-ups), read by this helper",
         "ANNOUNCE, once answered with success: TCP from the callee's host to the caller's address and port",
         "LOOK_UP answered with success: TCP from the asking host to the answered address and port",
         "ctl_addr with another port than the request's own: UDP from the daemon's host to ctl_addr, read by this helper",
-    ],
-    refuses: &[
+    ]),
+    refuses: Texts::Built(&[
         "addresses that are not the sender's own, ctl_addr included",
         "conversations on ports below 1024, port 0",
         "answers to requests that were not sent",
         "datagrams of other sizes or versions; if the first one is no talk, the connection for ever",
-    ],
-    limits: &[
+    ]),
+    limits: Texts::Built(&[
         "one outstanding request of each type",
         "4 conversations a connection, 240 s each, one connection each",
         "the control connection of an announcement or an answered look-up lives at least 240 s",
-    ],
-    nat: "addr of announcements and answers, and ctl_addr, are rewritten in place (IPv4)",
-    ipv6: "none: the protocol has no room for such addresses; over IPv6 announcements are refused",
-    references: &["4.3BSD protocols/talkd.h", "talkd(8), ntalk", "ntalk2 (E. McRae)"],
+    ]),
+    nat: Cow::Borrowed("addr of announcements and answers, and ctl_addr, are rewritten in place (IPv4)"),
+    ipv6: Cow::Borrowed(
+        "none: the protocol has no room for such addresses; over IPv6 announcements are refused",
+    ),
+    references: Texts::Built(&["4.3BSD protocols/talkd.h", "talkd(8), ntalk", "ntalk2 (E. McRae)"]),
 };
 
 impl Helper for Talk {

@@ -7,8 +7,8 @@ use super::parse::{self, Answer, Dialect, Kind, Placed, Request};
 use super::{class, notation};
 use crate::endpoint::{admit_address, admit_port};
 use pinhole_helper::{
-    AddressMatch, BlindReason, Context, End, Expect, Handle, Lifetime, PortMatch, Progress, Refusal, Session,
-    Span,
+    AddressMatch, BlindReason, Context, End, Expect, Handle, Lifetime, Name, PortMatch, Progress, Refusal,
+    Session, Span,
 };
 use pinhole_wire::{Direction, Protocol};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
@@ -126,7 +126,7 @@ impl TalkSession {
             protocol: Protocol::UDP,
             destination_port: PortMatch::Exact(daemon),
             lifetime: Lifetime::Permanent,
-            helper: Some("talk"),
+            helper: Some(Name::new("talk")),
             ..expected.clone()
         });
         let conversation = cx.expect(expected);
@@ -209,7 +209,7 @@ fn answer_to_control(
         class: class::ANSWER,
         protocol: Protocol::UDP,
         lifetime: Lifetime::Permanent,
-        helper: Some("talk"),
+        helper: Some(Name::new("talk")),
         ..conversation(daemon, own, control.socket.port(), place)
     });
     cx.locate(handle, place, notation::SOCKET);

@@ -15,10 +15,11 @@ pub use parse::REQUEST_LIMIT;
 use crate::datagram::head;
 use crate::endpoint::admit_port;
 use pinhole_helper::{
-    AddressMatch, BlindReason, Class, Context, Expect, Field, Handle, Helper, Master, NatHelper, Policy,
-    Progress, Refusal, Session, Spec, Unencodable,
+    AddressMatch, BlindReason, Class, Context, Expect, Field, Handle, Helper, Master, Name, NatHelper,
+    Policy, Progress, Refusal, Session, Spec, Texts, Unencodable,
 };
 use pinhole_wire::{Direction, Protocol};
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 /// The TFTP helper.
@@ -26,28 +27,28 @@ use std::net::SocketAddr;
 pub struct Tftp;
 
 static SPEC: Spec = Spec {
-    name: "tftp",
-    aliases: &["ip_conntrack_tftp", "nf_conntrack_tftp"],
-    protocols: &[Protocol::UDP],
-    ports: &[69],
-    classes: &[Class { name: "transfer", max: 1, timeout: 300 }],
-    summary: "Trivial File Transfer Protocol: opens the transfer's own connection",
-    reads: &["read and write requests: file name, mode (netascii, octet, mail), options"],
-    creates: &["UDP from the server, any port, to the client's port that asked"],
-    refuses: &[
+    name: Name::new("tftp"),
+    aliases: Texts::Built(&["ip_conntrack_tftp", "nf_conntrack_tftp"]),
+    protocols: Cow::Borrowed(&[Protocol::UDP]),
+    ports: Cow::Borrowed(&[69]),
+    classes: Cow::Borrowed(&[Class { name: Name::new("transfer"), max: 1, timeout: 300 }]),
+    summary: Cow::Borrowed("Trivial File Transfer Protocol: opens the transfer's own connection"),
+    reads: Texts::Built(&["read and write requests: file name, mode (netascii, octet, mail), options"]),
+    creates: Texts::Built(&["UDP from the server, any port, to the client's port that asked"]),
+    refuses: Texts::Built(&[
         "anything that is not a whole request: two bytes open nothing",
         "unknown modes; options without a value, or with one out of range",
         "requests from a port below 1024, which would open a service to the server",
         "requests of the server",
         "connections that do not open with a request, for ever",
-    ],
-    limits: &[
+    ]),
+    limits: Texts::Built(&[
         "requests of 512 bytes, options included (RFC 2347)",
         "the latest request of a connection counts; an answer from the port that was asked cancels it",
-    ],
-    nat: "translates nothing in the payload: the answer is led to the port that asked",
-    ipv6: "the same as IPv4",
-    references: &["RFC 1350", "RFC 2090", "RFC 2347", "RFC 2348", "RFC 2349", "RFC 7440"],
+    ]),
+    nat: Cow::Borrowed("translates nothing in the payload: the answer is led to the port that asked"),
+    ipv6: Cow::Borrowed("the same as IPv4"),
+    references: Texts::Built(&["RFC 1350", "RFC 2090", "RFC 2347", "RFC 2348", "RFC 2349", "RFC 7440"]),
 };
 
 impl Helper for Tftp {

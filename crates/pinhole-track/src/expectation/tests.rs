@@ -3,7 +3,7 @@
 use super::table::Expectations;
 use super::{EndCause, ExpectationId, Request};
 use crate::{ConnId, Tuple};
-use pinhole_helper::{AddressMatch, Class, Expect, Lifetime, PortMatch, Refusal, Span};
+use pinhole_helper::{AddressMatch, Class, Expect, Lifetime, Name, PortMatch, Refusal, Span};
 use pinhole_wire::{IpVersion, Protocol, Time};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr};
@@ -198,7 +198,7 @@ proptest! {
                     list.retain(|listed| listed.deadline > now.0);
                 }
                 Action::Enter(master, expects) => {
-                    let class = Class { name: "", max: CLASS_MAX as u8, timeout: 1 };
+                    let class = Class { name: Name::new(""), max: CLASS_MAX as u8, timeout: 1 };
                     let requests: Vec<_> =
                         expects.iter().map(|expect| Request::new(expect.clone(), class, 0)).collect();
                     let id = conn(master);

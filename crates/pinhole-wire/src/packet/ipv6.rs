@@ -177,7 +177,7 @@ fn extensions<'a>(packet: &Packet, bytes: &'a [u8]) -> impl Iterator<Item = Exte
     };
     let mut announced_at = packet.network + NEXT_HEADER;
     let mut offset = packet.network + FIXED_HEADER as u32;
-    std::iter::from_fn(move || {
+    core::iter::from_fn(move || {
         let (next, header, after) = split_extension(kind, rest)?;
         let extension = Extension { kind, announced_at, offset, header };
         (kind, rest, announced_at) = (next, after, offset);

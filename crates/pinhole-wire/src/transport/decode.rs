@@ -213,7 +213,7 @@ impl DccpLayout {
 
     /// Sequence and acknowledgement numbers: 48 bits, or 24 if short.
     fn read_numbers(&self, data: &[u8]) -> Option<(u64, Option<u64>)> {
-        let number = |range: std::ops::Range<usize>| {
+        let number = |range: core::ops::Range<usize>| {
             data.get(range).map(|b| b.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)))
         };
         let (sequence, acknowledgement) = if self.extended { (10..16, 18..24) } else { (9..12, 13..16) };

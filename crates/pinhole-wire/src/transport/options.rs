@@ -59,7 +59,7 @@ impl<'a> Iterator for TcpOptions<'a> {
     }
 }
 
-impl std::iter::FusedIterator for TcpOptions<'_> {}
+impl core::iter::FusedIterator for TcpOptions<'_> {}
 
 /// One TCP option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -171,7 +171,7 @@ pub enum NatHalves {
 impl NatHalves {
     /// The NAT helpers themselves.
     pub fn loaded(&self) -> Vec<&'static dyn NatHelper> {
-        let is_wanted = |name| match self {
+        let is_wanted = |name: &str| match self {
             Self::All => true,
             Self::Only(names) => names.contains(&name),
         };
@@ -183,7 +183,7 @@ impl FromStr for NatHalves {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = || pinhole_helpers::nat_helpers().iter().map(|helper| helper.name());
+        let known = || pinhole_helpers::nat_helpers().iter().map(NatHelper::name);
         match text {
             "all" => Ok(Self::All),
             "none" => Ok(Self::Only(Vec::new())),

@@ -169,7 +169,7 @@ impl FromStr for HelperPorts {
         let (name, list) = text.split_once('=').map_or((text, None), |(name, list)| (name, Some(list)));
         let registry = pinhole_helpers::registry();
         if registry.find(name).is_none() {
-            let known: Vec<&str> = registry.iter().map(|h| h.spec().name).collect();
+            let known: Vec<&str> = registry.iter().map(|h| h.spec().name.as_str()).collect();
             return Err(format!("no helper is called `{name}`; there are: {}", known.join(", ")));
         }
         let ports = list.map_or(Ok(Vec::new()), |list| list.split(',').map(parse_port).collect())?;

@@ -82,8 +82,7 @@ fn rules(out: &mut dyn Write, p: &Palette, text: &str) -> io::Result<()> {
 fn replay(scene: &Scene, (name, text): (&str, &str)) -> Result<Report, Failure> {
     let ruleset = pinhole_ruleset::compile_text(name, text).map_err(Failure::Ruleset)?;
     let settings = Settings { checksums: ChecksumPolicy::Ignore, ..Settings::default() };
-    let engine =
-        Engine::new(settings, &pinhole_helpers::registry(), Some(ruleset)).map_err(Failure::Setup)?;
+    let engine = Engine::new(settings, pinhole_helpers::registry(), Some(ruleset)).map_err(Failure::Setup)?;
     let reader = CaptureReader::new(scene.file, Cursor::new(scene.capture))?;
     Ok(Replay::new(Merge::new(vec![reader]), engine, Clock::Capture, Keep::All).run(&mut [], |_| ())?)
 }

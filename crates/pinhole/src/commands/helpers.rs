@@ -4,7 +4,7 @@ use super::{Failure, Terminal};
 use crate::arguments::{HelpersArguments, Plainness};
 use crate::exit;
 use crate::render::Palette;
-use pinhole_helper::{Helper, Spec};
+use pinhole_helper::{Helper, Spec, Texts};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -19,7 +19,7 @@ pub fn run(arguments: &HelpersArguments, terminal: &mut Terminal) -> Result<u8, 
         Some(name) => match registry.find(name) {
             Some(helper) => vec![helper.spec()],
             None => {
-                let known: Vec<&str> = registry.iter().map(|helper| helper.spec().name).collect();
+                let known: Vec<&str> = registry.iter().map(|helper| helper.spec().name.as_str()).collect();
                 let known = known.join(", ");
                 return Err(Failure::Usage(format!("no helper is called `{name}`; there are: {known}")));
             }
@@ -69,16 +69,15 @@ fn describe(out: &mut dyn Write, p: &Palette, spec: &Spec) -> io::Result<()> {
         .iter()
         .map(|class| format!("{}: at most {} at a time, {} s each", class.name, class.max, class.timeout))
         .collect();
-    let borrowed: Vec<&str> = classes.iter().map(String::as_str).collect();
     for (title, items) in [
-        ("reads", spec.reads),
-        ("opens", spec.creates),
-        ("expectations", borrowed.as_slice()),
-        ("refuses", spec.refuses),
-        ("limits", spec.limits),
-        ("IPv6", &[spec.ipv6]),
-        ("NAT", &[spec.nat]),
-        ("specifications", spec.references),
+        ("reads", lines(&spec.reads)),
+        ("opens", lines(&spec.creates)),
+        ("expectations", classes.iter().map(String::as_str).collect()),
+        ("refuses", lines(&spec.refuses)),
+        ("limits", lines(&spec.limits)),
+        ("IPv6", vec![&*spec.ipv6]),
+        ("NAT", vec![&*spec.nat]),
+        ("specifications", lines(&spec.references)),
     ] {
         writeln!(out, "\n{}{title}{}", p.heading, p.heading.end())?;
         for item in items {
@@ -88,10 +87,14 @@ fn describe(out: &mut dyn Write, p: &Palette, spec: &Spec) -> io::Result<()> {
     Ok(())
 }
 
+fn lines(texts: &Texts) -> Vec<&str> {
+    texts.iter().collect()
+}
+
 /// `tcp 21`
 fn endpoints(spec: &Spec) -> String {
     let protocols: Vec<String> = spec.protocols.iter().map(ToString::to_string).collect();
-    format!("{} {}", protocols.join("/"), ranges(spec.ports))
+    format!("{} {}", protocols.join("/"), ranges(&spec.ports))
 }
 
 /// `6660-6669,7000`
@@ -112,20 +115,20 @@ fn ranges(ports: &[u16]) -> String {
 
 fn describe_json(spec: &Spec) -> Value {
     json!({
-        "name": spec.name,
-        "aliases": spec.aliases,
+        "name": spec.name.as_str(),
+        "aliases": lines(&spec.aliases),
         "protocols": spec.protocols.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "ports": spec.ports,
         "classes": spec.classes.iter().map(|class| json!({
-            "name": class.name, "max": class.max, "timeout": class.timeout,
+            "name": class.name.as_str(), "max": class.max, "timeout": class.timeout,
         })).collect::<Vec<_>>(),
         "summary": spec.summary,
-        "reads": spec.reads,
-        "creates": spec.creates,
-        "refuses": spec.refuses,
-        "limits": spec.limits,
+        "reads": lines(&spec.reads),
+        "creates": lines(&spec.creates),
+        "refuses": lines(&spec.refuses),
+        "limits": lines(&spec.limits),
         "nat": spec.nat,
         "ipv6": spec.ipv6,
-        "references": spec.references,
+        "references": lines(&spec.references),
     })
 }

@@ -33,7 +33,7 @@ pub fn run(mut arguments: ReplayArguments, terminal: &mut Terminal) -> Result<u8
     let nat_helpers = arguments.nat_helpers.loaded().iter().map(|helper| helper.name()).collect();
     let translation = translation(&arguments, ruleset.as_ref());
     let engine =
-        Engine::new(arguments.settings(), &pinhole_helpers::registry(), ruleset).map_err(Failure::Setup)?;
+        Engine::new(arguments.settings(), pinhole_helpers::registry(), ruleset).map_err(Failure::Setup)?;
     let merge = open(&arguments)?;
     let bar = progress_bar(&merge, terminal.interactive);
     let replay = Replay::new(merge, engine, arguments.clock, keep(&arguments, target.as_ref()))

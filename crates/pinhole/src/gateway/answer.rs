@@ -138,7 +138,7 @@ fn row(conn: &Conn) -> String {
         conn.protocol_state.unwrap_or("-"),
         conn.packets(),
         crate::render::bytes(conn.bytes()),
-        conn.helper.map_or("-", |helper| helper.name),
+        conn.helper.as_ref().map_or("-", |helper| helper.name.as_str()),
         words::tuple(&conn.original),
         conn.master.map_or_else(String::new, |master| format!(", related to conn {master}")),
     )

@@ -140,8 +140,7 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
     let rules = config.rules.clone().unwrap_or_default();
     let ruleset = load(&rules)?;
     let settings = config.settings(secret()).map_err(|error| Failure::Usage(error.to_string()))?;
-    let engine =
-        Engine::new(settings, &pinhole_helpers::registry(), Some(ruleset)).map_err(Failure::Setup)?;
+    let engine = Engine::new(settings, pinhole_helpers::registry(), Some(ruleset)).map_err(Failure::Setup)?;
     let mut signals = Signals::new().map_err(|error| Failure::Gateway(format!("signals: {error}")))?;
     demand_privileges()?;
 

@@ -33,7 +33,7 @@ impl Lab {
         let mut rules = tempfile::Builder::new().suffix(".nft").tempfile().unwrap();
         rules.write_all(RULES.as_bytes()).unwrap();
         let ruleset = pinhole_ruleset::compile_text("fw.nft", RULES).unwrap();
-        let engine = Engine::new(Settings::default(), &pinhole_helpers::registry(), Some(ruleset)).unwrap();
+        let engine = Engine::new(Settings::default(), pinhole_helpers::registry(), Some(ruleset)).unwrap();
         let ((a, left), (b, _)) = (memory::port("left"), memory::port("right"));
         let bridge = Bridge::new(engine, [Box::new(a), Box::new(b)], LinkPolicy::default());
         let path: PathBuf = rules.path().into();

@@ -2,7 +2,7 @@
 
 use super::Place;
 use pinhole_engine::{Provenance, RuleRef, Verdict};
-use pinhole_helper::{AddressMatch, BlindReason, Condition, Expect, PortMatch, Refusal, Span};
+use pinhole_helper::{AddressMatch, BlindReason, Condition, Expect, Name, PortMatch, Refusal, Span};
 use pinhole_ruleset::RuleId;
 use pinhole_track::{
     ConnId, ConnSnapshot, Counters, DestroyCause, EndCause, ExpectationId, State, Status, Tuple,
@@ -54,7 +54,7 @@ pub struct Conn {
 #[derive(Clone, Copy, Debug)]
 pub struct Attached {
     /// Its name.
-    pub name: &'static str,
+    pub name: Name,
     /// The rule that attached it; `None` for `--helpers`.
     pub rule: Option<RuleId>,
 }
@@ -113,7 +113,7 @@ impl Conn {
 #[derive(Clone, Debug)]
 pub struct Quote {
     /// Name of the helper that read them.
-    pub helper: &'static str,
+    pub helper: Name,
     /// The frame that completed them.
     pub place: Place,
     /// When that was.
@@ -213,7 +213,7 @@ pub struct Unread {
     /// The conn.
     pub conn: u32,
     /// The helper.
-    pub helper: &'static str,
+    pub helper: Name,
     /// Why, or that it reads again.
     pub what: Sight,
 }

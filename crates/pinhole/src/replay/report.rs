@@ -7,7 +7,7 @@ use super::announced::announced;
 use super::record::{Attached, Conn, DropKey, Dropped, Ends, Expectation, Quote, Refused, Sight, Unread};
 use super::{Headers, Place, RuleBook, Totals};
 use pinhole_engine::{Event, Outcome, Reason, RuleRef, Verdict};
-use pinhole_helper::Helper;
+use pinhole_helper::Name;
 use pinhole_ruleset::RuleId;
 use pinhole_track::{ConnId, ConnSnapshot, ExpectationId};
 use pinhole_wire::{Protocol, Time};
@@ -73,7 +73,7 @@ pub struct Helpable {
     /// The conn's number.
     pub conn: u32,
     /// The helper that reads such conns.
-    pub helper: &'static str,
+    pub helper: Name,
     /// The port.
     pub port: u16,
 }
@@ -126,20 +126,20 @@ pub struct Report {
     drop_index: HashMap<DropKey, usize>,
     refused_ports: HashMap<u16, Vec<usize>>,
     expected_ends: HashMap<IpAddr, Vec<usize>>,
-    conventional: Vec<(Protocol, u16, &'static str)>,
+    conventional: Vec<(Protocol, u16, Name)>,
     helpable: HashMap<(IpAddr, IpAddr), Helpable>,
 }
 
 impl Report {
     /// An empty report about captures with these names.
     pub fn new(captures: impl IntoIterator<Item = String>, keep: Keep) -> Self {
-        let conventional = pinhole_helpers::registry()
-            .iter()
-            .map(Helper::spec)
-            .flat_map(|s| {
-                s.protocols.iter().flat_map(move |&p| s.ports.iter().map(move |&port| (p, port, s.name)))
-            })
-            .collect();
+        let mut conventional = Vec::new();
+        for helper in pinhole_helpers::registry().iter() {
+            let spec = helper.spec();
+            for &protocol in &*spec.protocols {
+                conventional.extend(spec.ports.iter().map(|&port| (protocol, port, spec.name)));
+            }
+        }
         Self {
             captures: captures.into_iter().map(|name| CaptureSummary { name, packets: 0 }).collect(),
             conns: BTreeMap::new(),
@@ -486,7 +486,7 @@ impl Report {
     /// translated.
     pub fn is_rewritten(&self, conn: &Conn) -> Option<bool> {
         let helper = conn.helper.filter(|_| conn.is_translated())?;
-        Some(self.nat_helpers.contains(&helper.name))
+        Some(self.nat_helpers.iter().any(|name| helper.name == *name))
     }
 
     /// The location and text of a rule that was met.

@@ -126,7 +126,7 @@ impl Pinhole {
             let attach = |helper: &str, port| Attachment { helper: helper.to_owned(), ports: vec![port] };
             settings.attachments = vec![attach("ftp", 21), attach("irc", 6667)];
         }
-        let engine = Engine::new(settings, &registry(), ruleset)
+        let engine = Engine::new(settings, registry(), ruleset)
             .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
         Ok(Self { engine, ingress, egress })
     }

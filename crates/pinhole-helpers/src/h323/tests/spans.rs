@@ -105,7 +105,7 @@ fn endpoints_are_written_as_they_are_read() {
 
 #[test]
 fn each_helper_has_its_nat_half() {
-    let halves = [H323Nat::RAS, H323Nat::Q931, H323Nat::H245].map(|half| half.name());
+    let halves = [&H323Nat::RAS, &H323Nat::Q931, &H323Nat::H245].map(NatHelper::name);
     let helpers: [&dyn Helper; 3] = [&Ras, &Q931, &H245];
     assert_eq!(halves, helpers.map(|helper| helper.spec().name));
 }

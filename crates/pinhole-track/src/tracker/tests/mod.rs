@@ -12,7 +12,7 @@ mod translate;
 use crate::{
     ConnId, DestroyCause, Event, ExpectationId, Invalid, Request, Settings, State, Tracked, Tracker,
 };
-use pinhole_helper::{AddressMatch, Class, Expect, Lifetime, PortMatch, Span};
+use pinhole_helper::{AddressMatch, Class, Expect, Lifetime, Name, PortMatch, Span};
 use pinhole_wire::{Direction, Packet, Protocol, Time};
 use std::net::IpAddr;
 
@@ -158,7 +158,7 @@ pub(super) fn expect_to(destination: (&str, u16)) -> Expect {
 }
 
 pub(super) fn request(expect: Expect) -> Request {
-    Request::new(expect, Class { name: "data", max: 4, timeout: 60 }, 7)
+    Request::new(expect, Class { name: Name::new("data"), max: 4, timeout: 60 }, 7)
 }
 
 pub(super) fn state(tracked: &Tracked) -> (State, Direction) {

@@ -103,12 +103,12 @@ fn without_rule(conn: &Conn) -> impl Iterator<Item = &'static str> {
 
 /// Who made the helper read.
 pub(super) fn attached(report: &Report, quote: &Quote) -> String {
-    by_rule(report, quote.helper, quote.attached_by)
+    by_rule(report, &quote.helper, quote.attached_by)
 }
 
 /// Who made the helper read a conn.
 pub(super) fn helper(report: &Report, attached: &Attached) -> String {
-    by_rule(report, attached.name, attached.rule)
+    by_rule(report, &attached.name, attached.rule)
 }
 
 fn by_rule(report: &Report, helper: &str, rule: Option<RuleId>) -> String {

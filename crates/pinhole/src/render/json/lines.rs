@@ -34,7 +34,7 @@ pub(super) fn event_lines(report: &Report, change: Change) -> Option<Value> {
             };
             json!({
                 "type": kind, "capture": capture(report, unread.place), "frame": unread.place.frame(),
-                "helper": unread.helper, "conn": unread.conn, "reason": reason, "message": message,
+                "helper": unread.helper.as_str(), "conn": unread.conn, "reason": reason, "message": message,
             })
         }
         Change::Log(place, rule) => json!({
@@ -94,7 +94,7 @@ pub(crate) fn conn_line(report: &Report, conn: &Conn) -> Value {
         "nat_helper": report.is_rewritten(conn),
         "protocol_state": conn.protocol_state,
         "status": conn.status.iter_names().map(|(name, _)| status_name(name)).collect::<Vec<_>>(),
-        "helper": conn.helper.map(|h| h.name),
+        "helper": conn.helper.as_ref().map(|h| h.name.as_str()),
         "helper_by": helper_by(report, conn.helper),
         "master": conn.master,
         "expectation": conn.expectation.and_then(|id| report.expectation(id)).map(|e| e.id),
@@ -128,7 +128,7 @@ fn quote_fields(kind: &str, report: &Report, quote: &Quote) -> Map<String, Value
         ("type", json!(kind)),
         ("capture", json!(capture(report, quote.place))),
         ("frame", json!(quote.place.frame())),
-        ("helper", json!(quote.helper)),
+        ("helper", json!(quote.helper.as_str())),
         ("direction", json!(direction)),
         ("offset", json!(quote.span.start)),
         ("bytes", json!(lossy(&quote.bytes))),
