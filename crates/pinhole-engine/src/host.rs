@@ -82,8 +82,10 @@ struct Slot {
     conn: ConnId,
     master: Master,
     handles: Vec<(Handle, ExpectationId)>,
-    /// Where peers find what was announced, in a translated conn.
-    announced: Vec<(Handle, SocketAddr)>,
+    /// How long the conn lives at least, whatever passes on it: as its session has asked.
+    needed_until: Time,
+    /// What was announced in a translated conn.
+    announced: Vec<edits::Announced>,
     memory: usize,
 }
 
@@ -207,6 +209,7 @@ impl Host {
             conn,
             master,
             handles: Vec::new(),
+            needed_until: Time(0),
             announced: Vec::new(),
             memory: 0,
         };
@@ -273,6 +276,12 @@ impl Host {
     /// After a read: stops the session when all together hold too much, and ends one that reads no more.
     fn settle(&mut self, at: Moment, tracker: &mut Tracker, session: u32, events: &mut impl FnMut(Event)) {
         let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
+        // Each packet has given the conn its usual time anew.
+        if slot.needed_until > at.time {
+            let nanoseconds = slot.needed_until.since(at.time);
+            let seconds = u32::try_from(nanoseconds.div_ceil(1_000_000_000)).unwrap_or(u32::MAX);
+            tracker.prolong(at.time, slot.conn, seconds);
+        }
         let held = slot.held();
         self.memory = self.memory - slot.memory + held;
         slot.memory = held;
@@ -328,7 +337,9 @@ impl Host {
                         tracker.extend(at.time, id, *seconds);
                     }
                 }
-                Action::Prolong(seconds) => tracker.prolong(at.time, slot.conn, *seconds),
+                Action::Prolong(seconds) => {
+                    slot.needed_until = slot.needed_until.max(at.time.plus_seconds(u64::from(*seconds)));
+                }
                 Action::Lead(handle, source_key, destination_key) => {
                     if let (Some(id), true) = (slot.known(*handle), rewriting.is_some())
                         && let Some(expectation) = tracker.expectation(id)
@@ -369,7 +380,7 @@ impl Host {
                             Some(SocketAddr::new(slot.master.sender_seen_by_peer(from).ip(), *number))
                         }
                         Action::Mention(end, ..) => Some(slot.end(*end, from)),
-                        Action::Locate(handle, ..) => slot.announced(*handle),
+                        Action::Locate(handle, ..) => slot.announced(*handle, from),
                         _ => None,
                     };
                     if let (Some(rewriting), Some(endpoint)) = (rewriting.as_deref_mut(), endpoint)

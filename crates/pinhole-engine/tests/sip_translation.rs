@@ -45,7 +45,8 @@ fn datagram(frame: &Captured) -> Option<(SocketAddr, SocketAddr, Vec<u8>)> {
 struct Conn {
     reader: Reader,
     master: Master,
-    ports: BTreeMap<Handle, u16>,
+    /// Who announced which port.
+    ports: BTreeMap<Handle, (Direction, u16)>,
 }
 
 impl Conn {
@@ -66,15 +67,19 @@ impl Conn {
         let mut actions = Vec::new();
         self.reader.datagram(Time(0), from, text, &mut actions);
         let mut edits: Vec<(Span, Vec<u8>)> = Vec::new();
-        let outside = self.master.sender_seen_by_peer(from).ip();
         for action in &actions {
             match action {
                 Action::Expect(handle, expect) => {
                     let PortMatch::Exact(port) = expect.destination_port else { panic!("{expect:?}") };
-                    self.ports.insert(*handle, port);
+                    self.ports.insert(*handle, (from, port));
                 }
                 Action::Locate(handle, span, field) => {
-                    edits.push(edit(text, *span, *field, SocketAddr::new(outside, self.ports[handle])));
+                    let (announcer, port) = self.ports[handle];
+                    let end = match announcer {
+                        _ if announcer == from => self.master.sender_seen_by_peer(from),
+                        _ => self.master.sender(announcer),
+                    };
+                    edits.push(edit(text, *span, *field, SocketAddr::new(end.ip(), port)));
                 }
                 Action::Mention(end, span, field) => {
                     let endpoint = match end {

@@ -47,12 +47,13 @@ pub enum Action {
     Activate(Handle),
     /// Let an expectation live this many seconds from now on (SIP's granted registration time).
     Extend(Handle, u32),
-    /// Let the control conn itself live at least this many seconds from now on, packets or none (a registration or a call outlives the
-    /// timeout of an idle UDP conn, and expectations die with their master).
+    /// Let the control conn itself live at least this many seconds from now on, whatever passes on it or not (a registration or a call
+    /// outlives the timeout of an idle UDP conn, and expectations die with their master).
     Prolong(u32),
     /// Remove an expectation (a command that was answered with an error, a call that ended).
     Cancel(Handle),
-    /// For the NAT half: this span holds that field of that expectation.
+    /// For the NAT half: this span holds that field of that expectation. It may stand in a message of the other direction, which
+    /// repeats to its announcer what was announced.
     Locate(Handle, Span, Field),
     /// For the NAT half: this span names an end of the control conn itself, in that notation (SIP's `Via`). It opens nothing.
     Mention(End, Span, Field),

@@ -150,6 +150,8 @@ impl Engine {
         let owed = match decision {
             Decision::Hold => {
                 if !side.held.is_empty() || self.nat.may_hold(binding) {
+                    // What is complete in front of the incomplete line is edited when it leaves.
+                    side.pending.extend(edits);
                     side.held.push(Held {
                         frame: leaving.frame,
                         link: leaving.link,

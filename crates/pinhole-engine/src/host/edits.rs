@@ -22,7 +22,8 @@ const LOWEST_PORT: u16 = 1024;
 /// Where an expected conn is led.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Follow {
-    /// The initiator, as the announcer knows it.
+    /// The peer of the announcer, as it is and as the announcer knows it. Anybody else who initiates the conn keeps its address.
+    pub(crate) peer: Address,
     pub(crate) source: Address,
     /// The key that it has outside, if the conn is a call.
     pub(crate) source_key: Option<u16>,
@@ -48,6 +49,7 @@ impl Follow {
             .into_iter()
             .find(|&from| (master.sender(from).ip(), master.peer(from).ip()) == arrives)?;
         Some(Self {
+            peer: master.sender(from).ip().into(),
             source: master.sender_seen_by_peer(from).ip().into(),
             source_key: Some(source_key),
             destination: master.receiver(from).ip().into(),
@@ -66,6 +68,18 @@ impl Follow {
 pub(crate) struct Edit {
     pub(crate) span: Span,
     pub(crate) text: Vec<u8>,
+}
+
+/// An endpoint that was announced in a translated conn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Announced {
+    handle: Handle,
+    /// Who announced it.
+    from: Direction,
+    /// As the announcer has it.
+    inner: SocketAddr,
+    /// Where its peer finds it.
+    outer: SocketAddr,
 }
 
 /// What a read is to do besides, in a translated conn whose helper has its NAT half.
@@ -96,13 +110,8 @@ impl Rewriting<'_> {
             let ids = tracker.expect(at.time, slot.conn, requests)?;
             return Ok(ids.into_iter().map(|id| (id, None)).collect());
         }
-        let peer = slot.master.peer(from);
-        let follow = |ports| Follow {
-            source: peer.ip().into(),
-            source_key: None,
-            destination: own.ip().into(),
-            ports,
-        };
+        let (peer, source) = (slot.master.receiver(from).ip().into(), slot.master.peer(from).ip().into());
+        let follow = |ports| Follow { peer, source, source_key: None, destination: own.ip().into(), ports };
         let ranges: Vec<_> = requests.iter().filter_map(|request| range(&request.expect)).collect();
         let lowest = ranges.iter().map(|range| range.0).min().unwrap_or_default();
         let highest = ranges.iter().map(|range| range.1).max().unwrap_or_default();
@@ -124,8 +133,10 @@ impl Rewriting<'_> {
                 Ok(ids) => {
                     for (handle, expect) in asked {
                         if let Some((port, _)) = range(expect) {
-                            let port = port.wrapping_sub(lowest).wrapping_add(first);
-                            slot.announce(*handle, SocketAddr::new(outer.ip(), port));
+                            let moved = port.wrapping_sub(lowest).wrapping_add(first);
+                            let inner = SocketAddr::new(own.ip(), if fixed { own.port() } else { port });
+                            let outer = SocketAddr::new(outer.ip(), moved);
+                            slot.announce(Announced { handle: *handle, from, inner, outer });
                         }
                     }
                     return Ok(ids.into_iter().map(|id| (id, Some(follow((inner, first))))).collect());
@@ -200,15 +211,18 @@ impl Slot {
         }
     }
 
-    fn announce(&mut self, handle: Handle, endpoint: SocketAddr) {
+    fn announce(&mut self, announced: Announced) {
         if self.announced.len() >= super::HANDLES {
             self.announced.remove(0);
         }
-        self.announced.push((handle, endpoint));
+        self.announced.push(announced);
     }
 
-    pub(super) fn announced(&self, handle: Handle) -> Option<SocketAddr> {
-        self.announced.iter().rev().find(|(known, _)| *known == handle).map(|&(_, endpoint)| endpoint)
+    /// What stands for an announced endpoint in a packet of this direction: its peer reads where it is found; the announcer itself, to
+    /// whom an answer repeats it, reads what it announced.
+    pub(super) fn announced(&self, handle: Handle, from: Direction) -> Option<SocketAddr> {
+        let known = self.announced.iter().rev().find(|known| known.handle == handle)?;
+        Some(if from == known.from { known.outer } else { known.inner })
     }
 }
 

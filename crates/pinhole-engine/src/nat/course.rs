@@ -206,12 +206,14 @@ impl Nat {
         course: &mut Course,
         follow: &Follow,
     ) -> Result<(), Refused> {
-        let Some((_, leaving)) = &course.new else { return Ok(()) };
+        let Some((original, leaving)) = &course.new else { return Ok(()) };
         let port = follow.port(leaving.destination_port);
+        let initiator = original.source;
         self.settle(tracker, now, course, Side::Destination, &Want::endpoint(follow.destination, port))?;
         let source = match follow.source_key {
             Some(key) => Want::endpoint(follow.source, key),
-            None => Want::only(follow.source),
+            None if initiator == follow.peer => Want::only(follow.source),
+            None => Want::only(initiator),
         };
         self.settle(tracker, now, course, Side::Source, &source)
     }

@@ -24,7 +24,7 @@ pub(crate) struct Payload {
 #[derive(Default)]
 pub(crate) struct Side {
     /// Edits for which there was no room yet.
-    pending: Vec<Edit>,
+    pub(crate) pending: Vec<Edit>,
     ahead: u8,
     /// Number of the stream's first byte.
     origin: Option<u32>,
@@ -76,9 +76,12 @@ impl Payload {
         }
     }
 
-    /// Whether a segment is to be dropped because bytes before it may still have to be edited.
+    /// Whether a segment is to be dropped because bytes before it may still have to be edited. What is held is a run without gaps.
     pub(crate) fn must_wait(&mut self, from: Direction, tcp: &Tcp) -> bool {
-        let is_ahead = self.conversation.is_ahead(from, tcp) && self.sides[from.index()].held.is_empty();
+        if let Some((_, end)) = self.sides[from.index()].held_numbers() {
+            return tcp.payload_length > 0 && tcp.sequence.wrapping_sub(end).cast_signed() > 0;
+        }
+        let is_ahead = self.conversation.is_ahead(from, tcp);
         let side = &mut self.sides[from.index()];
         side.ahead = if is_ahead { side.ahead.saturating_add(1) } else { 0 };
         is_ahead && side.ahead <= AHEAD_PATIENCE

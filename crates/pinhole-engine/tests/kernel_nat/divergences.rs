@@ -30,6 +30,7 @@ const LEAK: &str = "ftp suricata-verify__ftp-ippair-leak-5204__input.pcap";
 const NUMBERS: &str = "ftp zeek__ftp-with-numbers-in-filename.pcap";
 const PPTP: &str = "pptp PcapPlusPlus__GrePackets.pcap";
 const ARKIME: &str = "tftp arkime__arkime_synthetic.pcap";
+const H323: &str = "h323 nDPI__h323.pcap";
 const SIP: &str = "ftp suricata-verify__sip-method__sip.pcap nat";
 
 const DIVERGENCES: &[Divergence] = &[
@@ -56,6 +57,8 @@ const DIVERGENCES: &[Divergence] = &[
     Divergence { job: ARKIME, frames: (223, 223), aspect: Aspect::Datagram, id: "martian" },
     Divergence { job: ARKIME, frames: (346, 349), aspect: Aspect::Datagram, id: "not-forwarded" },
     Divergence { job: ARKIME, frames: (401, 401), aspect: Aspect::Datagram, id: "martian" },
+    Divergence { job: H323, frames: (19, 19), aspect: Aspect::Expectation, id: "read-once" },
+    Divergence { job: H323, frames: (38, 42), aspect: Aspect::Expectation, id: "h323-announced-only" },
     Divergence { job: SIP, frames: (620, 620), aspect: Aspect::Datagram, id: "sip-origin" },
 ];
 

@@ -11,7 +11,7 @@ use pinhole_track::{State, Status, Tuple};
 use pinhole_wire::{Direction, LinkType, Protocol, Time};
 use std::net::IpAddr;
 
-/// The helpers of the recorder's router and their ports, by the protocol's folder.
+/// The helpers of the recorder's router and their ports, by the protocol's folder. H.245 has none: it comes with its master.
 const HELPERS: &[(&str, &str, &[u16])] = &[
     ("ftp", "ftp", &[21]),
     ("irc", "irc", &[6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 7000]),
@@ -19,6 +19,9 @@ const HELPERS: &[(&str, &str, &[u16])] = &[
     ("tftp", "tftp", &[69]),
     ("pptp", "pptp", &[1723]),
     ("sane", "sane", &[6566]),
+    ("h323", "Q.931", &[1720]),
+    ("h323", "RAS", &[1719]),
+    ("h323", "H.245", &[]),
 ];
 
 /// SIP's datagrams are compared in `sip_translation.rs`, which knows where its texts differ.
@@ -65,6 +68,11 @@ pub(crate) fn has_helper(protocol: &str) -> bool {
     HELPERS.iter().any(|(folder, helper, _)| *folder == protocol && registry.find(helper).is_some())
 }
 
+/// Whether a helper is one of a protocol's.
+pub(crate) fn is_helper_of(protocol: &str, helper: &str) -> bool {
+    HELPERS.iter().any(|(folder, name, _)| *folder == protocol && *name == helper)
+}
+
 pub(crate) struct Gateway {
     engine: Engine,
     inside: InterfaceId,
@@ -80,7 +88,9 @@ impl Gateway {
             pickup: Pickup::Lenient,
             attachments: HELPERS
                 .iter()
-                .filter(|(_, helper, _)| is_helped && registry.find(helper).is_some())
+                .filter(|(_, helper, ports)| {
+                    is_helped && !ports.is_empty() && registry.find(helper).is_some()
+                })
                 .map(|(_, helper, ports)| Attachment { helper: (*helper).to_owned(), ports: ports.to_vec() })
                 .collect(),
             ..Settings::default()

@@ -47,7 +47,7 @@ fn datagrams_states_and_expectations_equal_the_kernel_s() {
             comparison.frame(row, left, passed.iter().find(|p| p.frame == row.frame));
         }
         let of_helper = |rows: &[ExpectationRow]| -> Vec<ExpectationRow> {
-            rows.iter().filter(|row| row.helper == job.protocol).cloned().collect()
+            rows.iter().filter(|row| gateway::is_helper_of(&job.protocol, &row.helper)).cloned().collect()
         };
         comparison.expectations(&of_helper(&recording.expectations), &of_helper(&expectations));
         bad.push_str(&comparison.text);

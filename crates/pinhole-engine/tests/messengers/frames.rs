@@ -28,7 +28,8 @@ pub(crate) mod icq {
 
     /// Encrypted as the specification's appendix says: one pass over the packet from offset 10 on, four bytes at a time, with the check
     /// code put in afterwards, its bits in other places.
-    fn client(command: u16, data: &[u8]) -> Vec<u8> {
+    /// The check code covers the byte at one offset of the packet.
+    fn client(command: u16, data: &[u8], place: usize) -> Vec<u8> {
         let mut packet = vec![5, 0, 0, 0, 0, 0];
         packet.extend(UIN.to_le_bytes());
         packet.extend(SESSION.to_le_bytes());
@@ -38,7 +39,7 @@ pub(crate) mod icq {
         let byte = |at: usize| u32::from(packet[at]);
         let table = super::table();
         let first = byte(8) << 24 | byte(4) << 16 | byte(2) << 8 | byte(6);
-        let (place, entry) = (6, 40);
+        let entry = 40;
         let second = (place as u32) << 24
             | (byte(place) ^ 0xff) << 16
             | (entry as u32) << 8
@@ -75,20 +76,58 @@ pub(crate) mod icq {
         packet
     }
 
+    /// Where the port and the address of a login stand.
+    pub(crate) const PORT_AT: usize = 24 + 4;
+    pub(crate) const ADDRESS_AT: usize = PORT_AT + 4 + 2 + 7 + 4;
+
     pub(crate) fn login(host: [u8; 4], port: u32) -> Vec<u8> {
-        let mut data = 943_920_000_u32.to_le_bytes().to_vec();
-        data.extend(port.to_le_bytes());
+        login_checked(host, port, 6)
+    }
+
+    /// A login whose check code covers the byte at one offset.
+    pub(crate) fn login_checked(host: [u8; 4], port: u32, covers: usize) -> Vec<u8> {
+        let data = [&943_920_000_u32.to_le_bytes()[..], &who(host, port)].concat();
+        client(1000, &data, covers)
+    }
+
+    /// A login of version 2 ("ICQ protocol V2", M. Ihse) or 3, neither of which is scrambled.
+    pub(crate) fn plain_login(version: u8, host: [u8; 4], port: u32) -> Vec<u8> {
+        let mut packet = vec![version, 0, 0xe8, 3, 1, 0];
+        if version == 3 {
+            packet.extend([1, 0]);
+        }
+        packet.extend(UIN.to_le_bytes());
+        if version == 3 {
+            packet.extend(943_920_000_u32.to_le_bytes());
+        }
+        packet.extend(who(host, port));
+        packet
+    }
+
+    /// Port, password, address, and what else a login says.
+    fn who(host: [u8; 4], port: u32) -> Vec<u8> {
+        let mut data = port.to_le_bytes().to_vec();
         data.extend([7, 0]);
         data.extend(b"secret\0");
         data.extend([0xd5, 0, 0, 0]);
         data.extend(host);
         data.extend([4, 0, 0, 0, 0, 8, 0, 0, 0]);
         data.extend([0; 20]);
-        client(1000, &data)
+        data
     }
 
     pub(crate) fn keep_alive() -> Vec<u8> {
-        client(1070, &[1, 2, 3, 4])
+        client(1070, &[1, 2, 3, 4], 6)
+    }
+
+    /// Several of the server's messages in one (SRV_MULTI).
+    pub(crate) fn several(messages: &[Vec<u8>]) -> Vec<u8> {
+        let mut data = vec![messages.len() as u8];
+        for message in messages {
+            data.extend((message.len() as u16).to_le_bytes());
+            data.extend(message);
+        }
+        server(530, &data)
     }
 
     pub(crate) fn login_reply() -> Vec<u8> {

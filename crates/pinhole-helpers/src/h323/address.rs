@@ -39,26 +39,35 @@ impl Announced {
         Ok((seen, port))
     }
 
-    /// Whether the address is the sender's own, as it calls itself.
-    pub(super) fn is_senders(&self, cx: &Context<'_>, from: Direction) -> bool {
-        self.endpoint.is_some_and(|(address, _)| address == cx.master.sender(from).ip())
-    }
-
     /// Whether the address is that by which the sender knows the receiver.
     pub(super) fn is_receivers(&self, cx: &Context<'_>, from: Direction) -> bool {
         self.endpoint.is_some_and(|(address, _)| address == cx.master.peer(from).ip())
     }
 
-    /// Tells the NAT half of an end of the control conn itself, if it is one; it opens nothing.
+    /// Tells the NAT half of an end of the control conn itself, if it is one; it opens nothing. Another port of that host stays as it is.
     pub(super) fn mention(&self, cx: &mut Context<'_>, from: Direction) {
-        let end = if self.is_senders(cx, from) {
-            End::Sender
-        } else if self.is_receivers(cx, from) {
-            End::Peer
-        } else {
-            return;
+        let Some((address, port)) = self.endpoint else { return };
+        let (sender, peer) = (cx.master.sender(from), cx.master.peer(from));
+        let (end, known) = match address {
+            _ if address == sender.ip() => (End::Sender, sender),
+            _ if address == peer.ip() => (End::Peer, peer),
+            _ => return,
         };
-        cx.mention(end, self.span(cx), self.field());
+        if port == known.port() {
+            cx.mention(end, self.span(cx), self.field());
+        } else {
+            self.mention_address(cx, end);
+        }
+    }
+
+    /// Tells the NAT half of the address alone.
+    pub(super) fn mention_address(&self, cx: &mut Context<'_>, end: End) {
+        let (length, field) = match self.endpoint {
+            Some((IpAddr::V4(_), _)) => (4, notation::IPV4_ADDRESS),
+            Some((IpAddr::V6(_), _)) => (16, notation::IPV6_ADDRESS),
+            None => return,
+        };
+        cx.mention(end, cx.span(self.start, self.start + length), field);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::address::Announced;
 use super::few::Few;
-use super::notation;
 use pinhole_helper::{AddressMatch, Context, End, Expect, GroupRule, Handle, Lifetime, MediaSource, Name};
 use pinhole_wire::{Direction, Protocol};
 use std::net::{IpAddr, SocketAddr};
@@ -128,19 +127,11 @@ impl<'a, 'c> Announcements<'a, 'c> {
                 self.cx.locate(handle, announced.span(self.cx), announced.field());
             }
             // An answer may repeat what it answers to (H.323 §8.1.7.1).
-            Err(_) if announced.is_receivers(self.cx, self.from) => self.mention_address(announced),
+            Err(_) if announced.is_receivers(self.cx, self.from) => {
+                announced.mention_address(self.cx, End::Peer);
+            }
             Err(why) => self.cx.refuse(why, announced.span(self.cx)),
         }
         None
-    }
-
-    fn mention_address(&mut self, announced: &Announced) {
-        let (length, field) = match announced.endpoint {
-            Some((IpAddr::V4(_), _)) => (4, notation::IPV4_ADDRESS),
-            Some((IpAddr::V6(_), _)) => (16, notation::IPV6_ADDRESS),
-            None => return,
-        };
-        let span = self.cx.span(announced.start, announced.start + length);
-        self.cx.mention(End::Peer, span, field);
     }
 }

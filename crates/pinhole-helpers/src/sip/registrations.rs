@@ -140,6 +140,7 @@ impl Registrations {
         &mut self,
         cx: &mut Context<'_>,
         head: &Head<'_>,
+        place: Place<'_>,
         code: u16,
         transaction: Transaction,
     ) {
@@ -152,8 +153,14 @@ impl Registrations {
                 continue;
             }
             let public = cx.master.sender_seen_by_peer(transaction.from);
-            let seconds =
-                granted.seconds(binding, public.ip()).unwrap_or(asked).min(asked).min(LONGEST_SECONDS);
+            let listed = granted.contact(binding, public.ip());
+            // Its own endpoint is mentioned as such.
+            if let Some(contact) =
+                listed.filter(|contact| (contact.address, contact.port) != (public.ip(), public.port()))
+            {
+                cx.locate(binding.handle, place.span(cx, &contact.place), notation::HOST_PORT);
+            }
+            let seconds = granted.seconds(listed).unwrap_or(asked).min(asked).min(LONGEST_SECONDS);
             if seconds == 0 {
                 binding.until = None;
                 continue;
@@ -222,16 +229,22 @@ impl Granted {
         Self { contacts, expires: head.expires }
     }
 
+    /// The contact of a binding. `public` is the address under which the registrar knows the user; there the contact may have another
+    /// port, too.
+    fn contact(&self, binding: &Binding, public: IpAddr) -> Option<&Contact> {
+        let is_public = |contact: &&Contact| contact.address == public && public != binding.address;
+        let exact = |c: &&Contact| {
+            binding.is_at(c) || (is_public(c) && (c.port, c.protocol) == (binding.port, binding.protocol))
+        };
+        self.contacts.iter().find(exact).or_else(|| self.contacts.iter().find(is_public))
+    }
+
     /// Seconds for a binding: a 2xx lists all that there are (RFC 3261 §10.3), so one that it does not list is gone. Where it lists
-    /// none at all, its Expires holds, or what was asked for. `public` is the address under which the registrar knows the user.
-    fn seconds(&self, binding: &Binding, public: IpAddr) -> Option<u32> {
+    /// none at all, its Expires holds, or what was asked for.
+    fn seconds(&self, listed: Option<&Contact>) -> Option<u32> {
         if self.contacts.is_empty() {
             return self.expires;
         }
-        let is_it = |contact: &&Contact| {
-            binding.is_at(contact) || (contact.address == public && public != binding.address)
-        };
-        let listed = self.contacts.iter().find(is_it);
         listed.map_or(Some(0), |contact| contact.seconds.or(self.expires))
     }
 }

@@ -158,7 +158,7 @@ impl SipSession {
             (StartLine::Request { method, .. }, _) => self.request(cx, head, place, *method, request),
             (StartLine::Response { code }, method) => {
                 let transaction = Transaction { from: place.from.opposite(), number };
-                self.response(cx, head, *code, method, transaction);
+                self.response(cx, head, place, *code, method, transaction);
             }
         }
         if wants_body(head) {
@@ -189,6 +189,7 @@ impl SipSession {
         &mut self,
         cx: &mut Context<'_>,
         head: &Head<'_>,
+        place: Place<'_>,
         code: u16,
         method: Method,
         transaction: Transaction,
@@ -197,7 +198,9 @@ impl SipSession {
             Method::Invite | Method::Prack | Method::Update if code >= 300 => {
                 self.calls.failed(cx, head.call_id, transaction);
             }
-            Method::Register if code >= 200 => self.registrations.answered(cx, head, code, transaction),
+            Method::Register if code >= 200 => {
+                self.registrations.answered(cx, head, place, code, transaction);
+            }
             _ => {}
         }
     }

@@ -90,14 +90,7 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger with room for `capacity` runs. It maps every number to itself.
     pub fn new(capacity: usize) -> Self {
-        Self {
-            runs: Vec::with_capacity(capacity),
-            capacity,
-            base: 0,
-            frontier: 0,
-            acknowledged: 0,
-            open: false,
-        }
+        Self { runs: Vec::new(), capacity, base: 0, frontier: 0, acknowledged: 0, open: false }
     }
 
     /// The stream begins, or is picked up, at original number `next`. Ignored once a run was entered.

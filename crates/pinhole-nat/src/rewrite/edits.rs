@@ -3,10 +3,11 @@
 use super::Edit;
 use crate::adjust::{Ledger, LedgerError, Run, after, at_or_after};
 
-/// Runs that a direction remembers. FTP clients that send commands without waiting have a few in flight.
-const RUNS: usize = 16;
-/// Bytes of replacement that a direction remembers.
-const TEXT: usize = 4096;
+/// Runs that a direction remembers. FTP clients that send commands without waiting have a few in flight; one message of SIP with all the
+/// addresses that its sender has (ICE) may hold some dozens.
+const RUNS: usize = 64;
+/// Bytes of replacement that a direction remembers: all that may be [held](super::HoldPolicy) and owed, and what it grows by.
+const TEXT: usize = 20 * 1024;
 
 /// One direction of a stream with its edits.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ impl EditedStream {
     /// Enters an edit of bytes that were not forwarded yet. Edits come in the order of the stream.
     ///
     /// # Errors
-    /// See [`LedgerError`]; a replacement longer than 4096 bytes is refused as well. Nothing has changed then, but that old edits
+    /// See [`LedgerError`]; a replacement longer than 20 KiB is refused as well. Nothing has changed then, but that old edits
     /// may be forgotten.
     pub fn enter(&mut self, edit: &Edit<'_>) -> Result<(), LedgerError> {
         let removed = edit.span.end.checked_sub(edit.span.start).ok_or(LedgerError::Length)?;

@@ -35,9 +35,10 @@ pub struct HoldPolicy {
 }
 
 impl Default for HoldPolicy {
-    /// 4096 bytes, 40 ms, 2 s.
+    /// 16 KiB (what a sender has in flight at first, RFC 6928, and more than the message of any helper that has to be whole, but for SIP's
+    /// longest), 40 ms, 2 s.
     fn default() -> Self {
-        Self { bytes: 4096, acknowledge_after: 40_000_000, release_after: 2_000_000_000 }
+        Self { bytes: 16 * 1024, acknowledge_after: 40_000_000, release_after: 2_000_000_000 }
     }
 }
 

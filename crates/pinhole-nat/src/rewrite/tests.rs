@@ -185,13 +185,13 @@ fn a_stream_remembers_a_bounded_number_of_edits() {
     while conversation.edit(CLIENT, &edit(entered * 2, entered * 2 + 1, b"xyz", false)).is_ok() {
         entered += 1;
     }
-    assert_eq!(entered, 16);
+    assert_eq!(entered, 64);
     let full = conversation.edit(CLIENT, &edit(entered * 2, entered * 2 + 1, b"xyz", false));
     assert_eq!(full, Err(LedgerError::Full));
-    pass(&mut conversation, CLIENT, segment(1001, 5001, DATA, 0, &[b'-'; 32]), 1460);
+    pass(&mut conversation, CLIENT, segment(1001, 5001, DATA, 0, &[b'-'; 128]), 1460);
     pass(&mut conversation, SERVER, segment(5001, 1005, TcpFlags::ACK, 0, b""), 1460);
-    conversation.edit(CLIENT, &edit(32, 33, b"xyz", false)).unwrap();
-    let huge = conversation.edit(CLIENT, &edit(34, 35, &[0; 4097], false));
+    conversation.edit(CLIENT, &edit(128, 129, b"xyz", false)).unwrap();
+    let huge = conversation.edit(CLIENT, &edit(130, 131, &[0; 20 * 1024 + 1], false));
     assert_eq!(huge, Err(LedgerError::Length));
     let passed = conversation.edit(CLIENT, &edit(3, 4, b"x", false));
     assert_eq!(passed, Err(LedgerError::Passed));
