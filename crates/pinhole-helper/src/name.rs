@@ -28,8 +28,12 @@ impl Name {
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        let bytes = self.bytes.get(..usize::from(self.length)).unwrap_or_default();
-        core::str::from_utf8(bytes).unwrap_or_default()
+        core::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The bytes of the text.
+    pub const fn as_bytes(&self) -> &[u8] {
+        self.bytes.split_at(self.length as usize).0
     }
 }
 

@@ -54,7 +54,8 @@ pub mod notation {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ftp;
 
-static SPEC: Spec = Spec {
+/// Its description.
+pub const SPEC: Spec = Spec {
     name: Name::new("ftp"),
     aliases: Texts::Built(&["ip_conntrack_ftp", "nf_conntrack_ftp"]),
     protocols: Cow::Borrowed(&[Protocol::TCP]),
@@ -93,7 +94,8 @@ static SPEC: Spec = Spec {
 
 impl Helper for Ftp {
     fn spec(&self) -> &'static Spec {
-        &SPEC
+        static DESCRIPTION: Spec = SPEC;
+        &DESCRIPTION
     }
 
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
