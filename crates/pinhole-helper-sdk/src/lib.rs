@@ -37,7 +37,6 @@ macro_rules! conntrack {
         const _: () = {
             const MODULE: $crate::Module = $module;
             const LENGTH: usize = $crate::manifest::conntrack::<0>(&$spec, &MODULE).1;
-            #[used]
             #[unsafe(link_section = "pinhole.helper")]
             static MANIFEST: [u8; LENGTH] = $crate::manifest::conntrack::<LENGTH>(&$spec, &MODULE).0;
 
@@ -77,7 +76,6 @@ macro_rules! nat {
         const _: () = {
             const MODULE: $crate::Module = $module;
             const LENGTH: usize = $crate::manifest::nat::<0>($name, $summary, &MODULE).1;
-            #[used]
             #[unsafe(link_section = "pinhole.helper")]
             static MANIFEST: [u8; LENGTH] = $crate::manifest::nat::<LENGTH>($name, $summary, &MODULE).0;
 
