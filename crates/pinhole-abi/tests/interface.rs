@@ -140,7 +140,7 @@ proptest! {
         let [a, b, c, d, e, f] = words;
         let area = |address, capacity| Area { address, capacity };
         let written = Areas { input: area(a, b), output: area(c & !3, d), state: area(e, f) };
-        let block = address % 70_000 & !7;
+        let block = (address % 70_000) & !7;
         if let Some(place) = memory.get_mut(block as usize..block as usize + exchange::SIZE) {
             written.write(place);
         }
