@@ -14,7 +14,6 @@ mod translate;
 
 pub use loading::UnloadError;
 
-use crate::Topology;
 use crate::defrag::Defragmenter;
 use crate::event::{Event, Outcome, Verdict};
 use crate::frame::Frame;
@@ -23,11 +22,13 @@ use crate::nat::{Emission, Nat, NatStatistics};
 use crate::rules::{AtOnce, Rules, Way};
 use crate::settings::{ChecksumPolicy, Settings, SetupError};
 use crate::stage::Stage;
+use crate::{InterfaceId, Topology};
 use pinhole_helper::{Pickup, Registry};
 use pinhole_ruleset::{RuleId, Ruleset, RulesetState};
 use pinhole_track::{ConnId, Tracker};
 use pinhole_wire::{Protocol, Time};
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 /// Packets that one pass of [`Engine::handle_batch`] works on.
 pub const BATCH: usize = 32;
@@ -200,6 +201,17 @@ impl Engine {
         self.nat.ruled = self.rules.as_ref().is_some_and(Rules::has_nat);
         self.at_once = at_once(self.rules.as_ref());
         Ok(())
+    }
+
+    /// Own addresses and interfaces.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The firewall's own address on each interface, for `masquerade` and `redirect`, as
+    /// [`NatSettings::addresses`](crate::NatSettings::addresses). Conns that are translated already stay as they are.
+    pub fn replace_addresses(&mut self, addresses: Vec<(InterfaceId, IpAddr)>) {
+        self.nat.settings.addresses = addresses;
     }
 
     /// Own addresses and interfaces, to be changed when the host's change.

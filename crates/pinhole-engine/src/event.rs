@@ -102,6 +102,21 @@ pub enum Reason {
     /// Another packet's conn took the tuple first.
     #[error("another connection took the tuple first")]
     Clash,
+    /// Its source cannot be behind the interface that it came in by.
+    #[error("martian source: such addresses are not behind this interface")]
+    Martian,
+    /// There is no route to its destination.
+    #[error("no route to its destination")]
+    NoRoute,
+    /// It has passed as many routers as it may.
+    #[error("hop limit exceeded")]
+    HopLimit,
+    /// It is longer than the next link's MTU, and may not be fragmented.
+    #[error("longer than the next link's MTU")]
+    TooBig,
+    /// The next router, or its destination, does not answer on the link.
+    #[error("the next hop does not answer on its link")]
+    HostUnreachable,
 }
 
 impl Reason {
@@ -123,6 +138,11 @@ impl Reason {
             Self::SegmentAhead => "nat-segment-ahead",
             Self::EditsFull => "nat-edits-full",
             Self::Clash => "clash",
+            Self::Martian => "martian-source",
+            Self::NoRoute => "no-route",
+            Self::HopLimit => "hop-limit",
+            Self::TooBig => "too-big",
+            Self::HostUnreachable => "host-unreachable",
         }
     }
 }
@@ -178,6 +198,11 @@ impl Outcome {
             reason: tracked.invalid.map(Reason::Invalid),
             rewritten: false,
         }
+    }
+
+    /// Of a packet that is dropped before it comes to tracking.
+    pub const fn dropped(reason: Reason) -> Self {
+        Self::early(Verdict::Drop, Some(reason))
     }
 
     pub(crate) const fn early(verdict: Verdict, reason: Option<Reason>) -> Self {

@@ -14,6 +14,7 @@
 //! * [`nat`]: what becomes of conns whose ends are translated.
 //! * [`event`]: outcomes, reasons and events: the data that `explain` is made of.
 //! * [`defrag`]: fragments are put together before tracking.
+//! * [`prefixes`]: values by address range.
 //! * [`topology`]: hooks and interface names from addresses, where no real interfaces are known.
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,7 @@ pub mod event;
 pub mod frame;
 pub mod host;
 pub mod nat;
+pub mod prefixes;
 mod rules;
 mod scene;
 pub mod settings;

@@ -66,8 +66,14 @@ impl<'a> Scene<'a> {
 
     /// The same packet further on its way, translated: it leaves where its destination says now, and came in where it came in.
     pub(crate) fn renewed(self, packet: &'a Packet, frame: &Frame<'_>) -> Self {
-        let towards = self.topology.towards(packet.version, packet.destination);
-        Self { packet, egress: frame.egress.or(towards), ..self }
+        let towards = || self.topology.towards(packet.version, packet.destination);
+        let egress = if packet.destination == self.packet.destination {
+            self.egress.or_else(towards)
+        } else {
+            // What the caller knows is the way to the old one.
+            towards().or(frame.egress)
+        };
+        Self { packet, egress, ..self }
     }
 
     /// The interface that the packet came in by.

@@ -3,6 +3,7 @@
 //! A capture does not say on which side of the firewall it was taken. [`Topology`] answers with address ranges: which addresses are the
 //! firewall's own (hence input and output instead of forward), and which interface name a rule's `iifname` and `oifname` see.
 
+use crate::prefixes::PrefixMap;
 use pinhole_wire::{Address, IpVersion};
 use std::fmt;
 use std::net::IpAddr;
@@ -32,6 +33,22 @@ pub enum CidrError {
 }
 
 impl Cidr {
+    /// The range of this prefix length (at most 32 or 128) in which an address lies.
+    pub fn new(address: IpAddr, length: u8) -> Self {
+        let (version, most) = if address.is_ipv4() { (IpVersion::V4, 32) } else { (IpVersion::V6, 128) };
+        let length = length.min(most);
+        let mask = mask(version, length);
+        Self { version, network: u128::from_be_bytes(Address::from(address).0) & mask, mask, length }
+    }
+
+    pub(crate) const fn network(&self) -> u128 {
+        self.network
+    }
+
+    pub(crate) const fn mask(&self) -> u128 {
+        self.mask
+    }
+
     /// Whether the address of a datagram of this version lies in the range.
     pub fn contains(&self, version: IpVersion, address: Address) -> bool {
         version == self.version && u128::from_be_bytes(address.0) & self.mask == self.network
@@ -73,15 +90,25 @@ impl FromStr for Cidr {
                 .filter(|&n| n <= most)
                 .ok_or_else(|| CidrError::Length(l.to_owned(), most))?,
         };
-        let host_bits = most - length;
-        let mask = if host_bits == 128 { 0 } else { u128::MAX << host_bits };
+        let mask = mask(version, length);
         let value = u128::from_be_bytes(Address::from(ip).0);
-        let mask = if version == IpVersion::V4 { mask | (u128::MAX << 32) } else { mask };
         if value & !mask != 0 {
             let network = Address((value & mask).to_be_bytes()).ip(version);
             return Err(CidrError::HostBits(text.to_owned(), network, length));
         }
         Ok(Self { version, network: value, mask, length })
+    }
+}
+
+/// The bits of an address that a prefix of this length (at most 32 or 128) covers.
+const fn mask(version: IpVersion, length: u8) -> u128 {
+    let host_bits = match version {
+        IpVersion::V4 => 32 - length as u32,
+        IpVersion::V6 => 128 - length as u32,
+    };
+    match u128::MAX.checked_shl(host_bits) {
+        Some(mask) => mask,
+        None => 0,
     }
 }
 
@@ -92,9 +119,11 @@ pub struct InterfaceId(pub u16);
 /// Own addresses and interfaces, by address range.
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
-    local: Vec<Cidr>,
+    local: PrefixMap<()>,
+    /// The last bytes that a local address may have, a bit each: most addresses are told to be foreign by it.
+    last_bytes: [u64; 4],
     names: Vec<String>,
-    ranges: Vec<(Cidr, InterfaceId)>,
+    ranges: PrefixMap<InterfaceId>,
 }
 
 impl Topology {
@@ -105,19 +134,30 @@ impl Topology {
 
     /// Adds addresses of the firewall host itself.
     pub fn add_local(&mut self, range: Cidr) {
-        self.local.push(range);
+        self.local.insert(range, ());
+        let (first, last) = (range.network as u8, (range.network | !range.mask) as u8);
+        for byte in first..=last {
+            if let Some(bits) = self.last_bytes.get_mut(usize::from(byte >> 6)) {
+                *bits |= 1 << (byte & 63);
+            }
+        }
     }
 
     /// Forgets all own addresses.
     pub fn clear_local(&mut self) {
-        self.local.clear();
+        self.local = PrefixMap::default();
+        self.last_bytes = [0; 4];
+    }
+
+    /// Forgets what lies behind interfaces. Their names and ids stay.
+    pub fn clear_ranges(&mut self) {
+        self.ranges = PrefixMap::default();
     }
 
     /// Says that a range of addresses lies behind an interface. The longest prefix wins.
     pub fn add_interface(&mut self, name: &str, range: Cidr) -> InterfaceId {
         let id = self.interface(name);
-        self.ranges.push((range, id));
-        self.ranges.sort_by_key(|(r, _)| std::cmp::Reverse(r.prefix_length()));
+        self.ranges.insert(range, id);
         id
     }
 
@@ -137,7 +177,7 @@ impl Topology {
 
     /// The interface behind which an address lies.
     pub fn towards(&self, version: IpVersion, address: Address) -> Option<InterfaceId> {
-        self.ranges.iter().find(|(range, _)| range.contains(version, address)).map(|&(_, id)| id)
+        self.ranges.lookup(version, address).copied()
     }
 
     /// Whether any address is the firewall's own.
@@ -147,8 +187,11 @@ impl Topology {
     }
 
     /// Whether an address is the firewall's own.
+    #[inline]
     pub fn is_local(&self, version: IpVersion, address: Address) -> bool {
-        self.local.iter().any(|range| range.contains(version, address))
+        let [.., last] = address.0;
+        let may_be = self.last_bytes[usize::from(last >> 6) & 3] & 1 << (last & 63) != 0;
+        may_be && self.local.lookup(version, address).is_some()
     }
 }
 
@@ -185,6 +228,27 @@ mod tests {
             "`33` is not a prefix length (0 to 32)"
         );
         assert_eq!("lan".parse::<Cidr>().unwrap_err().to_string(), "`lan` is not an IP address");
+    }
+
+    #[test]
+    fn local_are_the_addresses_of_its_ranges_and_no_others() {
+        let mut topology = Topology::new();
+        for range in ["10.0.0.1/32", "192.0.2.64/26", "127.0.0.0/8", "fd00::7/128"] {
+            topology.add_local(range.parse().unwrap());
+        }
+        let is_local = |text: &str| {
+            let ip: IpAddr = text.parse().unwrap();
+            topology.is_local(if ip.is_ipv4() { IpVersion::V4 } else { IpVersion::V6 }, ip.into())
+        };
+        for text in ["10.0.0.1", "192.0.2.64", "192.0.2.127", "127.9.8.7", "127.0.0.255", "fd00::7"] {
+            assert!(is_local(text), "{text}");
+        }
+        for text in ["10.0.0.2", "10.0.1.1", "192.0.2.63", "192.0.2.128", "128.0.0.1", "fd00::8", "fd00::1:7"]
+        {
+            assert!(!is_local(text), "{text}");
+        }
+        topology.clear_local();
+        assert!(!topology.has_local() && !topology.is_local(IpVersion::V4, address("10.0.0.1")));
     }
 
     #[test]
