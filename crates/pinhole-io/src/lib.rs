@@ -13,3 +13,5 @@ pub mod capture;
 pub mod kernel;
 #[cfg(all(feature = "live", target_os = "linux"))]
 pub mod live;
+#[cfg(all(any(feature = "kernel", feature = "live"), target_os = "linux"))]
+mod netlink;

@@ -1,5 +1,7 @@
 //! Netlink's netfilter family: sockets, messages, attributes (`linux/netlink.h`, `linux/netfilter/nfnetlink.h`).
 
+pub(super) use crate::netlink::Attributes;
+use crate::netlink::Messages;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -7,8 +9,7 @@ use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::net::{bind, recv, send, socket_with, sockopt};
 
-/// Length of `struct nlmsghdr`, and of `struct nfgenmsg` behind it.
-const HEADER: usize = 16;
+/// Length of `struct nfgenmsg`, behind every header.
 const GENERIC: usize = 4;
 
 /// `NLMSG_ERROR`: the answer to a request, zero for success.
@@ -16,9 +17,6 @@ const ERROR: u16 = 2;
 
 /// `NLM_F_REQUEST | NLM_F_ACK`.
 const REQUEST_WITH_ACK: u16 = 0x01 | 0x04;
-
-/// Attribute flags above the type: nested, network byte order.
-const TYPE_MASK: u16 = 0x3fff;
 
 /// Room for unread messages in the kernel.
 const RECEIVE_BUFFER: usize = 16 << 20;
@@ -75,7 +73,8 @@ impl Socket {
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
             };
-            Messages(self.buffer.get(..length).unwrap_or_default()).for_each(&mut each);
+            let messages = Messages(self.buffer.get(..length).unwrap_or_default());
+            messages.filter_map(Message::read).for_each(&mut each);
         }
     }
 }
@@ -96,41 +95,15 @@ pub(super) struct Message<'a> {
     pub(super) attributes: Attributes<'a>,
 }
 
-/// The messages of one datagram.
-struct Messages<'a>(&'a [u8]);
-
-impl<'a> Iterator for Messages<'a> {
-    type Item = Message<'a>;
-
-    fn next(&mut self) -> Option<Message<'a>> {
-        let (&[l0, l1, l2, l3, k0, k1, ..], _) = self.0.split_first_chunk::<HEADER>()?;
-        let length = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
-        let body = self.0.get(HEADER..length)?;
-        self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
+impl<'a> Message<'a> {
+    fn read((kind, body): (u16, &'a [u8])) -> Option<Self> {
         let (generic, attributes) = body.split_first_chunk()?;
-        Some(Message {
-            kind: u16::from_ne_bytes([k0, k1]),
-            generic: *generic,
-            attributes: Attributes(attributes),
-        })
+        Some(Self { kind, generic: *generic, attributes: Attributes(attributes) })
     }
 }
 
-/// Attributes: a type and a value each.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Attributes<'a>(pub(super) &'a [u8]);
-
-impl<'a> Attributes<'a> {
-    /// The value of the first attribute of this type.
-    pub(super) fn value(mut self, kind: u16) -> Option<&'a [u8]> {
-        self.find(|(found, _)| *found == kind).map(|(_, value)| value)
-    }
-
-    /// The attributes within the first attribute of this type; none if there is no such attribute.
-    pub(super) fn nested(self, kind: u16) -> Self {
-        Self(self.value(kind).unwrap_or_default())
-    }
-
+/// Numbers of the netfilter family are in network byte order.
+impl Attributes<'_> {
     /// A number in network byte order.
     pub(super) fn u32(self, kind: u16) -> Option<u32> {
         self.value(kind)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
@@ -139,25 +112,6 @@ impl<'a> Attributes<'a> {
     /// A number in network byte order.
     pub(super) fn u16(self, kind: u16) -> Option<u16> {
         self.value(kind)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
-    }
-
-    /// A string, without the zero at its end.
-    pub(super) fn text(self, kind: u16) -> Option<&'a str> {
-        let value = self.value(kind)?;
-        let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
-        std::str::from_utf8(value.get(..end)?).ok()
-    }
-}
-
-impl<'a> Iterator for Attributes<'a> {
-    type Item = (u16, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (&[l0, l1, k0, k1], _) = self.0.split_first_chunk()?;
-        let length = usize::from(u16::from_ne_bytes([l0, l1]));
-        let value = self.0.get(4..length)?;
-        self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((u16::from_ne_bytes([k0, k1]) & TYPE_MASK, value))
     }
 }
 

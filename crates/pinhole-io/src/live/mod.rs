@@ -7,11 +7,14 @@
 //! * [`memory`]: two ends in memory, for tests.
 //! * [`fault`] and [`record`]: decorators that lose, delay, duplicate and corrupt frames, or write them to a capture.
 //! * [`guard`]: keeps the host's own stack away from the interfaces that a gateway owns.
+//! * [`host`]: the way between a router and its host's own stack.
+//! * [`rtnetlink`]: what the kernel knows of interfaces, addresses, routes and neighbours.
 //! * [`privilege`]: what a gateway needs of root, and how it gives up the rest.
 
 mod batch;
 pub mod fault;
 pub mod guard;
+pub mod host;
 pub mod memory;
 mod offload;
 pub mod packet;
@@ -19,6 +22,7 @@ mod peer;
 mod port;
 pub mod privilege;
 pub mod record;
+pub mod rtnetlink;
 mod system;
 #[cfg(test)]
 mod tests;

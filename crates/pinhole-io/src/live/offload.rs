@@ -29,6 +29,13 @@ impl Offload {
         Self { flags: NEEDS_CHECKSUM, checksum_start: start, checksum_offset: offset, ..Self::NONE }
     }
 
+    /// The same frame as a superframe of TCP segments over IPv4, with so many payload bytes each.
+    #[must_use]
+    pub const fn with_tcp_segments(self, bytes: u16) -> Self {
+        const TCP_IPV4: u8 = 1;
+        Self { kind: TCP_IPV4, segment_size: bytes, ..self }
+    }
+
     /// As the kernel writes it, in the host's byte order.
     pub(super) fn decode(bytes: &[u8; HEADER]) -> Self {
         let &[flags, kind, h0, h1, s0, s1, c0, c1, o0, o1] = bytes;
@@ -63,6 +70,25 @@ impl Offload {
     /// Payload bytes of each segment that the frame is to be cut into; `None` if it is one segment.
     pub const fn segment_size(self) -> Option<u16> {
         if self.kind & !SEGMENT_ECN != 0 && self.segment_size != 0 { Some(self.segment_size) } else { None }
+    }
+
+    /// Where the transport checksum is to be computed from, and where it is to be stored, if that is still to be done: offsets in the frame.
+    pub const fn checksum_place(self) -> Option<(usize, usize)> {
+        let start = self.checksum_start as usize;
+        if self.needs_checksum() { Some((start, start + self.checksum_offset as usize)) } else { None }
+    }
+
+    /// Whether the frame is a superframe of TCP segments.
+    pub const fn is_tcp_superframe(self) -> bool {
+        const TCP_IPV4: u8 = 1;
+        const TCP_IPV6: u8 = 4;
+        matches!(self.kind & !SEGMENT_ECN, TCP_IPV4 | TCP_IPV6) && self.segment_size != 0
+    }
+
+    /// The same superframe, to be cut into segments with so many payload bytes.
+    #[must_use]
+    pub const fn with_segment_size(self, bytes: u16) -> Self {
+        Self { segment_size: bytes, ..self }
     }
 
     /// The same after `bytes` were put in front of the network header.

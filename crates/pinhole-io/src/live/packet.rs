@@ -59,6 +59,12 @@ impl PacketPort {
         system::bind_to_interface(fd, index)?;
         Ok(Self { name: name.to_owned(), socket, overruns: 0 })
     }
+
+    /// The same port, known to its gateway by another name than its interface's.
+    #[must_use]
+    pub fn named(self, name: String) -> Self {
+        Self { name, ..self }
+    }
 }
 
 impl Port for PacketPort {
