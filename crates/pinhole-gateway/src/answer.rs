@@ -1,4 +1,4 @@
-//! What a sender is told whose packet was rejected: a TCP reset, or an ICMP error that quotes the packet.
+//! What a sender is told whose packet was rejected, or cannot be passed on: a TCP reset, or an ICMP error that quotes the packet.
 
 use pinhole_ruleset::RejectWith;
 use pinhole_wire::checksum::Sum;
@@ -18,9 +18,52 @@ const ICMP_HEADER: usize = 8;
 const UNREACHABLE_V4: u8 = 3;
 const UNREACHABLE_V6: u8 = 1;
 
+/// Why a router does not pass a packet on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It has passed as many routers as it may.
+    HopLimit,
+    /// There is no route.
+    NoRoute,
+    /// The host cannot be reached.
+    HostUnreachable,
+    /// It is not allowed.
+    Prohibited,
+    /// It is longer than this, the next link's MTU.
+    TooBig(u32),
+}
+
+impl Problem {
+    /// Type, code, and the word behind the checksum: RFC 792, RFC 1191 §4, RFC 1812 §5.2.7; RFC 4443 §3.
+    const fn message(self, version: IpVersion) -> (u8, u8, u32) {
+        const TIME_EXCEEDED_V4: u8 = 11;
+        const TIME_EXCEEDED_V6: u8 = 3;
+        const TOO_BIG_V6: u8 = 2;
+        match (version, self) {
+            (IpVersion::V4, Self::HopLimit) => (TIME_EXCEEDED_V4, 0, 0),
+            (IpVersion::V4, Self::NoRoute) => (UNREACHABLE_V4, 0, 0),
+            (IpVersion::V4, Self::HostUnreachable) => (UNREACHABLE_V4, 1, 0),
+            (IpVersion::V4, Self::Prohibited) => (UNREACHABLE_V4, 13, 0),
+            (IpVersion::V4, Self::TooBig(mtu)) => (UNREACHABLE_V4, 4, mtu & 0xffff),
+            (IpVersion::V6, Self::HopLimit) => (TIME_EXCEEDED_V6, 0, 0),
+            (IpVersion::V6, Self::NoRoute) => (UNREACHABLE_V6, 0, 0),
+            (IpVersion::V6, Self::HostUnreachable) => (UNREACHABLE_V6, 3, 0),
+            (IpVersion::V6, Self::Prohibited) => (UNREACHABLE_V6, 1, 0),
+            (IpVersion::V6, Self::TooBig(mtu)) => (TOO_BIG_V6, 0, mtu),
+        }
+    }
+}
+
 /// Writes the whole frame of the answer to `frame`, in which `packet` was found, to `out`: with the link header's addresses swapped and its tags
-/// kept, as from the host that the packet was for. `false`, and nothing of use in `out`: there must be no answer.
-pub fn reject(frame: &[u8], packet: &Packet, with: RejectWith, out: &mut Vec<u8>) -> bool {
+/// kept. An ICMP error comes from `own`; without such an address, as a TCP reset always does, from the host that the packet was for. `false`,
+/// and nothing of use in `out`: there must be no answer.
+pub fn reject(
+    frame: &[u8],
+    packet: &Packet,
+    with: RejectWith,
+    own: Option<Address>,
+    out: &mut Vec<u8>,
+) -> bool {
     out.clear();
     let answerable = may_be_answered(frame, packet);
     if !answerable || !turn_link_header(frame, packet, out) {
@@ -33,8 +76,20 @@ pub fn reject(frame: &[u8], packet: &Packet, with: RejectWith, out: &mut Vec<u8>
         (RejectWith::Icmpx(code), IpVersion::V6) => code.icmp6(),
         (RejectWith::Icmp(_) | RejectWith::Icmp6(_), _) => return false,
     };
-    unreachable(frame, packet, code, out);
+    let kind = if packet.version == IpVersion::V4 { UNREACHABLE_V4 } else { UNREACHABLE_V6 };
+    icmp(frame, packet, own.unwrap_or(packet.destination), (kind, code, 0), out);
     true
+}
+
+/// Writes the whole frame that tells the sender of `frame`, in which `packet` was found, of a problem with it, as [`reject`] does. `false`: there must be
+/// no answer.
+pub fn tell(frame: &[u8], packet: &Packet, problem: Problem, own: Address, out: &mut Vec<u8>) -> bool {
+    out.clear();
+    let answerable = may_be_answered(frame, packet) && turn_link_header(frame, packet, out);
+    if answerable {
+        icmp(frame, packet, own, problem.message(packet.version), out);
+    }
+    answerable
 }
 
 /// RFC 1122 §3.2.2 and RFC 4443 §2.4 (e): no answer to errors, to what was sent to many, from nobody, or to later fragments.
@@ -76,34 +131,36 @@ fn reset(packet: &Packet, out: &mut Vec<u8>) -> bool {
         let end = tcp.sequence.wrapping_add(tcp.payload_length).wrapping_add(controls);
         (0, end, TcpFlags::RST | TcpFlags::ACK)
     };
-    network_header(packet, Protocol::TCP, HEADER, out);
+    network_header(packet, packet.destination, Protocol::TCP, HEADER, out);
     let start = out.len();
     out.extend(tcp.destination_port.to_be_bytes());
     out.extend(tcp.source_port.to_be_bytes());
     out.extend(sequence.to_be_bytes());
     out.extend(acknowledgement.to_be_bytes());
     out.extend([5 << 4, flags.bits(), 0, 0, 0, 0, 0, 0]);
-    put_checksum(packet, Protocol::TCP, out, start, 16);
+    put_checksum(packet, packet.destination, Protocol::TCP, out, start, 16);
     true
 }
 
-/// RFC 792; RFC 4443 §3.1.
-fn unreachable(frame: &[u8], packet: &Packet, code: u8, out: &mut Vec<u8>) {
-    let (kind, protocol, longest, header) = match packet.version {
-        IpVersion::V4 => (UNREACHABLE_V4, Protocol::ICMP, LONGEST_V4, HEADER_V4),
-        IpVersion::V6 => (UNREACHABLE_V6, Protocol::ICMPV6, LONGEST_V6, HEADER_V6),
+/// An error message: RFC 792; RFC 4443 §2.1 and §3.
+fn icmp(frame: &[u8], packet: &Packet, from: Address, message: (u8, u8, u32), out: &mut Vec<u8>) {
+    let (protocol, longest, header) = match packet.version {
+        IpVersion::V4 => (Protocol::ICMP, LONGEST_V4, HEADER_V4),
+        IpVersion::V6 => (Protocol::ICMPV6, LONGEST_V6, HEADER_V6),
     };
     let datagram = packet.datagram_bytes(frame);
     let quoted = datagram.get(..longest - header - ICMP_HEADER).unwrap_or(datagram);
-    network_header(packet, protocol, ICMP_HEADER + quoted.len(), out);
+    network_header(packet, from, protocol, ICMP_HEADER + quoted.len(), out);
     let start = out.len();
-    out.extend([kind, code, 0, 0, 0, 0, 0, 0]);
+    let (kind, code, word) = message;
+    out.extend([kind, code, 0, 0]);
+    out.extend(word.to_be_bytes());
     out.extend_from_slice(quoted);
-    put_checksum(packet, protocol, out, start, 2);
+    put_checksum(packet, from, protocol, out, start, 2);
 }
 
-/// The IP header of an answer with so many bytes above it (RFC 791 §3.1; RFC 8200 §3): from the destination to the source.
-fn network_header(packet: &Packet, protocol: Protocol, length: usize, out: &mut Vec<u8>) {
+/// The IP header of an answer with so many bytes above it (RFC 791 §3.1; RFC 8200 §3): to the packet's source.
+fn network_header(packet: &Packet, from: Address, protocol: Protocol, length: usize, out: &mut Vec<u8>) {
     match packet.version {
         IpVersion::V4 => {
             let start = out.len();
@@ -111,7 +168,7 @@ fn network_header(packet: &Packet, protocol: Protocol, length: usize, out: &mut 
             out.extend(((HEADER_V4 + length) as u16).to_be_bytes());
             // May not be fragmented, so that the identification may be zero (RFC 6864 §4.1).
             out.extend([0, 0, 0x40, 0, HOPS, protocol.0, 0, 0]);
-            out.extend(packet.destination.v4_octets());
+            out.extend(from.v4_octets());
             out.extend(packet.source.v4_octets());
             let checksum = Sum::of(out.get(start..).unwrap_or_default()).checksum();
             put(out, start + 10, checksum);
@@ -120,20 +177,26 @@ fn network_header(packet: &Packet, protocol: Protocol, length: usize, out: &mut 
             out.extend([0x60, 0, 0, 0]);
             out.extend((length as u16).to_be_bytes());
             out.extend([protocol.0, HOPS]);
-            out.extend(packet.destination.0);
+            out.extend(from.0);
             out.extend(packet.source.0);
         }
     }
 }
 
 /// Completes the checksum `field` bytes into the message that starts at `start`. ICMP has no pseudo-header.
-fn put_checksum(packet: &Packet, protocol: Protocol, out: &mut [u8], start: usize, field: usize) {
+fn put_checksum(
+    packet: &Packet,
+    from: Address,
+    protocol: Protocol,
+    out: &mut [u8],
+    start: usize,
+    field: usize,
+) {
     let message = out.get(start..).unwrap_or_default();
     let pseudo = if protocol == Protocol::ICMP {
         Sum::ZERO
     } else {
-        let (from, to) = (packet.destination, packet.source);
-        Sum::pseudo_header(packet.version, from, to, protocol, message.len() as u32)
+        Sum::pseudo_header(packet.version, from, packet.source, protocol, message.len() as u32)
     };
     let checksum = pseudo.add_bytes(message).checksum();
     put(out, start + field, checksum);

@@ -7,67 +7,18 @@
 //! are sent on keep their order; answers leave by the port that the rejected packet came in by; of a frame that the engine has rewritten only
 //! what the engine made of it leaves.
 
+use crate::allowance::Allowance;
 use crate::answer;
 use crate::fragments::Fragments;
+use crate::frames::{BATCH, NO_FRAME, frame, link_header, network_layer, number, side_of, whole_packet};
+use crate::observe::{EXPIRY, Observer, Statistics};
 use crate::policy::{LinkPolicy, Treatment};
 use pinhole_engine::nat::EmissionKind;
-use pinhole_engine::{Engine, Event, Frame, FrameChecksum, InterfaceId, Outcome, Verdict};
-use pinhole_io::live::{Batch, Buffer, Offload, Port};
+use pinhole_engine::{Engine, Frame, InterfaceId, Outcome, Verdict};
+use pinhole_io::live::{Batch, Offload, Port};
 use pinhole_ruleset::RejectWith;
-use pinhole_wire::link;
-use pinhole_wire::{LinkType, Packet, Time};
+use pinhole_wire::{LinkType, Time};
 use std::io;
-
-/// Frames taken from a port at a time.
-const BATCH: usize = 64;
-
-/// Things that are due, ended at a time.
-const EXPIRY: usize = 1024;
-
-/// Most answers in a second. Who sends from forged addresses shall not make a reflector of us.
-const ANSWERS_PER_SECOND: u64 = 1000;
-
-/// Frames are numbered from 1 for each port; the port's own number (0 or 1) stands above this bit of theirs.
-pub const SIDE_SHIFT: u32 = 48;
-
-/// What happens, for whoever wants to know: called in the order of the frames.
-pub trait Observer {
-    /// A frame was judged. Its events come with those of its batch.
-    fn packet(&mut self, engine: &Engine, frame: &Frame<'_>, outcome: &Outcome);
-
-    /// Something changed.
-    fn event(&mut self, engine: &Engine, event: Event);
-}
-
-/// Counters of one port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PortStatistics {
-    /// Frames that came in.
-    pub received: u64,
-    /// Their bytes.
-    pub received_bytes: u64,
-    /// Frames sent.
-    pub sent: u64,
-    /// Frames that could not be sent.
-    pub lost: u64,
-}
-
-/// Counters of a bridge, beside the engine's own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// The ports, in their order.
-    pub ports: [PortStatistics; 2],
-    /// Frames that link policy passed without asking the rules.
-    pub link_passed: u64,
-    /// Frames that link policy dropped.
-    pub link_dropped: u64,
-    /// Answers to rejected packets.
-    pub answers: u64,
-    /// Answers not given because there were too many.
-    pub answers_suppressed: u64,
-    /// Fragments given up before their datagram was complete.
-    pub fragments_lost: u64,
-}
 
 /// Two ports and the engine between them.
 pub struct Bridge {
@@ -106,7 +57,7 @@ impl Bridge {
             fragments: Fragments::default(),
             answer: Vec::new(),
             answers: Allowance::default(),
-            statistics: Statistics::default(),
+            statistics: Statistics::new(2),
             frames: [0; 2],
         }
     }
@@ -145,9 +96,8 @@ impl Bridge {
         let mut batch = std::mem::replace(&mut self.batch, Batch::new(0));
         batch.clear();
         let result = self.ports[side].receive(now, &mut batch);
-        let received = &mut self.statistics.ports[side];
-        received.received += batch.len() as u64;
-        received.received_bytes += batch.frames().iter().map(|frame| frame.bytes().len() as u64).sum::<u64>();
+        let bytes = batch.frames().iter().map(|frame| frame.bytes().len() as u64).sum();
+        self.statistics.count_received(side, batch.len(), bytes);
         if !batch.is_empty() {
             self.handle(now, side, &batch, observer);
         }
@@ -188,8 +138,8 @@ impl Bridge {
             if treatment.is_none()
                 && let Some(place) = room.get_mut(judged)
             {
-                let number = (side as u64) << SIDE_SHIFT | self.frames[side];
-                *place = frame(number, now, buffer, ingress, egress);
+                let number = number(side, self.frames[side]);
+                *place = frame(number, now, buffer, Some(ingress), Some(egress));
                 judged += 1;
             }
         }
@@ -290,15 +240,14 @@ impl Bridge {
             self.emitted += 1;
             self.flush(now, side ^ 1, batch);
             let lost = if fits { self.ports[egress].send(now, &self.extra, &[0]) } else { 1 };
-            self.count_sent(egress, 1, lost);
+            self.statistics.count_sent(egress, 1, lost);
         }
     }
 
     /// Puts the next of the engine's packets into `extra`. Returns the port it leaves by, and whether there was room for it.
     fn next_emission(&mut self, batch: &Batch, index: u16, frame: &Frame<'_>) -> Option<(usize, bool)> {
         let emission = self.engine.output().nth(self.emitted)?;
-        let side_of = |number: u64| (number >> SIDE_SHIFT) as usize & 1;
-        let came_by = side_of(emission.frame);
+        let came_by = side_of(emission.frame) & 1;
         if came_by == side_of(frame.number) && emission.frame > frame.number {
             return None;
         }
@@ -322,7 +271,7 @@ impl Bridge {
     fn reject(&mut self, now: Time, side: usize, frame: &Frame<'_>, with: RejectWith) {
         let mut bytes = std::mem::take(&mut self.answer);
         let answered = whole_packet(frame.bytes)
-            .is_some_and(|packet| answer::reject(frame.bytes, &packet, with, &mut bytes));
+            .is_some_and(|packet| answer::reject(frame.bytes, &packet, with, None, &mut bytes));
         if answered {
             if self.answers.take(now) {
                 self.statistics.answers += 1;
@@ -341,7 +290,7 @@ impl Bridge {
             return;
         }
         let lost = self.ports[side].send(now, &self.extra, &[0]);
-        self.count_sent(side, 1, lost);
+        self.statistics.count_sent(side, 1, lost);
     }
 
     fn flush(&mut self, now: Time, side: usize, batch: &Batch) {
@@ -349,81 +298,7 @@ impl Bridge {
             return;
         }
         let lost = self.ports[side].send(now, batch, &self.outbox);
-        self.count_sent(side, self.outbox.len(), lost);
+        self.statistics.count_sent(side, self.outbox.len(), lost);
         self.outbox.clear();
-    }
-
-    fn count_sent(&mut self, side: usize, tried: usize, lost: usize) {
-        let port = &mut self.statistics.ports[side];
-        port.sent += tried.saturating_sub(lost) as u64;
-        port.lost += lost as u64;
-    }
-}
-
-const NO_FRAME: Frame<'static> = Frame {
-    number: 0,
-    time: Time(0),
-    link: LinkType::ETHERNET,
-    bytes: &[],
-    ingress: None,
-    egress: None,
-    checksum: FrameChecksum::Unknown,
-};
-
-fn frame(number: u64, time: Time, buffer: &Buffer, ingress: InterfaceId, egress: InterfaceId) -> Frame<'_> {
-    Frame {
-        number,
-        time,
-        link: LinkType::ETHERNET,
-        bytes: buffer.bytes(),
-        ingress: Some(ingress),
-        egress: Some(egress),
-        checksum: checksum(buffer.offload),
-    }
-}
-
-fn checksum(offload: Offload) -> FrameChecksum {
-    if offload.needs_checksum() {
-        FrameChecksum::Partial
-    } else if offload.vouches_for_checksum() {
-        FrameChecksum::Verified
-    } else {
-        FrameChecksum::Unknown
-    }
-}
-
-fn network_layer(frame: &[u8]) -> Option<Packet> {
-    let network = link::strip(LinkType::ETHERNET, frame).ok()?;
-    Packet::parse_network(frame, network.offset).ok()
-}
-
-/// What stands in front of the datagram.
-fn link_header(frame: &[u8]) -> &[u8] {
-    let length = link::strip(LinkType::ETHERNET, frame).map_or(0, |network| network.offset as usize);
-    frame.get(..length).unwrap_or_default()
-}
-
-fn whole_packet(frame: &[u8]) -> Option<Packet> {
-    let network = link::strip(LinkType::ETHERNET, frame).ok()?;
-    Packet::parse(frame, network.offset).or_else(|_| Packet::parse_network(frame, network.offset)).ok()
-}
-
-/// How many answers may still be given: a token bucket that holds a second's worth.
-#[derive(Debug, Default)]
-struct Allowance {
-    /// The time up to which tokens are spent.
-    spent: Time,
-}
-
-impl Allowance {
-    fn take(&mut self, now: Time) -> bool {
-        const COST: u64 = 1_000_000_000 / ANSWERS_PER_SECOND;
-        let earliest = Time(now.0.saturating_sub(1_000_000_000));
-        let spent = self.spent.max(earliest).plus_nanos(COST);
-        let allowed = spent <= now;
-        if allowed {
-            self.spent = spent;
-        }
-        allowed
     }
 }

@@ -72,7 +72,7 @@ impl LinkPolicy {
 }
 
 /// RFC 4861 §4 and §7.1: the hop limit of 255 shows that it was sent on this link. Nothing may stand between the headers.
-fn is_neighbour_discovery(frame: &[u8]) -> bool {
+pub(crate) fn is_neighbour_discovery(frame: &[u8]) -> bool {
     const HEADER: usize = 40;
     let Ok(network) = link::strip(LinkType::ETHERNET, frame) else { return false };
     let datagram = frame.get(network.offset as usize..).unwrap_or_default();

@@ -308,7 +308,7 @@ proptest! {
         if let Ok(packet) = Packet::parse(&frame, 14) {
             let with = if reset { RejectWith::TcpReset } else { RejectWith::Icmpx(pinhole_ruleset::IcmpxCode::PortUnreachable) };
             let mut out = Vec::new();
-            if answer::reject(&frame, &packet, with, &mut out) {
+            if answer::reject(&frame, &packet, with, None, &mut out) {
                 let answer = Packet::parse(&out, 14).unwrap();
                 prop_assert_eq!((answer.source, answer.destination), (packet.destination, packet.source));
                 prop_assert_eq!(pinhole_wire::checksum::verify_transport(&answer, &out), pinhole_wire::Checksum::Good);

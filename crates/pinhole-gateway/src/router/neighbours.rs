@@ -1,0 +1,178 @@
+//! Hardware addresses of hosts on the ports' links, as the kernel knows them, and packets that wait for one.
+//!
+//! Life cycle of an entry: made by the kernel's notification, or by the first packet to a host of which nothing is known: the kernel is asked, and
+//! packets wait. The answer sends them on; without one they are given up, and who asks next begins anew. A stale address is used, and the
+//! kernel is asked to see whether it still holds.
+//!
+//! Invariants: at most [`MOST_HOSTS`] hosts are waited for, with at most [`MOST_EACH`] packets each; all else that is kept is what the kernel keeps.
+
+use pinhole_io::live::Offload;
+use pinhole_io::live::rtnetlink::read::{Neighbour, NeighbourState};
+use pinhole_wire::{Address, Time};
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// Hosts that are waited for at a time.
+pub(super) const MOST_HOSTS: usize = 256;
+
+/// Packets that wait for one host: as many as a first burst needs.
+pub(super) const MOST_EACH: usize = 8;
+
+/// How long the kernel asks before it gives up (three times, a second each), and a little.
+const PATIENCE: u64 = 3_500_000_000;
+
+/// The kernel is not asked about a host more often.
+const PAUSE: u64 = 1_000_000_000;
+
+/// A packet that waits.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// The frame as it will be sent, but for hardware addresses.
+    pub(super) frame: Vec<u8>,
+    pub(super) offload: Offload,
+    /// The beginning of the frame as it came, and by which side, for an answer.
+    pub(super) came: Vec<u8>,
+    pub(super) side: usize,
+}
+
+/// A question to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resolve {
+    /// The link, by the kernel's number.
+    pub interface: u32,
+    /// The host.
+    pub address: IpAddr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    interface: u32,
+    /// IPv4-mapped for IPv4: the two families do not meet.
+    address: Address,
+}
+
+impl Key {
+    fn new(interface: u32, address: IpAddr) -> Self {
+        Self { interface, address: address.into() }
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    address: [u8; 6],
+    known: bool,
+    /// To be asked about again, next at this time.
+    ask: Option<Time>,
+    since: Time,
+    waiting: Vec<Waiting>,
+}
+
+/// What is known of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// This address; it should be asked about again if `stale`.
+    Known { address: [u8; 6], stale: bool },
+    /// Nothing yet.
+    Unknown,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Neighbours {
+    entries: HashMap<Key, Entry>,
+    /// Entries that are waited for.
+    pending: Vec<Key>,
+    questions: Vec<Resolve>,
+}
+
+impl Neighbours {
+    #[inline]
+    pub(super) fn find(&self, now: Time, interface: u32, address: IpAddr) -> Found {
+        match self.entries.get(&Key::new(interface, address)) {
+            Some(entry) if entry.known => {
+                Found::Known { address: entry.address, stale: entry.ask.is_some_and(|ask| ask <= now) }
+            }
+            _ => Found::Unknown,
+        }
+    }
+
+    /// A stale address is used: the kernel shall see whether it still holds.
+    pub(super) fn ask_again(&mut self, now: Time, interface: u32, address: IpAddr) {
+        if let Some(entry) = self.entries.get_mut(&Key::new(interface, address)) {
+            entry.ask = Some(now.plus_nanos(PAUSE));
+            self.questions.push(Resolve { interface, address });
+        }
+    }
+
+    /// Keeps a packet until the host's address is known. `false`: there is no room for it.
+    pub(super) fn wait(&mut self, now: Time, interface: u32, address: IpAddr, packet: Waiting) -> bool {
+        let key = Key::new(interface, address);
+        if !self.pending.contains(&key) {
+            if self.pending.len() >= MOST_HOSTS {
+                return false;
+            }
+            self.pending.push(key);
+            self.questions.push(Resolve { interface, address });
+            self.entries.insert(
+                key,
+                Entry { address: [0; 6], known: false, ask: None, since: now, waiting: Vec::new() },
+            );
+        }
+        let Some(entry) = self.entries.get_mut(&key) else { return false };
+        let room = entry.waiting.len() < MOST_EACH;
+        if room {
+            entry.waiting.push(packet);
+        }
+        room
+    }
+
+    /// What the kernel says. Returns the packets that waited for it, and the address that they are to be sent to; `None`: the host does not answer.
+    pub(super) fn update(&mut self, now: Time, neighbour: &Neighbour) -> (Vec<Waiting>, Option<[u8; 6]>) {
+        let key = Key::new(neighbour.interface, neighbour.address);
+        let (address, ask) = match neighbour.state {
+            NeighbourState::Reachable(address) => (address, None),
+            NeighbourState::Stale(address) => (address, Some(now)),
+            NeighbourState::Incomplete => return (Vec::new(), None),
+            NeighbourState::Failed => return (self.forget(key), None),
+            // Whoever waits may still be answered: the kernel forgets before it asks anew.
+            NeighbourState::Gone => {
+                if !self.pending.contains(&key) {
+                    self.entries.remove(&key);
+                }
+                return (Vec::new(), None);
+            }
+        };
+        let waiting = self.forget(key);
+        self.entries.insert(key, Entry { address, known: true, ask, since: now, waiting: Vec::new() });
+        (waiting, Some(address))
+    }
+
+    /// Forgets all hosts but those that are waited for: a new snapshot tells of them.
+    pub(super) fn clear_known(&mut self) {
+        self.entries.retain(|_, entry| !entry.known);
+    }
+
+    /// Gives up what waited too long.
+    pub(super) fn expire(&mut self, now: Time) -> Vec<Waiting> {
+        let is_over = |entry: &Entry| now.since(entry.since) >= PATIENCE;
+        let over: Vec<Key> =
+            self.pending.iter().filter(|key| self.entries.get(key).is_none_or(is_over)).copied().collect();
+        over.into_iter().flat_map(|key| self.forget(key)).collect()
+    }
+
+    /// When [`expire`](Self::expire) has something to do.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        let since = self.pending.iter().filter_map(|key| self.entries.get(key)).map(|entry| entry.since);
+        since.min().map(|since| since.plus_nanos(PATIENCE))
+    }
+
+    /// Questions to the kernel since the last call.
+    pub(super) fn take_questions(&mut self) -> Vec<Resolve> {
+        std::mem::take(&mut self.questions)
+    }
+
+    fn forget(&mut self, key: Key) -> Vec<Waiting> {
+        self.pending.retain(|pending| *pending != key);
+        self.entries.remove(&key).map_or_else(Vec::new, |entry| entry.waiting)
+    }
+}
