@@ -14,7 +14,7 @@ pub struct RunArguments {
     /// Configuration file (docs/gateway.md); the options below override it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// One of the two interfaces to bridge; to be given twice
+    /// An interface: two to bridge, two or more to route between (`mode = "router"`)
     #[arg(long = "port", value_name = "INTERFACE")]
     pub ports: Vec<String>,
     /// Ruleset in the nftables language

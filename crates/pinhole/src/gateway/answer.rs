@@ -160,7 +160,7 @@ fn expectations(format: ListFormat, gateway: &Gateway) -> String {
 }
 
 fn rules(format: ListFormat, gateway: &Gateway) -> String {
-    let engine = gateway.bridge.engine();
+    let engine = gateway.datapath.engine();
     let (Some(ruleset), Some(state)) = (engine.ruleset(), engine.ruleset_state()) else {
         return String::new();
     };
@@ -200,12 +200,12 @@ fn explain(text: &str, gateway: &mut Gateway) -> Result<String, String> {
 }
 
 fn statistics(as_json: bool, gateway: &mut Gateway) -> String {
-    let overruns: Vec<u64> = gateway.bridge.ports_mut().iter_mut().map(|port| port.overruns()).collect();
-    let bridge = &gateway.bridge;
-    let (own, engine) = (bridge.statistics(), bridge.engine());
+    let overruns: Vec<u64> = gateway.datapath.ports_mut().iter_mut().map(|port| port.overruns()).collect();
+    let datapath = &gateway.datapath;
+    let (own, engine) = (datapath.statistics(), datapath.engine());
     let (track, tracker) = (engine.tracker().statistics(), engine.tracker());
     let totals = &gateway.journal.report.totals;
-    let ports: Vec<_> = bridge.ports().iter().zip(&own.ports).zip(overruns).collect();
+    let ports: Vec<_> = datapath.ports().iter().zip(&own.ports).zip(overruns).collect();
     let counters = [
         ("conns", tracker.len() as u64),
         ("expectations", tracker.expectations().count() as u64),
@@ -223,6 +223,7 @@ fn statistics(as_json: bool, gateway: &mut Gateway) -> String {
         ("answers", own.answers),
         ("answers_suppressed", own.answers_suppressed),
         ("fragments_lost", own.fragments_lost),
+        ("unresolved", own.unresolved),
         ("events_lost", track.events_lost + engine.statistics().events_dropped),
     ];
     if as_json {

@@ -1,13 +1,18 @@
 //! `pinhole.toml`: what a gateway is told at its start. Documented in docs/gateway.md.
 
 use crate::arguments::{HelperPorts, RunArguments};
+use pinhole_engine::NatHelpers;
 use pinhole_engine::Settings;
-use pinhole_gateway::{LinkPolicy, Treatment};
+use pinhole_gateway::{LinkPolicy, RouterSettings, SourceCheck, Treatment};
 use serde::Deserialize;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Where the control socket is if nothing else is said.
 pub const SOCKET: &str = "/run/pinhole.sock";
+
+/// Most ports of a router.
+const MOST_PORTS: usize = 64;
 
 /// The file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -16,7 +21,7 @@ pub struct Config {
     /// How frames go from one port to the other.
     #[serde(default)]
     pub mode: Mode,
-    /// The two interfaces.
+    /// The interfaces: two of a bridge, two or more of a router.
     #[serde(default)]
     pub ports: Vec<String>,
     /// The ruleset; a relative path counts from the file's folder.
@@ -28,9 +33,12 @@ pub struct Config {
     pub control_users: Vec<u32>,
     /// A capture of all frames that come and go.
     pub record: Option<PathBuf>,
-    /// What passes beside IP.
+    /// What passes a bridge beside IP.
     #[serde(default)]
-    pub bridge: BridgeConfig,
+    pub bridge: Option<BridgeConfig>,
+    /// How a router treats what it routes.
+    #[serde(default)]
+    pub router: Option<RouterConfig>,
     /// Connection tracking.
     #[serde(default)]
     pub conntrack: ConntrackConfig,
@@ -46,6 +54,18 @@ pub enum Mode {
     /// Unchanged, but for the verdict.
     #[default]
     Bridge,
+    /// Where the host's routes lead.
+    Router,
+}
+
+impl Mode {
+    /// Its name in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Router => "router",
+        }
+    }
 }
 
 /// `[bridge]`.
@@ -73,6 +93,22 @@ enum NeighbourPassage {
     Rules,
 }
 
+/// `[router]`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct RouterConfig {
+    source_check: Option<SourceCheckConfig>,
+    link_scope: Option<Passage>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum SourceCheckConfig {
+    Strict,
+    Loose,
+    Off,
+}
+
 /// `[conntrack]`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -88,6 +124,7 @@ pub struct ConntrackConfig {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct HelpersConfig {
     attach: Vec<String>,
+    nat: Option<Vec<String>>,
     third_party: bool,
     wait_for_answer: bool,
 }
@@ -123,6 +160,7 @@ impl Config {
     fn parse(text: &str) -> Result<Self, String> {
         let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         config.attachments().map_err(|error| error.to_string())?;
+        config.nat_helpers().map_err(|error| error.to_string())?;
         Ok(config)
     }
 
@@ -154,15 +192,29 @@ impl Config {
     /// It does not.
     pub fn check(&self) -> Result<(), ConfigError> {
         let incomplete = |message: &str| Err(ConfigError::Incomplete(message.to_owned()));
-        match self.ports.as_slice() {
-            [one, other] if one == other => return incomplete("the two ports are the same interface"),
-            [_, _] => {}
-            ports => {
-                let given = ports.len();
+        let given = self.ports.len();
+        match self.mode {
+            Mode::Bridge if given != 2 => {
                 return incomplete(&format!(
                     "a bridge has two ports, {given} given: `ports = [\"eth0\", \"eth1\"]`, or --port twice"
                 ));
             }
+            Mode::Router if !(2..=MOST_PORTS).contains(&given) => {
+                return incomplete(&format!(
+                    "a router has 2 to {MOST_PORTS} ports, {given} given: `ports = [\"lan0\", \"wan0\"]`, or --port for each"
+                ));
+            }
+            Mode::Bridge if self.router.is_some() => {
+                return incomplete("`[router]` is for `mode = \"router\"`");
+            }
+            Mode::Router if self.bridge.is_some() => {
+                return incomplete("`[bridge]` is for `mode = \"bridge\"`");
+            }
+            _ => {}
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = self.ports.iter().find(|port| !seen.insert(*port)) {
+            return incomplete(&format!("two ports are the same interface, {twice}"));
         }
         if self.rules.is_none() {
             return incomplete("no ruleset is given: `rules = \"fw.nft\"`, or --rules");
@@ -183,16 +235,30 @@ impl Config {
             Some(Passage::Pass) => Treatment::Pass,
             Some(Passage::Drop) => Treatment::Drop,
         };
+        let bridge = self.bridge.unwrap_or_default();
         LinkPolicy {
-            arp: treatment(self.bridge.arp, default.arp),
-            neighbour_discovery: match self.bridge.neighbour_discovery {
+            arp: treatment(bridge.arp, default.arp),
+            neighbour_discovery: match bridge.neighbour_discovery {
                 None => default.neighbour_discovery,
                 Some(NeighbourPassage::Pass) => Treatment::Pass,
                 Some(NeighbourPassage::Drop) => Treatment::Drop,
                 Some(NeighbourPassage::Rules) => Treatment::Rules,
             },
-            bridge_protocols: treatment(self.bridge.bridge_protocols, default.bridge_protocols),
-            other: treatment(self.bridge.other, default.other),
+            bridge_protocols: treatment(bridge.bridge_protocols, default.bridge_protocols),
+            other: treatment(bridge.other, default.other),
+        }
+    }
+
+    /// How a router treats what it routes.
+    pub fn router_settings(&self) -> RouterSettings {
+        let router = self.router.unwrap_or_default();
+        RouterSettings {
+            source_check: match router.source_check {
+                None | Some(SourceCheckConfig::Strict) => SourceCheck::Strict,
+                Some(SourceCheckConfig::Loose) => SourceCheck::Loose,
+                Some(SourceCheckConfig::Off) => SourceCheck::Off,
+            },
+            link_scope: matches!(router.link_scope, Some(Passage::Pass)),
         }
     }
 
@@ -209,8 +275,23 @@ impl Config {
         track.l4.tcp_be_liberal = self.conntrack.tcp_be_liberal.unwrap_or(track.l4.tcp_be_liberal);
         settings.policy.third_party = self.helpers.third_party;
         settings.policy.wait_for_answer = self.helpers.wait_for_answer;
+        settings.nat.helpers = self.nat_helpers()?;
         settings.attachments = self.attachments()?.into_iter().map(|helper| helper.0).collect();
         Ok(settings)
+    }
+
+    /// The NAT halves of helpers: all, or those that are named.
+    fn nat_helpers(&self) -> Result<NatHelpers, ConfigError> {
+        let all = pinhole_helpers::nat_helpers();
+        let Some(names) = &self.helpers.nat else { return Ok(NatHelpers::new(all)) };
+        let find = |name: &String| {
+            let found = all.iter().find(|half| half.name() == name).copied();
+            found.ok_or_else(|| {
+                ConfigError::Incomplete(format!("helpers.nat: no NAT helper is called `{name}`"))
+            })
+        };
+        let chosen: Vec<_> = names.iter().map(find).collect::<Result<_, _>>()?;
+        Ok(NatHelpers::new(&chosen))
     }
 
     fn attachments(&self) -> Result<Vec<HelperPorts>, ConfigError> {

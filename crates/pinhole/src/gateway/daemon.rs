@@ -2,18 +2,17 @@
 //!
 //! Order at the start: everything that can be wrong is found before anything is touched (configuration, ruleset, privileges); then
 //! ports are opened, the socket is bound, the guard closes the interfaces to the host, privileges are dropped, and frames begin to pass. At
-//! the stop the guard and the socket are taken away again.
+//! the stop the guard and the socket are taken away again. `links` has what that means in each mode.
 
 use super::config::Config;
 use super::control::Control;
 use super::journal::Journal;
+use super::links::Links;
 use crate::commands::{Failure, Terminal};
 use crate::{exit, files};
 use pinhole_engine::Engine;
-use pinhole_gateway::Bridge;
-use pinhole_io::live::guard::Guard;
-use pinhole_io::live::packet::{PacketPort, Reach};
-use pinhole_io::live::record::{Recorded, Recording};
+use pinhole_gateway::Datapath;
+use pinhole_io::live::record::Recording;
 use pinhole_io::live::{Interest, Port, privilege, wait};
 use pinhole_ruleset::Ruleset;
 use pinhole_track::ConnId;
@@ -36,11 +35,12 @@ const LONGEST_WAIT: u64 = 1_000_000_000;
 /// Batches after which clients are looked after, however busy the ports are.
 const BATCHES_PER_CLIENT_TURN: u32 = 16;
 
-type Capture = Rc<RefCell<Recording<BufWriter<File>>>>;
+/// A recording of all ports.
+pub(super) type Capture = Rc<RefCell<Recording<BufWriter<File>>>>;
 
 /// A gateway that runs.
 pub(super) struct Gateway {
-    pub(super) bridge: Bridge,
+    pub(super) datapath: Datapath,
     pub(super) journal: Journal,
     rules: PathBuf,
     clock: Clock,
@@ -64,15 +64,15 @@ impl Clock {
 }
 
 impl Gateway {
-    fn new(bridge: Bridge, rules: PathBuf) -> Self {
-        let ports = bridge.ports().each_ref().map(|port| port.name().to_owned());
-        Self { bridge, journal: Journal::new(ports), rules, clock: Clock::new() }
+    fn new(datapath: Datapath, rules: PathBuf, clock: Clock) -> Self {
+        let ports = datapath.ports().iter().map(|port| port.name().to_owned()).collect();
+        Self { datapath, journal: Journal::new(ports), rules, clock }
     }
 
     /// A gateway of a test's.
     #[cfg(test)]
-    pub(super) fn for_tests(bridge: Bridge, rules: PathBuf) -> Self {
-        Self::new(bridge, rules)
+    pub(super) fn for_tests(datapath: Datapath, rules: PathBuf) -> Self {
+        Self::new(datapath, rules, Clock::new())
     }
 
     pub(super) fn now(&self) -> Time {
@@ -81,22 +81,22 @@ impl Gateway {
 
     /// Brings what is known of a conn up to date.
     pub(super) fn refresh(&mut self, conn: ConnId) {
-        self.journal.refresh(self.bridge.engine(), conn, self.clock.now());
+        self.journal.refresh(self.datapath.engine(), conn, self.clock.now());
     }
 
     /// Ends all conns; returns how many.
     pub(super) fn flush(&mut self) -> usize {
-        let count = self.bridge.engine().tracker().len();
-        self.bridge.engine_mut().flush(self.clock.now());
-        self.bridge.tell_events(&mut self.journal);
+        let count = self.datapath.engine().tracker().len();
+        self.datapath.engine_mut().flush(self.clock.now());
+        self.datapath.tell_events(&mut self.journal);
         count
     }
 
     /// Ends these conns; returns how many there were.
     pub(super) fn delete(&mut self, conns: &[ConnId]) -> usize {
         let now = self.clock.now();
-        let count = conns.iter().filter(|conn| self.bridge.engine_mut().delete(now, **conn)).count();
-        self.bridge.tell_events(&mut self.journal);
+        let count = conns.iter().filter(|conn| self.datapath.engine_mut().delete(now, **conn)).count();
+        self.datapath.tell_events(&mut self.journal);
         count
     }
 
@@ -104,7 +104,7 @@ impl Gateway {
     pub(super) fn reload(&mut self) -> Result<(), String> {
         let stays = |failure: &Failure| format!("the ruleset stays as it was\n{}", describe(failure));
         let ruleset = load(&self.rules).map_err(|failure| stays(&failure))?;
-        self.bridge.engine_mut().replace_ruleset(Some(ruleset)).map_err(|e| stays(&Failure::Setup(e)))?;
+        self.datapath.engine_mut().replace_ruleset(Some(ruleset)).map_err(|e| stays(&Failure::Setup(e)))?;
         self.journal.ruleset_replaced();
         Ok(())
     }
@@ -112,22 +112,22 @@ impl Gateway {
     /// One turn: a batch from each port, and what is due. Returns whether there is more to do at once.
     pub(super) fn turn(&mut self, mut complain: impl FnMut(&str)) -> bool {
         let mut more = false;
-        for side in [0, 1] {
-            match self.bridge.serve(self.clock.now(), side, &mut self.journal) {
+        for side in 0..self.datapath.ports().len() {
+            match self.datapath.serve(self.clock.now(), side, &mut self.journal) {
                 Ok(count) => more |= count > 0,
                 Err(error) => {
-                    let [one, other] = self.bridge.ports();
-                    let name = if side == 0 { one.name() } else { other.name() };
+                    let name = self.datapath.ports().get(side).map_or("", Port::name);
                     complain(&format!("port {name}: {error}"));
                 }
             }
         }
-        self.bridge.advance(self.clock.now(), &mut self.journal) || more
+        self.datapath.advance(self.clock.now(), &mut self.journal) || more
     }
 
-    /// Nanoseconds until something is due.
-    fn patience(&self) -> u64 {
-        let due = self.bridge.next_deadline().map(|deadline| deadline.since(self.clock.now()));
+    /// Nanoseconds until something is due, here or for the links.
+    fn patience(&self, links: &Links) -> u64 {
+        let deadline = self.datapath.next_deadline().into_iter().chain(links.next_deadline()).min();
+        let due = deadline.map(|deadline| deadline.since(self.clock.now()));
         due.map_or(LONGEST_WAIT, |nanos| nanos.clamp(1_000_000, LONGEST_WAIT))
     }
 }
@@ -144,25 +144,18 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
     let mut signals = Signals::new().map_err(|error| Failure::Gateway(format!("signals: {error}")))?;
     demand_privileges()?;
 
-    let [one, other] = config.ports.as_slice() else {
-        return Err(Failure::Usage("a bridge has two ports".to_owned()));
-    };
     let recording = config.record.as_deref().map(record).transpose()?;
-    let ports = [open(one, recording.as_ref())?, open(other, recording.as_ref())?];
-    let gateway = Gateway::new(Bridge::new(engine, ports, config.link_policy()), rules);
+    let clock = Clock::new();
+    let (datapath, mut links) = Links::open(config, engine, clock.now(), recording.as_ref())?;
+    let gateway = Gateway::new(datapath, rules, clock);
     let control = Control::bind(config.socket(), config.control_users.clone()).map_err(|error| {
         Failure::Gateway(format!("control socket {}: {error}", config.socket().display()))
     })?;
-    let guard = Guard::isolate(&[one, other]).map_err(|error| {
-        Failure::Gateway(format!("cannot keep the host away from {one} and {other}: {error}"))
-    })?;
-    // From here on, whatever fails, the guard is taken down again.
-    let result = serve(config, gateway, control, &mut signals, terminal);
-    if let Err(error) = guard.remove() {
-        terminal.warn(&format!(
-            "the interfaces stay closed to this host: {error} (nft delete table netdev {})",
-            guard.table()
-        ))?;
+    links.close_to_host()?;
+    // From here on, whatever fails, the interfaces are given back.
+    let result = serve(config, gateway, control, &mut links, &mut signals, terminal);
+    if let Err(warning) = links.give_back() {
+        terminal.warn(&warning)?;
     }
     if let Some(recording) = recording {
         let finished = recording.borrow_mut().finish();
@@ -177,18 +170,20 @@ fn serve(
     config: &Config,
     mut gateway: Gateway,
     mut control: Control,
+    links: &mut Links,
     signals: &mut Signals,
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
     privilege::drop_others()
         .map_err(|error| Failure::Gateway(format!("cannot give up privileges: {error}")))?;
-    let [one, other] = gateway.bridge.ports().each_ref().map(|port| port.name().to_owned());
     let p = terminal.palette;
     writeln!(
         terminal.out,
-        "{}running{}: bridge {one} - {other}, control socket {}",
+        "{}running{}: {} {}, control socket {}",
         p.good,
         p.good.end(),
+        config.mode.name(),
+        config.ports.join(" - "),
         config.socket().display()
     )?;
     terminal.out.flush()?;
@@ -199,6 +194,7 @@ fn serve(
         turns = turns.wrapping_add(1);
         let now = gateway.now();
         let busy = gateway.turn(|message| troubles.tell(now, message));
+        links.ask(&mut gateway.datapath);
         if busy && !turns.is_multiple_of(BATCHES_PER_CLIENT_TURN) {
             continue;
         }
@@ -211,15 +207,19 @@ fn serve(
                 Err(message) => troubles.tell(now, &message),
             }
         }
+        if let Err(error) = links.follow(now, &mut gateway.datapath) {
+            troubles.tell(now, &format!("interfaces, addresses and routes cannot be read: {error}"));
+        }
         control.serve(&mut gateway);
         if !busy && !control.is_busy() {
-            let ports = gateway.bridge.ports().iter().filter_map(Port::descriptor);
+            let ports = gateway.datapath.ports().iter().filter_map(Port::descriptor);
             let waiting: Vec<Interest<'_>> = ports
                 .chain(signals.descriptors())
+                .chain(links.descriptor())
                 .map(Interest::reading)
                 .chain(control.interests())
                 .collect();
-            wait(&waiting, gateway.patience()).map_err(|error| Failure::Gateway(error.to_string()))?;
+            wait(&waiting, gateway.patience(links)).map_err(|error| Failure::Gateway(error.to_string()))?;
         }
     }
     Ok(())
@@ -260,15 +260,6 @@ fn record(path: &Path) -> Result<Capture, Failure> {
     let cannot = |error| Failure::File(path.display().to_string(), error);
     let file = File::create(path).map_err(cannot)?;
     Recording::new(BufWriter::new(file), concat!("pinhole ", env!("CARGO_PKG_VERSION"))).map_err(cannot)
-}
-
-fn open(name: &str, recording: Option<&Capture>) -> Result<Box<dyn Port>, Failure> {
-    let port = PacketPort::open(name, Reach::Everything)
-        .map_err(|error| Failure::Gateway(format!("interface {name}: {error}")))?;
-    Ok(match recording {
-        Some(recording) => Box::new(Recorded::new(port, recording)),
-        None => Box::new(port),
-    })
 }
 
 /// Signals, as bytes that can be waited for.

@@ -51,8 +51,8 @@ struct Drop {
 }
 
 impl Journal {
-    /// Of traffic between these two ports: in the report they are what captures are in a replay.
-    pub(super) fn new(ports: [String; 2]) -> Self {
+    /// Of traffic between these ports: in the report they are what captures are in a replay.
+    pub(super) fn new(ports: Vec<String>) -> Self {
         Self {
             report: Report::new(ports, Keep::None),
             drops: VecDeque::with_capacity(DROPS),

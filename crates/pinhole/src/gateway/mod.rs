@@ -1,14 +1,14 @@
-//! `pinhole run`: a bridge between two interfaces, its control socket, and the loop that drives them.
+//! `pinhole run`: a bridge or a router between interfaces, its control socket, and the loop that drives them.
 //!
 //! ```text
-//! config ─► start: ruleset, privileges, ports, guard, socket ─► loop: ports ─► Bridge ─► Journal ◄─ control ◄─ clients
+//! config ─► start: ruleset, privileges, ports, guard, socket ─► loop: ports ─► Datapath ─► Journal ◄─ control ◄─ clients
 //! ```
 //!
 //! * [`config`]: `pinhole.toml` and the flags that override it.
 //! * [`request`]: what can be asked over the control socket.
 //! * `journal`: what is known of the traffic: a [`crate::replay::Report`] that forgets what is over.
 //! * `control`: the socket and its clients; `answer`: what they are told.
-//! * [`daemon`]: start, loop and stop.
+//! * [`daemon`]: start, loop and stop; `links`: what is taken from the host for it, and given back.
 //! * [`client`]: the other end of the socket.
 
 mod answer;
@@ -17,6 +17,7 @@ pub mod config;
 mod control;
 pub mod daemon;
 mod journal;
+mod links;
 pub mod request;
 #[cfg(test)]
 mod tests;

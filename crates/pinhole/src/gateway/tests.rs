@@ -6,7 +6,7 @@ use super::control::Control;
 use super::daemon::Gateway;
 use super::request::{ListFormat, Listed, Request};
 use pinhole_engine::{Engine, Settings};
-use pinhole_gateway::{Bridge, LinkPolicy, Treatment};
+use pinhole_gateway::{Bridge, LinkPolicy, RouterSettings, SourceCheck, Treatment};
 use pinhole_io::capture::CaptureReader;
 use pinhole_io::live::memory::{self, Wire};
 use std::io::{Read, Write};
@@ -37,7 +37,7 @@ impl Lab {
         let ((a, left), (b, _)) = (memory::port("left"), memory::port("right"));
         let bridge = Bridge::new(engine, [Box::new(a), Box::new(b)], LinkPolicy::default());
         let path: PathBuf = rules.path().into();
-        Self { gateway: Gateway::for_tests(bridge, path), left, rules }
+        Self { gateway: Gateway::for_tests(bridge.into(), path), left, rules }
     }
 
     /// Sends the first frames of a demo capture through.
@@ -102,11 +102,29 @@ fn a_whole_file_is_understood() {
 }
 
 #[test]
+fn a_router_has_settings_of_its_own() {
+    let text = "mode = \"router\"\nports = [\"a\", \"b\", \"c\"]\nrules = \"fw.nft\"\n";
+    let config = parse(text).unwrap();
+    config.check().unwrap();
+    assert_eq!(config.router_settings(), RouterSettings::default());
+    let all = config.settings([1, 2]).unwrap().nat.helpers;
+    assert_eq!(all.iter().count(), pinhole_helpers::nat_helpers().len());
+    let more = "[router]\nsource-check = \"loose\"\nlink-scope = \"pass\"\n[helpers]\nnat = [\"irc\"]\n";
+    let config = parse(&format!("{text}{more}")).unwrap();
+    let expected = RouterSettings { source_check: SourceCheck::Loose, link_scope: true };
+    assert_eq!(config.router_settings(), expected);
+    let some = config.settings([1, 2]).unwrap().nat.helpers;
+    assert_eq!(some.iter().map(pinhole_helper::NatHelper::name).collect::<Vec<_>>(), ["irc"]);
+}
+
+#[test]
 fn mistakes_in_a_file_are_named_with_their_line() {
     for (text, expected) in [
         ("ports = [\"a\", \"b\"]\nrule = \"x\"\n", "line 2"),
         ("[bridge]\narp = \"maybe\"\n", "line 2"),
-        ("mode = \"router\"\n", "unknown variant `router`"),
+        ("mode = \"switch\"\n", "unknown variant `switch`"),
+        ("mode = \"router\"\n[router]\nsource-check = \"lax\"\n", "line 3"),
+        ("[helpers]\nnat = [\"nosuch\"]\n", "no NAT helper is called `nosuch`"),
         ("[conntrack]\nmax-conns = -1\n", "line 2"),
         ("[helpers]\nattach = [\"nosuch\"]\n", "no helper is called `nosuch`"),
     ] {
@@ -114,8 +132,16 @@ fn mistakes_in_a_file_are_named_with_their_line() {
         assert!(message.contains(expected), "{message}");
         assert!(message.contains(".toml: "), "{message}");
     }
-    let message = parse("ports = [\"a\", \"a\"]\n").unwrap().check().unwrap_err().to_string();
-    assert_eq!(message, "the two ports are the same interface");
+    for (text, expected) in [
+        ("ports = [\"a\", \"a\"]\n", "two ports are the same interface, a"),
+        ("ports = [\"a\", \"b\", \"c\"]\n", "a bridge has two ports, 3 given"),
+        ("mode = \"router\"\nports = [\"a\"]\n", "a router has 2 to 64 ports, 1 given"),
+        ("ports = [\"a\", \"b\"]\n[router]\n", "`[router]` is for `mode = \"router\"`"),
+        ("mode = \"router\"\nports = [\"a\", \"b\"]\n[bridge]\n", "`[bridge]` is for `mode = \"bridge\"`"),
+    ] {
+        let message = parse(text).unwrap().check().unwrap_err().to_string();
+        assert!(message.starts_with(expected), "{message}");
+    }
     assert!(parse("rules = \"x\"\n").unwrap().check().unwrap_err().to_string().contains("0 given"));
 }
 

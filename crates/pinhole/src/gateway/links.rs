@@ -1,0 +1,204 @@
+//! What a gateway takes from its host at the start, and gives back at the stop: interfaces, and for a router the ways to the host's own stack.
+//!
+//! Life cycle: opened; closed to the host by a guard ([`Links::close_to_host`]); what the kernel says of the network is followed
+//! ([`Links::follow`]); given back. A router's pairs of devices go with it, also if it never came to run.
+
+use super::config::{Config, Mode};
+use super::daemon::Capture;
+use crate::commands::Failure;
+use pinhole_engine::Engine;
+use pinhole_gateway::router::RouterPort;
+use pinhole_gateway::{Bridge, Datapath, Router};
+use pinhole_io::live::Port;
+use pinhole_io::live::guard::Guard;
+use pinhole_io::live::host::{self, Pair};
+use pinhole_io::live::packet::{PacketPort, Reach};
+use pinhole_io::live::record::Recorded;
+use pinhole_io::live::rtnetlink::RouteSocket;
+use pinhole_wire::Time;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// Interfaces, addresses and routes are read again at most so often, however often they change.
+const LAYOUT_PAUSE: u64 = 50_000_000;
+
+/// What is taken.
+pub(super) struct Links {
+    ports: Vec<String>,
+    link_scope: bool,
+    guard: Option<Guard>,
+    network: Option<Network>,
+}
+
+/// What a router follows.
+struct Network {
+    socket: RouteSocket,
+    pairs: Vec<Pair>,
+    /// Something changed since the last snapshot, which is of that time.
+    outdated: bool,
+    read: Time,
+}
+
+impl Links {
+    /// Opens the ports.
+    pub(super) fn open(
+        config: &Config,
+        engine: Engine,
+        now: Time,
+        recording: Option<&Capture>,
+    ) -> Result<(Datapath, Self), Failure> {
+        let settings = config.router_settings();
+        let mut links =
+            Self { ports: config.ports.clone(), link_scope: settings.link_scope, guard: None, network: None };
+        let datapath = match (config.mode, config.ports.as_slice()) {
+            (Mode::Bridge, [one, other]) => {
+                let open = |name| open(name, Reach::Everything, recording);
+                Bridge::new(engine, [open(one)?, open(other)?], config.link_policy()).into()
+            }
+            (Mode::Bridge, _) => return Err(Failure::Usage("a bridge has two ports".to_owned())),
+            (Mode::Router, ports) => {
+                let ports = links.open_router(ports, recording)?;
+                let mut router = Router::new(engine, ports, settings);
+                if let Some(network) = &mut links.network {
+                    let snapshot = network.socket.dump().map_err(|error| cannot_read(&error))?;
+                    router.configure(now, &snapshot);
+                }
+                router.into()
+            }
+        };
+        Ok((datapath, links))
+    }
+
+    fn open_router(
+        &mut self,
+        names: &[String],
+        recording: Option<&Capture>,
+    ) -> Result<Vec<RouterPort>, Failure> {
+        for name in names {
+            let forwards = host::forwarding(name)
+                .map_err(|error| Failure::Gateway(format!("interface {name}: {error}")))?;
+            if let Some(setting) = forwards {
+                return Err(Failure::Gateway(format!(
+                    "the kernel forwards what comes in by {name} itself, past every rule of this gateway when it does not run: \
+                     `sysctl {setting}=0` first"
+                )));
+            }
+        }
+        let mut socket = RouteSocket::open().map_err(|error| cannot_read(&error))?;
+        let snapshot = socket.dump().map_err(|error| cannot_read(&error))?;
+        let mut found = Vec::new();
+        for name in names {
+            match snapshot.link(name) {
+                Some(link) if link.address.is_some() => found.push(link),
+                Some(_) => {
+                    return Err(Failure::Gateway(format!("interface {name}: is not like Ethernet")));
+                }
+                None => return Err(Failure::Gateway(format!("interface {name}: No such device"))),
+            }
+        }
+        let pairs = host::add_pairs(&mut socket, &found).map_err(|error| {
+            Failure::Gateway(format!("cannot make devices (veth) between router and host: {error}"))
+        })?;
+        let network = Network { socket, pairs, outdated: false, read: Time(0) };
+        let pairs = &self.network.insert(network).pairs;
+        let ports = names.iter().zip(pairs).map(|(name, pair)| {
+            let way = PacketPort::open(&pair.router, Reach::Everything)
+                .map_err(|error| Failure::Gateway(format!("interface {}: {error}", pair.router)))?;
+            Ok(RouterPort {
+                wire: open(name, Reach::Own, recording)?,
+                host: Box::new(way.named(format!("{name} (host)"))),
+                host_link: pair.host.clone(),
+            })
+        });
+        ports.collect()
+    }
+
+    /// Closes the interfaces to the host, all but what the mode leaves it.
+    pub(super) fn close_to_host(&mut self) -> Result<(), Failure> {
+        let names: Vec<&str> = self.ports.iter().map(String::as_str).collect();
+        let guard = match &self.network {
+            None => Guard::isolate(&names),
+            Some(network) => {
+                let shared: Vec<_> = names.iter().copied().zip(&network.pairs).collect();
+                Guard::share(&shared, self.link_scope)
+            }
+        };
+        let guard = guard.map_err(|error| {
+            Failure::Gateway(format!("cannot keep the host away from {}: {error}", names.join(", ")))
+        })?;
+        self.guard = Some(guard);
+        Ok(())
+    }
+
+    /// Gives the interfaces back to the host.
+    ///
+    /// # Errors
+    /// They stay closed; the message says how to open them.
+    pub(super) fn give_back(&mut self) -> Result<(), String> {
+        let Some(guard) = self.guard.take() else { return Ok(()) };
+        guard.remove().map_err(|error| {
+            format!(
+                "the interfaces stay closed to this host: {error} (nft delete table netdev {})",
+                guard.table()
+            )
+        })
+    }
+
+    /// Hands a router's questions to the kernel.
+    pub(super) fn ask(&mut self, datapath: &mut Datapath) {
+        let (Some(network), Datapath::Router(router)) = (&mut self.network, datapath) else { return };
+        for question in router.take_questions() {
+            // If it cannot be asked, the packets that wait are given up in time.
+            let _ = network.socket.resolve(question.interface, question.address);
+        }
+    }
+
+    /// Tells a router what has changed.
+    pub(super) fn follow(&mut self, now: Time, datapath: &mut Datapath) -> io::Result<()> {
+        let (Some(network), Datapath::Router(router)) = (&mut self.network, datapath) else { return Ok(()) };
+        let news = network.socket.changes()?;
+        network.outdated |= news.layout;
+        for neighbour in &news.neighbours {
+            router.update(now, neighbour);
+        }
+        if network.outdated && now.since(network.read) >= LAYOUT_PAUSE {
+            let snapshot = network.socket.dump()?;
+            router.configure(now, &snapshot);
+            network.outdated = false;
+            network.read = now;
+        }
+        Ok(())
+    }
+
+    /// When [`follow`](Self::follow) is to be called though nothing was notified.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        let network = self.network.as_ref().filter(|network| network.outdated)?;
+        Some(network.read.plus_nanos(LAYOUT_PAUSE))
+    }
+
+    /// To be waited on for what the kernel says.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.network.as_ref().map(|network| network.socket.as_fd())
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        if let Some(network) = &mut self.network {
+            host::remove_pairs(&mut network.socket, &network.pairs);
+        }
+    }
+}
+
+fn open(name: &str, reach: Reach, recording: Option<&Capture>) -> Result<Box<dyn Port>, Failure> {
+    let port = PacketPort::open(name, reach)
+        .map_err(|error| Failure::Gateway(format!("interface {name}: {error}")))?;
+    Ok(match recording {
+        Some(recording) => Box::new(Recorded::new(port, recording)),
+        None => Box::new(port),
+    })
+}
+
+fn cannot_read(error: &io::Error) -> Failure {
+    Failure::Gateway(format!("cannot read interfaces, addresses and routes: {error}"))
+}
