@@ -1,14 +1,11 @@
-//! Three namespaces and what runs in them.
+//! Three namespaces, the gateway in the middle one, and its rules.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-/// Longest that a transfer which ought to fail is waited for, in seconds.
-const PATIENCE: &str = "5";
 
 /// Says what is missing for a test.
 pub(crate) fn missing(programs: &[&str]) -> bool {
@@ -23,42 +20,169 @@ pub(crate) fn missing(programs: &[&str]) -> bool {
     !lacking.is_empty()
 }
 
-/// A client (10.9.0.1, fd09::1), a gateway with ports pg0 and pg1, and a server (10.9.0.2, fd09::2) on one network.
+/// What stands between client and server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Net {
+    /// A bridge: client 10.9.0.1, fd09::1, server 10.9.0.2, fd09::2 on one network.
+    Bridged,
+    /// A router: client 10.1.0.2, fd01::2 behind its `pg0` (.1), server 10.2.0.2, fd02::2 behind its `pg1` (.1). Nothing is translated.
+    Plain,
+    /// The same; the server does not know a way to the client, which is masqueraded.
+    Masquerade,
+    /// The same; the client asks the router's own address, which stands for the server.
+    PortForward,
+    /// Both.
+    Both,
+}
+
+impl Net {
+    /// All that a router can be.
+    pub(crate) const ROUTED: [Self; 4] = [Self::Plain, Self::Masquerade, Self::PortForward, Self::Both];
+
+    pub(crate) fn masquerades(self) -> bool {
+        matches!(self, Self::Masquerade | Self::Both)
+    }
+
+    pub(crate) fn forwards_ports(self) -> bool {
+        matches!(self, Self::PortForward | Self::Both)
+    }
+
+    /// The client's addresses, IPv4 and IPv6.
+    pub(crate) fn client(self) -> [&'static str; 2] {
+        if self == Self::Bridged { ["10.9.0.1", "fd09::1"] } else { ["10.1.0.2", "fd01::2"] }
+    }
+
+    /// The server's addresses.
+    pub(crate) fn server(self) -> [&'static str; 2] {
+        if self == Self::Bridged { ["10.9.0.2", "fd09::2"] } else { ["10.2.0.2", "fd02::2"] }
+    }
+
+    /// The addresses under which the client asks for the server.
+    pub(crate) fn service(self) -> [&'static str; 2] {
+        if self.forwards_ports() { ["10.1.0.1", "fd01::1"] } else { self.server() }
+    }
+}
+
+/// Default drop, and one control port open to new connections of the client's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ControlOnly<'a> {
+    /// The helper of its connections.
+    pub(crate) helper: &'a str,
+    /// `tcp` or `udp`.
+    pub(crate) protocol: &'a str,
+    pub(crate) port: u16,
+    /// Whether the helper is attached.
+    pub(crate) attached: bool,
+}
+
+impl ControlOnly<'_> {
+    /// The ruleset of a router for this network.
+    pub(crate) fn rules(&self, net: Net) -> String {
+        let Self { helper, protocol, port, attached } = self;
+        let attach = if *attached {
+            format!("{protocol} dport {port} ct helper set \"reader\";")
+        } else {
+            String::new()
+        };
+        let [four, six] = net.server();
+        let forward = if net.forwards_ports() {
+            format!(
+                "chain d {{ type nat hook prerouting priority -100;
+                    iifname \"pg0\" ip daddr 10.1.0.1 {protocol} dport {port} dnat ip to {four}
+                    iifname \"pg0\" ip6 daddr fd01::1 {protocol} dport {port} dnat ip6 to {six}
+                }}"
+            )
+        } else {
+            String::new()
+        };
+        let masquerade = if net.masquerades() {
+            "chain s { type nat hook postrouting priority 100; oifname \"pg1\" masquerade; }"
+        } else {
+            ""
+        };
+        format!(
+            "table inet f {{
+    ct helper reader {{ type \"{helper}\" protocol {protocol}; }}
+    chain p {{ type filter hook prerouting priority 0; {attach} }}
+    chain i {{ type filter hook input priority 0; policy drop; ct state established,related accept; }}
+    chain c {{ type filter hook forward priority 0; policy drop;
+        ct state established,related accept
+        iifname \"pg0\" {protocol} dport {port} ct state new accept
+    }}
+    {forward}
+    {masquerade}
+}}
+"
+        )
+    }
+}
+
+/// A client, a gateway with ports pg0 and pg1, and a server.
 pub(crate) struct Bench {
     name: String,
+    pub(crate) net: Net,
     folder: TempDir,
 }
 
 impl Bench {
+    /// A bridge between two hosts.
     pub(crate) fn new(name: &str) -> Self {
+        Self::with(name, Net::Bridged)
+    }
+
+    pub(crate) fn with(name: &str, net: Net) -> Self {
         let name = format!("pinhole-{}-{name}", std::process::id());
-        let bench = Self { name, folder: tempfile::Builder::new().prefix("pinhole-live").tempdir().unwrap() };
+        let folder = tempfile::Builder::new().prefix("pinhole-live").tempdir().unwrap();
+        let bench = Self { name, net, folder };
         // The server's files are read by a user of its own.
-        command(&["chmod", "755", bench.folder.path().to_str().unwrap()]);
+        command(&["chmod", "755", bench.folder().to_str().unwrap()]);
         for role in ["client", "gateway", "server"] {
             command(&["ip", "netns", "add", &bench.space(role)]);
             bench.run(role, &["ip", "link", "set", "lo", "up"]);
         }
-        for (role, port, number) in [("client", "pg0", 1), ("server", "pg1", 2)] {
+        for (role, port, [four, six]) in [("client", "pg0", net.client()), ("server", "pg1", net.server())] {
             let (near, far) = (bench.space("gateway"), bench.space(role));
             command(&[
                 "ip", "link", "add", port, "netns", &near, "type", "veth", "peer", "name", "eth0", "netns",
                 &far,
             ]);
-            bench.run("gateway", &["sysctl", "-qw", &format!("net.ipv6.conf.{port}.disable_ipv6=1")]);
+            if net == Net::Bridged {
+                bench.run("gateway", &["sysctl", "-qw", &format!("net.ipv6.conf.{port}.disable_ipv6=1")]);
+            }
             bench.run("gateway", &["ip", "link", "set", port, "up"]);
-            bench.run(role, &["ip", "addr", "add", &format!("10.9.0.{number}/24"), "dev", "eth0"]);
-            bench.run(role, &["ip", "addr", "add", &format!("fd09::{number}/64"), "dev", "eth0", "nodad"]);
+            bench.run(role, &["ip", "addr", "add", &format!("{four}/24"), "dev", "eth0"]);
+            bench.run(role, &["ip", "addr", "add", &format!("{six}/64"), "dev", "eth0", "nodad"]);
             bench.run(role, &["ip", "link", "set", "eth0", "up"]);
+            if net != Net::Bridged {
+                bench.set_up_router(role, port, [four, six]);
+            }
         }
         bench
     }
 
-    fn space(&self, role: &str) -> String {
+    fn set_up_router(&self, role: &str, port: &str, [four, six]: [&str; 2]) {
+        // Theirs end in 2, the router's in 1.
+        let own = [four, six].map(|address| format!("{}1", address.trim_end_matches('2')));
+        self.run("gateway", &["ip", "addr", "add", &format!("{}/24", own[0]), "dev", port]);
+        self.run("gateway", &["ip", "addr", "add", &format!("{}/64", own[1]), "dev", port, "nodad"]);
+        if role == "client" || !self.net.masquerades() {
+            for address in &own {
+                self.run(role, &["ip", "route", "add", "default", "via", address, "dev", "eth0"]);
+            }
+        }
+    }
+
+    /// Where files of the test are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn space(&self, role: &str) -> String {
         format!("{}-{role}", self.name)
     }
 
-    fn inside(&self, role: &str, arguments: &[&str]) -> Command {
+    /// A program in a namespace.
+    pub(crate) fn inside(&self, role: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.space(role)]).args(arguments);
         command
@@ -66,28 +190,57 @@ impl Bench {
 
     /// Runs a program in a namespace, which must succeed.
     #[track_caller]
-    pub(crate) fn run(&self, role: &str, arguments: &[&str]) {
+    pub(crate) fn run(&self, role: &str, arguments: &[&str]) -> String {
         let output = self.inside(role, arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Starts `pinhole run` with these rules, and waits until it runs.
     pub(crate) fn gateway(&self, rules: &str) -> Gateway {
-        let (rules_file, config) =
-            (self.folder.path().join("fw.nft"), self.folder.path().join("pinhole.toml"));
-        let socket = self.folder.path().join("control.sock");
-        fs::write(&rules_file, rules).unwrap();
-        let text = format!("ports = [\"pg0\", \"pg1\"]\nrules = \"fw.nft\"\ncontrol = {socket:?}\n");
-        fs::write(&config, text).unwrap();
-        let mut child = self
-            .inside("gateway", &[env!("CARGO_BIN_EXE_pinhole"), "run", "--config", config.to_str().unwrap()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        self.gateway_with(rules, "")
+    }
+
+    /// The same, with more lines of configuration.
+    pub(crate) fn gateway_with(&self, rules: &str, more: &str) -> Gateway {
+        let socket = self.folder().join("control.sock");
+        let mode = if self.net == Net::Bridged { "bridge" } else { "router" };
+        let config = self.write("pinhole.toml", &format!(
+            "mode = \"{mode}\"\nports = [\"pg0\", \"pg1\"]\nrules = \"fw.nft\"\ncontrol = {socket:?}\n{more}"
+        ));
+        self.write("fw.nft", rules);
+        let mut child = self.start_gateway(&config);
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
         assert!(first.contains("running"), "{first}");
         Gateway { child, socket }
+    }
+
+    /// Starts `pinhole run` and does not wait for it.
+    pub(crate) fn start_gateway(&self, config: &Path) -> Child {
+        let arguments = [env!("CARGO_BIN_EXE_pinhole"), "run", "--config", config.to_str().unwrap()];
+        let mut command = self.inside("gateway", &arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Writes a file into the test's folder.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Waits until somebody listens on a TCP port.
+    #[track_caller]
+    pub(crate) fn await_listener(&self, role: &str, port: u16) {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(10) {
+            if !self.run(role, &["ss", "-Hlnt", "sport", "=", &format!(":{port}")]).is_empty() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("nobody listens on port {port}");
     }
 
     /// Whether a host answers the client: by refusing a connection to a port where nobody listens.
@@ -95,35 +248,13 @@ impl Bench {
         const REFUSED: i32 = 7;
         let url = format!("http://{address}:9/");
         // Sooner than address resolution gives up, which curl reports alike.
-        let status = self.inside("client", &["curl", "-s", "-m", "2", &url]).status().unwrap();
+        let status = self.inside("client", &["curl", "-g", "-s", "-m", "2", &url]).status().unwrap();
         status.code() == Some(REFUSED)
-    }
-
-    /// Fetches the server's file by FTP, and compares it.
-    pub(crate) fn fetch(&self, options: &[&str], six: bool) -> Result<(), String> {
-        let got = self.folder.path().join("got");
-        let _ = fs::remove_file(&got);
-        let url = if six { "ftp://[fd09::2]/pub/f.bin" } else { "ftp://10.9.0.2/pub/f.bin" };
-        let mut curl =
-            self.inside("client", &["curl", "-sS", "-g", "-m", PATIENCE, "-o", got.to_str().unwrap()]);
-        let output = curl.args(options).arg(url).output().unwrap();
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-        }
-        let same = fs::read(got).unwrap() == fs::read(self.folder.path().join("root/pub/f.bin")).unwrap();
-        if same { Ok(()) } else { Err("the file is another one".to_owned()) }
-    }
-
-    /// Starts to fetch a large file at a limited rate.
-    pub(crate) fn slow_fetch(&self, options: &[&str], rate: &str) -> Child {
-        let mut curl =
-            self.inside("client", &["curl", "-sS", "-m", "60", "--limit-rate", rate, "-o", "/dev/null"]);
-        curl.args(options).arg("ftp://10.9.0.2/pub/large.bin").spawn().unwrap()
     }
 
     /// What a user without rights is told at the control socket.
     pub(crate) fn ask_as_nobody(&self, gateway: &Gateway) -> String {
-        let binary = self.folder.path().join("pinhole");
+        let binary = self.folder().join("pinhole");
         fs::copy(env!("CARGO_BIN_EXE_pinhole"), &binary).unwrap();
         let output = Command::new("setpriv")
             .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
@@ -154,7 +285,7 @@ fn command(words: &[&str]) {
 
 /// A gateway that runs.
 pub(crate) struct Gateway {
-    child: Child,
+    pub(crate) child: Child,
     socket: PathBuf,
 }
 
@@ -166,6 +297,12 @@ impl Gateway {
         let output = command.args(arguments).arg("--socket").arg(&self.socket).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Its counters.
+    #[track_caller]
+    pub(crate) fn statistics(&self) -> serde_json::Value {
+        serde_json::from_str(&self.ask(&["stats", "--json"])).unwrap()
     }
 
     /// Stops it with SIGTERM; it must end well.
@@ -184,46 +321,5 @@ impl Drop for Gateway {
         if matches!(self.child.try_wait(), Ok(None)) {
             self.terminate();
         }
-    }
-}
-
-/// A server in the server's namespace.
-pub(crate) struct Server(Child);
-
-impl Server {
-    /// vsftpd, with a small and a large file for anonymous users.
-    pub(crate) fn vsftpd(bench: &Bench) -> Self {
-        let folder = bench.folder.path();
-        let root = folder.join("root");
-        fs::create_dir_all(root.join("pub")).unwrap();
-        let bytes: Vec<u8> = (0..20_000u32).map(|n| ((n * n) >> 3) as u8).collect();
-        fs::write(root.join("pub/f.bin"), &bytes).unwrap();
-        fs::write(root.join("pub/large.bin"), bytes.repeat(300)).unwrap();
-        let config = folder.join("vsftpd.conf");
-        let text = format!(
-            "listen=NO\nlisten_ipv6=YES\nanonymous_enable=YES\nno_anon_password=YES\nanon_root={}\nwrite_enable=NO\n\
-             port_enable=YES\npasv_enable=YES\nconnect_from_port_20=YES\nseccomp_sandbox=NO\nbackground=NO\n\
-             secure_chroot_dir=/var/run/vsftpd/empty\n",
-            root.display()
-        );
-        fs::write(&config, text).unwrap();
-        fs::create_dir_all("/var/run/vsftpd/empty").unwrap();
-        let server = Self(bench.inside("server", &["vsftpd", config.to_str().unwrap()]).spawn().unwrap());
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(5) {
-            let output = bench.inside("server", &["ss", "-Hlnt", "sport", "=", ":21"]).output().unwrap();
-            if !output.stdout.is_empty() {
-                return server;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("vsftpd does not listen");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }

@@ -1,14 +1,8 @@
-//! Real clients and servers through the real binary: three network namespaces, a client, the gateway and a server.
-//!
-//! `cargo xtask test --only live`, or `cargo test -p pinhole --test live -- --ignored --test-threads 1` as root. What is missing for a test
-//! is said, and the test does not pass by that: it ends with the word SKIPPED, which the stage counts.
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
+//! The bridge: real transfers, and what the host sees of them.
 
-#[path = "live/bench.rs"]
-mod bench;
-
-use bench::{Bench, Server, missing};
+use crate::bench::{Bench, missing};
+use crate::ftp_clients::WAYS;
+use crate::servers::Server;
 use std::time::{Duration, Instant};
 
 const CONTROL_ONLY: &str = "table inet f {
@@ -19,16 +13,6 @@ const CONTROL_ONLY: &str = "table inet f {
         iifname \"pg0\" tcp dport 21 ct state new accept
     }
 }";
-
-/// What curl is told, and whether the server is asked over IPv6: every way to agree on a data connection.
-const WAYS: [(&str, &[&str], bool); 6] = [
-    ("PASV", &["--disable-epsv"], false),
-    ("EPSV", &["--ftp-pasv"], false),
-    ("PORT", &["-P", "-", "--disable-eprt"], false),
-    ("EPRT", &["-P", "-"], false),
-    ("EPSV over IPv6", &["--ftp-pasv"], true),
-    ("EPRT over IPv6", &["-P", "-"], true),
-];
 
 fn without_helper() -> String {
     CONTROL_ONLY.replace("tcp dport 21 ct helper set \"ftp\";", "")

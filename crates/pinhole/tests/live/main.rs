@@ -1,0 +1,16 @@
+//! Real clients and servers through the real binary: three network namespaces, a client, the gateway and a server.
+//!
+//! `cargo xtask test --only live`, or `cargo test -p pinhole --test live -- --ignored --test-threads 1` as root. What is missing for a test
+//! is said, and the test does not pass by that: it ends with the word SKIPPED, which the stage counts.
+//!
+//! * `bench`: the namespaces, the gateway and its rules; `servers` and `ftp_clients`: what runs in them.
+//! * `bridge`: what that mode promises.
+//! * `ftp`: clients and servers in every topology, with and without the helper's two halves.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod bench;
+mod bridge;
+mod ftp;
+mod ftp_clients;
+mod servers;
