@@ -15,6 +15,9 @@ const LARGEST_CAPTURE: u64 = 64 * 1024;
 /// Frames of one capture that go into seeds.
 const FRAMES: usize = 128;
 
+/// What the target `nat` is told: captures of one side, as netfilter translates, with all other options, without NAT halves.
+const NAT_OPTIONS: [u8; 3] = [0x01, 0x3f, 0x41];
+
 /// Control conns by their client and server, with what each end sent.
 type Scripts = BTreeMap<(SocketAddr, SocketAddr), Vec<u8>>;
 
@@ -60,6 +63,9 @@ fn dialogues(corpus: &Path) -> Result<(), Box<dyn Error>> {
         }
         open(&mut input, data, opener);
         write(corpus, "engine", &format!("dialogue-{name}"), &[&[1], input.as_slice()].concat())?;
+        for options in NAT_OPTIONS {
+            write(corpus, "nat", &format!("{name}-{options:02x}"), &[&[options], input.as_slice()].concat())?;
+        }
         let choices: Vec<u8> = (0..64).map(|index: u8| index.wrapping_mul(38)).collect();
         write(corpus, "tracker", name, &[choices, input].concat())?;
     }
