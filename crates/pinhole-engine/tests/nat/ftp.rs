@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 const SERVER: &str = "192.0.2.21:21";
 
-fn ftp(mut settings: Settings, ports: &[u16]) -> Settings {
+pub(crate) fn ftp(mut settings: Settings, ports: &[u16]) -> Settings {
     settings.attachments = vec![Attachment { helper: "ftp".to_owned(), ports: ports.to_vec() }];
     settings.nat.helpers = NatHelpers::new(pinhole_helpers::nat_helpers());
     settings
@@ -24,8 +24,8 @@ fn inner_server() -> Settings {
 }
 
 /// A control conn through a translation. Each side is told what it would see: its own numbers, its own view of the peer.
-struct Session {
-    lab: Lab,
+pub(crate) struct Session {
+    pub(crate) lab: Lab,
     /// What each end sends: addresses as it knows them.
     ends: [Conversation; 2],
     /// Bytes that each side's receiver has got.
@@ -33,7 +33,7 @@ struct Session {
 }
 
 impl Session {
-    fn open(settings: Settings, client: &str, server: &str) -> Self {
+    pub(crate) fn open(settings: Settings, client: &str, server: &str) -> Self {
         Self::with(Lab::new(settings, None), client, server)
     }
 
@@ -78,7 +78,7 @@ impl Session {
     }
 
     /// Says a line; what the other end reads of it.
-    fn say(&mut self, from: Direction, line: &str) -> String {
+    pub(crate) fn say(&mut self, from: Direction, line: &str) -> String {
         let before = self.received[from.index()].len();
         let segment = self.ends[from.index()].say(from, line.as_bytes());
         let outcome = self.transmit(from, &segment);
@@ -90,7 +90,7 @@ impl Session {
         String::from_utf8(self.received[from.index()][before..].to_vec()).unwrap()
     }
 
-    fn greet(&mut self) {
+    pub(crate) fn greet(&mut self) {
         self.say(Direction::Reply, "220 ready\r\n");
         self.say(Direction::Original, "USER anonymous\r\n");
         self.say(Direction::Reply, "230 welcome\r\n");
@@ -253,6 +253,41 @@ fn a_line_in_two_segments_is_held_and_leaves_whole() {
     let repeated = session.transmit(Direction::Original, &rest);
     assert!(repeated.rewritten);
     assert_eq!(&session.received[0][before..], b"PORT 203,0,113,7,19,137\r\n");
+}
+
+/// A superframe is many segments: every line in it is rewritten, and what it grew by leaves behind it.
+#[test]
+fn several_lines_in_one_superframe_are_rewritten() {
+    let mut session = Session::open(ftp(hidden(), &[]), "10.0.0.5:4000", SERVER);
+    session.greet();
+    let (mut said, mut wanted) = (String::new(), String::new());
+    for i in 0..9 {
+        let filler = format!("NOOP {}\r\n", "x".repeat(400)).repeat(9);
+        said.push_str(&format!("PORT 10,0,0,5,20,{i}\r\n{filler}"));
+        wanted.push_str(&format!("PORT 203,0,113,7,20,{i}\r\n{filler}"));
+    }
+    assert!(said.len() > 30_000);
+    assert_eq!(session.say(Direction::Original, &said), wanted);
+    assert_eq!(session.say(Direction::Original, "NOOP\r\n"), "NOOP\r\n");
+}
+
+/// A line that grows where its segment has no room leaves in two.
+#[test]
+fn a_full_segment_that_grows_goes_on_in_another() {
+    let mut settings = hidden();
+    settings.nat.longest_segment = 1000;
+    let mut session = Session::open(ftp(settings, &[]), "10.0.0.5:4000", SERVER);
+    session.greet();
+    let filler = format!("NOOP {}\r\n", "x".repeat(972));
+    let said = format!("{filler}PORT 10,0,0,5,20,1\r\n");
+    let (before, segment) =
+        (session.received[0].len(), session.ends[0].say(Direction::Original, said.as_bytes()));
+    let outcome = session.transmit(Direction::Original, &segment);
+    assert_eq!(outcome.verdict, Verdict::Accept);
+    let kinds: Vec<_> = session.lab.engine.output().map(|made| made.kind).collect();
+    assert_eq!(kinds, [EmissionKind::Translated, EmissionKind::Continued]);
+    let wanted = format!("{filler}PORT 203,0,113,7,20,1\r\n");
+    assert_eq!(&session.received[0][before..], wanted.as_bytes());
 }
 
 #[test]

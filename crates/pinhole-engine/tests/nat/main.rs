@@ -3,8 +3,10 @@
 
 mod ftp;
 mod headers;
+mod prefixes;
 #[path = "../support/mod.rs"]
 mod support;
+mod transports;
 
 use pinhole_engine::{NatRule, Settings};
 use pinhole_wire::checksum::{self, Checksum};
