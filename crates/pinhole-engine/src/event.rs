@@ -4,7 +4,7 @@
 //! something changes.
 
 use crate::defrag::DefragDrop;
-use crate::nat::NatFailure;
+use crate::nat::{NatFailure, TranslatedBy};
 use pinhole_helper::{BlindReason, Condition, Name, Refusal, Span};
 use pinhole_nat::BindingError;
 use pinhole_nat::rewrite::RewriteError;
@@ -378,10 +378,10 @@ pub enum Event {
         time: Time,
         /// The conn.
         conn: ConnId,
-        /// The rule that asked for another source; `None` if no rule did: a setting, its master's translation, or a clash.
-        source: Option<RuleId>,
-        /// The rule that asked for another destination.
-        destination: Option<RuleId>,
+        /// What asked for another source; `None` if nothing did: it is its own, follows the master's translation, or would clash.
+        source: Option<TranslatedBy>,
+        /// What asked for another destination.
+        destination: Option<TranslatedBy>,
     },
     /// A translated conn is read by a helper whose NAT half is not loaded: its payload is left alone.
     NatHelperMissing {

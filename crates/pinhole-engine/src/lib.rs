@@ -37,7 +37,7 @@ pub use frame::{Frame, FrameChecksum};
 pub use host::LoadError;
 pub use nat::{
     Emission, EmissionKind, Filtering, NatBehaviour, NatFailure, NatHelpers, NatRule, NatSettings,
-    NatStatistics, PortMapping,
+    NatStatistics, PortMapping, TranslatedBy,
 };
 pub use settings::{Attachment, ChecksumPolicy, Settings, SetupError};
 pub use topology::{Cidr, InterfaceId, Topology};

@@ -59,6 +59,11 @@ impl Cidr {
         self.version == IpVersion::V4
     }
 
+    /// The first address.
+    pub const fn first(&self) -> Address {
+        Address(self.network.to_be_bytes())
+    }
+
     /// Length of the prefix in bits of its own family.
     pub const fn prefix_length(&self) -> u8 {
         self.length

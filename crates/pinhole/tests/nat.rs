@@ -267,6 +267,35 @@ fn options_beyond_netfilter_s_ways() {
     assert!(explained.contains("because that end stands for this one"), "{explained}");
 }
 
+/// What translates without a rule is named: a prefix, a hairpin.
+#[test]
+fn what_translated_without_a_rule_is_told() {
+    let rules = tempfile::tempdir().unwrap();
+    let path = rules.path().join("router.nft");
+    let text = "table ip nat { chain pre { type nat hook prerouting priority dstnat; ip daddr 203.0.113.7 dnat to 10.0.0.5; } }";
+    std::fs::write(&path, text).unwrap();
+    let itself = Conversation::open(
+        End { address: [10, 0, 0, 6], port: 5000 },
+        End { address: [203, 0, 113, 7], port: 80 },
+    );
+    let capture = capture(&itself.frames[..1]);
+    let replay = ["replay", &capture.path, "--rules", path.to_str().unwrap(), "--nat-hairpin"];
+    let lan = ["--iface", "lan=10.0.0.0/8", "--iface", "wan=0.0.0.0/0,address=203.0.113.7"];
+    let output = pinhole(&[&replay[..], &lan, &["--format", "json"]].concat());
+    let lines: Vec<Map<String, Value>> =
+        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let conn = of(&lines, "conn")[0];
+    assert_eq!(conn["translated_by"]["source"], "--nat-hairpin");
+    assert_eq!((&conn["reply"]["src"], &conn["reply"]["dst"]), (&"10.0.0.5".into(), &"203.0.113.7".into()));
+    let explained = stdout(&pinhole(&[&replay[..], &lan, &["--explain", "conn 1"]].concat()));
+    assert!(explained.contains("because it turns round here (--nat-hairpin)"), "{explained}");
+
+    let prefix = "nptv6:2001:db8:1::/48=2001:db8:2::/48";
+    let replay = ["replay", "ftp-eprt-ipv6.pcap", "--nat", prefix, "--helpers", "ftp", "--one-sided"];
+    let explained = stdout(&pinhole(&[&replay[..], &["--explain", "conn 1"]].concat()));
+    assert!(explained.contains("by --nat"), "{explained}");
+}
+
 #[test]
 fn options_that_need_others_say_so() {
     for (options, missing) in [

@@ -5,12 +5,11 @@
 
 use super::{Engine, Frame, log_event, push};
 use crate::event::{Event, Outcome, Reason, Verdict};
-use crate::nat::{Course, EmissionKind, Refused, Side};
+use crate::nat::{Course, EmissionKind, Refused, Side, TranslatedBy};
 use crate::rules::{Decision, Path};
 use crate::scene::{AfterTracking, Scene, Wishes};
 use crate::topology::Topology;
 use pinhole_nat::ChecksumField;
-use pinhole_ruleset::RuleId;
 use pinhole_track::{ConnId, Prepared, TableFull, Tracked, Unusual};
 use pinhole_wire::{Direction, LinkType, Packet};
 use std::cell::OnceCell;
@@ -19,8 +18,8 @@ use std::cell::OnceCell;
 struct Walked {
     decision: Decision,
     course: Course,
-    /// The rules that decided about the ends of a new conn, by [`Side`].
-    translated_by: [Option<RuleId>; 2],
+    /// What decided about the ends of a new conn, by [`Side`].
+    translated_by: [Option<TranslatedBy>; 2],
     refused: Option<Refused>,
 }
 
@@ -176,11 +175,13 @@ impl Engine {
                 }
                 let Some(side) = leg.side else { continue };
                 if course.is_open(side) {
-                    let (action, rule) = scene.wishes().nat.take().unzip();
-                    if let Err(refused) = nat.decide(tracker, now, &mut course, side, hook, action, &scene) {
-                        return Walked { decision, course, translated_by, refused: Some(refused) };
+                    let asked = scene.wishes().nat.take();
+                    match nat.decide(tracker, now, &mut course, side, hook, asked, &scene) {
+                        Ok(by) => translated_by[side as usize] = by,
+                        Err(refused) => {
+                            return Walked { decision, course, translated_by, refused: Some(refused) };
+                        }
                     }
-                    translated_by[side as usize] = rule;
                 }
                 let Some(view) = views.get(side as usize).filter(|view| view.get().is_none()) else {
                     continue;

@@ -3,12 +3,12 @@
 use super::allocation::Holding;
 use super::choose::{Chooser, Side, Want, has_ports};
 use super::mappings::End;
-use super::{Nat, NatRule, Refused, Translation};
+use super::{Nat, NatRule, Refused, TranslatedBy, Translation};
 use crate::host::Follow;
 use crate::rules::Rules;
 use crate::scene::Scene;
 use pinhole_nat::{Binding, Ends};
-use pinhole_ruleset::{Hook, NatAction, NatKind};
+use pinhole_ruleset::{Hook, NatAction, NatKind, RuleId};
 use pinhole_track::{ConnId, Tracked, Tracker, Tuple};
 use pinhole_wire::{Address, Direction, IpVersion, Packet, Time, Transport};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -119,7 +119,8 @@ impl Nat {
         Some(Ends { source, ..leaves })
     }
 
-    /// Decides one end of a new conn: by a rule's action, else by a setting, else so that no two conns' replies are alike.
+    /// Decides one end of a new conn: by a rule's action, else by a setting or an option, else so that no two conns' replies are alike. Tells what
+    /// asked for it.
     #[expect(clippy::too_many_arguments, reason = "what a decision depends on")]
     pub(crate) fn decide(
         &mut self,
@@ -128,30 +129,31 @@ impl Nat {
         course: &mut Course,
         side: Side,
         hook: Hook,
-        action: Option<NatAction>,
+        asked: Option<(NatAction, RuleId)>,
         scene: &Scene<'_>,
-    ) -> Result<(), Refused> {
-        let Some((original, leaving)) = &course.new else { return Ok(()) };
-        let asked_for = match action {
-            Some(action) => Some(self.want(&action, side, hook, leaving, scene)?),
-            None => self.setting(side, leaving)?,
-        };
-        let want = match (asked_for, side) {
-            (Some(want), _) => want,
-            (None, Side::Destination) => match self.allocation.admits(leaving, &self.settings.behaviour) {
-                Some((mapping, inner)) => {
-                    self.allocation.go_through(mapping);
-                    course.holding.through = Some(mapping);
-                    Want::endpoint(inner.address, inner.port)
-                }
-                None => Want::only(leaving.destination),
-            },
-            (None, Side::Source) if self.turns_round(original, leaving, scene) => {
-                Want::only(original.destination)
+    ) -> Result<Option<TranslatedBy>, Refused> {
+        let Some((original, leaving)) = course.new else { return Ok(None) };
+        let asked = match asked {
+            Some((action, rule)) => {
+                Some((self.want(&action, side, hook, &leaving, scene)?, TranslatedBy::Rule(rule)))
             }
-            (None, Side::Source) => Want::only(leaving.source),
+            None => self.setting(side, &leaving)?.map(|want| (want, TranslatedBy::Setting)),
         };
-        self.settle(tracker, now, course, side, &want)
+        let asked = asked.or_else(|| match side {
+            Side::Destination => {
+                let (mapping, inner) = self.allocation.admits(&leaving, &self.settings.behaviour)?;
+                self.allocation.go_through(mapping);
+                course.holding.through = Some(mapping);
+                Some((Want::endpoint(inner.address, inner.port), TranslatedBy::Mapping))
+            }
+            Side::Source => self
+                .turns_round(&original, &leaving, scene)
+                .then(|| (Want::only(original.destination), TranslatedBy::Hairpin)),
+        });
+        let (want, by) =
+            asked.map_or_else(|| (Want::only(own(&leaving, side)), None), |(want, by)| (want, Some(by)));
+        self.settle(tracker, now, course, side, &want)?;
+        Ok(by)
     }
 
     /// Whether a conn goes back to where it came from, to another host than it asked for, and is to come from the address that it asked for.

@@ -47,6 +47,7 @@ pub(crate) use payload::{Entered, Held, Payload};
 use crate::event::Reason;
 use allocation::Allocation;
 use pinhole_nat::Binding;
+use pinhole_ruleset::RuleId;
 use pinhole_track::ConnId;
 use pinhole_wire::{Direction, Time};
 use pools::Draws;
@@ -115,6 +116,19 @@ impl Refused {
             Self::Clash => None,
         }
     }
+}
+
+/// What asked for another end of a conn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TranslatedBy {
+    /// A rule.
+    Rule(RuleId),
+    /// A [`NatRule`].
+    Setting,
+    /// The mapping of the inner end that the destination stands for.
+    Mapping,
+    /// The conn turns round here: [`NatBehaviour::hairpin`].
+    Hairpin,
 }
 
 /// Why no translation was found for a new conn.

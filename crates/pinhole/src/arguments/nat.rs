@@ -3,8 +3,10 @@
 //! A mapping becomes the rules of the nftables language that say the same, so that there is one way for translations to be decided, and
 //! `--explain` shows the reader what to write into a ruleset.
 
-use pinhole_engine::Cidr;
+use pinhole_engine::{Cidr, NatRule};
 use pinhole_helper::NatHelper;
+use pinhole_nat::prefix::{Nptv6, Prefix};
+use pinhole_wire::IpVersion;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -18,6 +20,15 @@ pub enum NatMapping {
         from: Cidr,
         /// The public address.
         to: IpAddr,
+    },
+    /// `nptv6:fd01:203:405::/48=2001:db8:1::/48`: each address of the first prefix is one of the second, and the other way round (RFC 6296).
+    Prefix {
+        /// The inside prefix.
+        inside: Cidr,
+        /// The outside prefix.
+        outside: Cidr,
+        /// Address by address.
+        translation: Nptv6,
     },
     /// `dnat:203.0.113.7=10.0.0.5`, `dnat:203.0.113.7:2121=10.0.0.5:21`: conns to the first end go to the second.
     Destination {
@@ -43,11 +54,16 @@ impl FromStr for NatMapping {
     fn from_str(text: &str) -> Result<Self, String> {
         let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
         let (from, to) = match kind {
-            "snat" | "dnat" => rest.split_once('=').ok_or_else(|| missing(kind))?,
-            _ => return Err(format!("`{kind}` is no kind of translation: expected snat:… or dnat:…")),
+            "snat" | "dnat" | "nptv6" => rest.split_once('=').ok_or_else(|| missing(kind))?,
+            _ => {
+                return Err(format!(
+                    "`{kind}` is no kind of translation: expected snat:…, dnat:… or nptv6:…"
+                ));
+            }
         };
         let mapping = match kind {
             "snat" => Self::Source { from: cidr(from)?, to: address(to)? },
+            "nptv6" => Self::prefix(cidr(from)?, cidr(to)?)?,
             _ => Self::Destination { from: from.parse()?, to: to.parse()? },
         };
         mapping.check()?;
@@ -56,7 +72,11 @@ impl FromStr for NatMapping {
 }
 
 fn missing(kind: &str) -> String {
-    let example = if kind == "snat" { "snat:10.0.0.0/8=203.0.113.7" } else { "dnat:203.0.113.7=10.0.0.5" };
+    let example = match kind {
+        "snat" => "snat:10.0.0.0/8=203.0.113.7",
+        "dnat" => "dnat:203.0.113.7=10.0.0.5",
+        _ => "nptv6:fd01:203:405::/48=2001:db8:1::/48",
+    };
     format!("there is no `=`: expected {kind}:FROM=TO, as in {example}")
 }
 
@@ -113,8 +133,31 @@ impl NatMapping {
         }
     }
 
+    fn prefix(inside: Cidr, outside: Cidr) -> Result<Self, String> {
+        if inside.is_ipv4() || outside.is_ipv4() {
+            return Err(
+                "nptv6 is for IPv6 prefixes; for IPv4 see `snat ip prefix to` in docs/ruleset.md".to_owned()
+            );
+        }
+        let prefix = |range: Cidr| Prefix::new(IpVersion::V6, range.first(), range.prefix_length());
+        let translation = prefix(inside).and_then(|inside| Nptv6::new(inside, prefix(outside)?));
+        let translation = translation.map_err(|error| format!("nptv6:{inside}={outside}: {error}"))?;
+        Ok(Self::Prefix { inside, outside, translation })
+    }
+
+    /// The same as a setting of the engine's, where the language has no words for it.
+    pub fn setting(&self) -> Option<NatRule> {
+        match *self {
+            Self::Prefix { inside, outside, translation: mapping } => {
+                Some(NatRule::Nptv6 { inside, outside, mapping })
+            }
+            _ => None,
+        }
+    }
+
     fn is_ipv4(&self) -> bool {
         match self {
+            Self::Prefix { .. } => false,
             Self::Source { to, .. } => to.is_ipv4(),
             Self::Destination { to, .. } => to.address.is_ipv4(),
         }
@@ -142,6 +185,10 @@ impl NatMapping {
     /// The end of the inside that a public end stands for, and the other way round, as this mapping says: for captures that show
     /// only the inside.
     pub fn public_end_of(&self, inside: SocketAddr) -> Option<SocketAddr> {
+        if let Self::Prefix { translation, .. } = self {
+            let outside = translation.outward(inside.ip().into()).ok()?;
+            return Some(SocketAddr::new(outside.ip(IpVersion::V6), inside.port()));
+        }
         let Self::Destination { from, to } = self else { return None };
         let is_meant = to.address == inside.ip() && to.port.is_none_or(|port| port == inside.port());
         is_meant.then(|| SocketAddr::new(from.address, from.port.unwrap_or(inside.port())))
@@ -154,6 +201,7 @@ impl fmt::Display for NatMapping {
         match self {
             Self::Source { from, to } => write!(f, "snat:{from}={to}"),
             Self::Destination { from, to } => write!(f, "dnat:{from}={to}"),
+            Self::Prefix { inside, outside, .. } => write!(f, "nptv6:{inside}={outside}"),
         }
     }
 }
@@ -254,6 +302,7 @@ mod tests {
             "snat:fd00::/64=2001:db8::7",
             "dnat:[2001:db8::7]:2121=[fd00::5]:21",
             "dnat:2001:db8::7=fd00::5",
+            "nptv6:fd01:203:405::/48=2001:db8:1::/48",
         ];
         let mappings: Vec<NatMapping> = texts.iter().map(|text| parse(text).unwrap()).collect();
         let text = rules(&mappings);
@@ -277,6 +326,10 @@ mod tests {
             ("dnat:203.0.113.7=10.0.0.5:21", "all ports would become 21"),
             ("dnat:203.0.113.7:0=10.0.0.5", "a port is 1 to 65535"),
             ("dnat:203.0.113.7:70000=10.0.0.5", "neither ADDRESS nor ADDRESS:PORT"),
+            ("nptv6:fd01::/48", "as in nptv6:fd01:203:405::/48=2001:db8:1::/48"),
+            ("nptv6:10.0.0.0/8=192.168.0.0/16", "for IPv6 prefixes"),
+            ("nptv6:fd01::/48=2001:db8::/56", "not of one kind"),
+            ("nptv6:fd01::/80=2001:db8::/80", "too long"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(message), "{text}: {error}");
@@ -285,9 +338,11 @@ mod tests {
 
     #[test]
     fn mappings_and_nat_helpers_are_written_as_they_are_read() {
-        for text in
-            ["snat:10.0.0.0/8=203.0.113.7", "dnat:203.0.113.7:2121=10.0.0.5:21", "dnat:2001:db8::7=fd00::5"]
-        {
+        for text in [
+            "snat:10.0.0.0/8=203.0.113.7",
+            "dnat:203.0.113.7:2121=10.0.0.5:21",
+            "nptv6:fd01::/48=2001:db8::/48",
+        ] {
             assert_eq!(parse(text).unwrap().to_string(), text);
         }
         for text in ["all", "none", "ftp", "ftp,irc"] {
@@ -307,5 +362,12 @@ mod tests {
         assert_eq!(public(forwarded, "10.0.0.5:21").as_deref(), Some("203.0.113.7:2121"));
         assert_eq!(public(forwarded, "10.0.0.5:22"), None);
         assert_eq!(public("snat:10.0.0.0/8=203.0.113.7", "10.0.0.5:21"), None);
+        // The example of RFC 6296 §3.2.
+        let prefix = "nptv6:fd01:203:405::/48=2001:db8:1::/48";
+        assert_eq!(
+            public(prefix, "[fd01:203:405:1::1234]:21").as_deref(),
+            Some("[2001:db8:1:d550::1234]:21")
+        );
+        assert_eq!(public(prefix, "[fd02::1]:21"), None);
     }
 }

@@ -43,7 +43,8 @@ pub struct ReplayArguments {
     #[arg(long, value_name = "NAME=CIDR[,address=IP]", help_heading = "Firewall")]
     pub iface: Vec<Interface>,
     /// Translate addresses without a ruleset: `snat:10.0.0.0/8=203.0.113.7` for conns from inside, `dnat:203.0.113.7=10.0.0.5` or
-    /// `dnat:203.0.113.7:2121=10.0.0.5:21` for those to it (repeatable). Works beside the NAT statements of --rules
+    /// `dnat:203.0.113.7:2121=10.0.0.5:21` for those to it, `nptv6:fd01:203:405::/48=2001:db8:1::/48` for both (repeatable). Works beside the NAT
+    /// statements of --rules
     #[arg(long, value_name = "MAPPING", help_heading = "Address translation")]
     pub nat: Vec<NatMapping>,
     /// The captures show one side of the firewall only: answers are addressed, and acknowledgements numbered, as the other side would have
@@ -152,6 +153,7 @@ impl ReplayArguments {
             let id = settings.topology.add_interface(&interface.name, interface.range);
             settings.nat.addresses.extend(interface.address.map(|address| (id, address)));
         }
+        settings.nat.rules = self.nat.iter().filter_map(NatMapping::setting).collect();
         settings.nat.behaviour = self.nat_options.behaviour();
         settings.nat.helpers = NatHelpers::new(&self.nat_helpers.loaded());
         settings

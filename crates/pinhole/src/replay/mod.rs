@@ -27,7 +27,7 @@ pub use totals::{STATES, Totals, VERDICTS};
 
 use crate::arguments::Clock;
 use batch::{BATCH, Batch, Entry, NO_FRAME};
-use pinhole_engine::{Engine, Event, Outcome, Reason, RuleRef, Verdict};
+use pinhole_engine::{Engine, Event, Outcome, Reason, RuleRef, TranslatedBy, Verdict};
 use pinhole_io::capture::{CaptureError, CaptureReader, Interface, Merge};
 use pinhole_wire::{LinkType, Time};
 use std::io;
@@ -356,9 +356,10 @@ fn rules_of(event: &Event) -> [Option<RuleRef>; 2] {
     match event {
         Event::HelperAttached { rule, .. } => [rule.map(RuleRef::Rule), None],
         Event::Log { rule, .. } => [Some(RuleRef::Rule(*rule)), None],
-        Event::ConnTranslated { source, destination, .. } => {
-            [*source, *destination].map(|rule| rule.map(RuleRef::Rule))
-        }
+        Event::ConnTranslated { source, destination, .. } => [*source, *destination].map(|by| match by {
+            Some(TranslatedBy::Rule(rule)) => Some(RuleRef::Rule(rule)),
+            _ => None,
+        }),
         _ => [None; 2],
     }
 }

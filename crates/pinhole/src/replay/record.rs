@@ -1,7 +1,7 @@
 //! What a report keeps: conns, expectations, refusals and drops, each with its place in the captures.
 
 use super::Place;
-use pinhole_engine::{Provenance, RuleRef, Verdict};
+use pinhole_engine::{Provenance, RuleRef, TranslatedBy, Verdict};
 use pinhole_helper::{AddressMatch, BlindReason, Condition, Expect, Name, PortMatch, Refusal, Span};
 use pinhole_ruleset::RuleId;
 use pinhole_track::{
@@ -36,8 +36,8 @@ pub struct Conn {
     pub first: Place,
     /// When that was.
     pub start: Time,
-    /// The rules that translated its source and its destination.
-    pub translated_by: [Option<RuleId>; 2],
+    /// What translated its source and its destination.
+    pub translated_by: [Option<TranslatedBy>; 2],
     /// The helper that reads it.
     pub helper: Option<Attached>,
     /// The conn that announced it.

@@ -6,7 +6,7 @@
 use super::announced::announced;
 use super::record::{Attached, Conn, DropKey, Dropped, Ends, Expectation, Quote, Refused, Sight, Unread};
 use super::{Headers, Place, RuleBook, Totals};
-use pinhole_engine::{Event, Outcome, Reason, RuleRef, Verdict};
+use pinhole_engine::{Event, Outcome, Reason, RuleRef, TranslatedBy, Verdict};
 use pinhole_helper::Name;
 use pinhole_ruleset::RuleId;
 use pinhole_track::{ConnId, ConnSnapshot, ExpectationId};
@@ -121,7 +121,7 @@ pub struct Report {
     next_number: u32,
     next_expectation: u64,
     attached: HashMap<u32, Attached>,
-    translated_by: HashMap<u32, [Option<RuleId>; 2]>,
+    translated_by: HashMap<u32, [Option<TranslatedBy>; 2]>,
     by_id: HashMap<ExpectationId, usize>,
     drop_index: HashMap<DropKey, usize>,
     refused_ports: HashMap<u16, Vec<usize>>,

@@ -4,9 +4,9 @@ use super::super::words::{self, ended, expected};
 use super::super::{Palette, Text};
 use crate::replay::record::{Attached, Conn, Expectation, Quote};
 use crate::replay::{Report, RuleLine};
-use pinhole_engine::RuleRef;
+use pinhole_engine::{RuleRef, TranslatedBy};
 use pinhole_ruleset::RuleId;
-use pinhole_wire::{Direction, Protocol};
+use pinhole_wire::Direction;
 
 /// The story of an expectation, a sentence a line.
 pub(super) fn of_expectation(p: &Palette, report: &Report, e: &Expectation) -> Vec<String> {
@@ -65,40 +65,25 @@ pub(super) fn announcement(p: &Palette, report: &Report, quote: &Quote, master: 
 /// How a conn is translated, and why.
 pub(super) fn translation(report: &Report, conn: &Conn) -> Vec<String> {
     let Some(what) = words::translation(conn) else { return Vec::new() };
-    let by_rule = conn.translated_by.into_iter().flatten();
-    let mut lines: Vec<String> = std::iter::once(what)
-        .chain(
-            by_rule
-                .filter_map(|rule| report.rule(RuleRef::Rule(rule)))
-                .map(|line| format!("by {}", rule_text(line))),
-        )
-        .collect();
-    match conn.master {
-        Some(master) if conn.translated_by == [None; 2] => {
-            lines.push(format!("because conn {master}, which announced it, is translated"));
+    let mut lines = vec![what];
+    lines.extend(conn.translated_by.into_iter().flatten().map(|by| match by {
+        TranslatedBy::Rule(rule) => {
+            format!("by {}", report.rule(RuleRef::Rule(rule)).map_or_else(String::new, rule_text))
         }
-        _ => lines.extend(without_rule(conn).map(str::to_owned)),
+        TranslatedBy::Setting => "by --nat".to_owned(),
+        TranslatedBy::Mapping => {
+            "because that end stands for this one, whoever asks for it (--nat-mapping)".to_owned()
+        }
+        TranslatedBy::Hairpin => "because it turns round here (--nat-hairpin)".to_owned(),
+    }));
+    if conn.translated_by == [None; 2] {
+        lines.push(match conn.master {
+            Some(master) => format!("because conn {master}, which announced it, is translated"),
+            None => "because its answers would look like another conn's packets".to_owned(),
+        });
     }
     lines.extend(words::not_rewritten(report, conn));
     lines
-}
-
-/// Why ends are translated that no rule and no announcement names.
-fn without_rule(conn: &Conn) -> impl Iterator<Item = &'static str> {
-    let [source, destination] = conn.translated_by;
-    let (asked, answers) = (&conn.original, &conn.reply);
-    let has_ports = !matches!(asked.protocol, Protocol::ICMP | Protocol::ICMPV6 | Protocol::GRE);
-    let destination = (destination.is_none() && asked.destination != answers.source).then_some(
-        "because that end stands for this one, whoever asks for it (--nat-mapping endpoint-independent)",
-    );
-    let source = source.is_none().then(|| match asked {
-        _ if asked.source != answers.destination => Some("because it turns round here (--nat-hairpin)"),
-        _ if has_ports && asked.source_port != answers.destination_port => {
-            Some("because its answers would look like those of another conn")
-        }
-        _ => None,
-    });
-    destination.into_iter().chain(source.flatten())
 }
 
 /// Who made the helper read.

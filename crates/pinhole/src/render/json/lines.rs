@@ -3,7 +3,7 @@
 use super::lossy;
 use crate::replay::record::{Attached, Conn, Expectation, Quote, Sight, exact_port};
 use crate::replay::{Change, Place, Report};
-use pinhole_engine::RuleRef;
+use pinhole_engine::{RuleRef, TranslatedBy};
 use pinhole_helper::{AddressMatch, Condition, Lifetime, PortMatch};
 use pinhole_ruleset::RuleId;
 use pinhole_track::{DestroyCause, EndCause, Status, Tuple};
@@ -109,7 +109,13 @@ pub(crate) fn conn_line(report: &Report, conn: &Conn) -> Value {
 }
 
 fn translated_by(report: &Report, conn: &Conn) -> Value {
-    let [source, destination] = conn.translated_by.map(|rule| rule.map(|rule| rule_location(report, rule)));
+    let words = |by| match by {
+        TranslatedBy::Rule(rule) => rule_location(report, rule),
+        TranslatedBy::Setting => "--nat".to_owned(),
+        TranslatedBy::Mapping => "--nat-mapping".to_owned(),
+        TranslatedBy::Hairpin => "--nat-hairpin".to_owned(),
+    };
+    let [source, destination] = conn.translated_by.map(|by| by.map(words));
     json!({"source": source, "destination": destination})
 }
 
