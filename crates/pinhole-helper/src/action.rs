@@ -2,9 +2,10 @@
 
 use crate::Expect;
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// A run of bytes in one direction of the master: offsets in that direction's stream (byte 0 follows the SYN), or in the datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Span {
     /// Offset of the first byte.
     pub start: u64,
@@ -13,7 +14,7 @@ pub struct Span {
 }
 
 /// A session's own name for an expectation that it asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Handle(pub u32);
 
 /// Which part of an announcement a located span holds; the NAT half encodes a new endpoint in the same notation.
@@ -73,7 +74,7 @@ pub enum Action {
 }
 
 /// Whether a session can read what passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Condition {
     /// Reading plain text (again).
     Reading,

@@ -3,9 +3,10 @@
 use crate::{Name, Span};
 use core::net::{IpAddr, SocketAddr};
 use pinhole_wire::Protocol;
+use serde::{Deserialize, Serialize};
 
 /// Which source addresses an expectation admits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AddressMatch {
     /// This address only.
     Exact(IpAddr),
@@ -16,7 +17,7 @@ pub enum AddressMatch {
 }
 
 /// Which ports (or GRE keys) an expectation admits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PortMatch {
     /// This port only.
     Exact(u16),
@@ -27,7 +28,7 @@ pub enum PortMatch {
 }
 
 /// How many conns an expectation may bring in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Lifetime {
     /// Gone with its first hit.
     OneShot,
@@ -36,7 +37,7 @@ pub enum Lifetime {
 }
 
 /// What the first hit does to the other members of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum GroupRule {
     /// Members live and die on their own (RTP with RTCP).
     Independent,
@@ -45,7 +46,7 @@ pub enum GroupRule {
 }
 
 /// One expected connection, as the helper asks for it. The host adds zone, master, deadline and provenance, and may refuse.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Expect {
     /// Index into [`crate::Spec::classes`].
     pub class: u8,

@@ -11,6 +11,7 @@
 //! * [`Helper`] is the protocol: a static description and a factory. [`Session`] is one conn being read.
 //! * [`Reader`] owns a session and one [`Stream`] a direction; it is what a host drives.
 //! * [`NatHelper`] is the other half of a helper, and a unit of its own: it writes a translated endpoint where an announcement stood.
+//! * [`saved`]: what of a session outlives a restart.
 //! * [`Expect`] describes an expected conn; [`Span`] the bytes that announced it.
 //!
 //! The crate does without the standard library, so that helpers can be compiled as modules of a sandbox.
@@ -25,6 +26,7 @@ pub mod expect;
 pub mod name;
 pub mod nat;
 pub mod reader;
+pub mod saved;
 pub mod session;
 pub mod spec;
 pub mod stream;
@@ -34,6 +36,7 @@ pub use expect::{AddressMatch, Expect, GroupRule, Lifetime, PortMatch};
 pub use name::{BadName, Name};
 pub use nat::{NatHelper, Unencodable};
 pub use reader::{Arrival, Pickup, Reader};
+pub use saved::SavedReader;
 pub use session::{BlindReason, Context, Fault, Helper, Master, MediaSource, Policy, Progress, Session};
 pub use spec::{Class, Registry, Spec, Texts};
 pub use stream::{Readable, Stream};

@@ -1,7 +1,9 @@
 //! Names of helpers: short, and held by value, because a helper that was loaded may be gone before what it announced is.
 
+use alloc::borrow::Cow;
 use core::fmt;
 use core::ops::Deref;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A name of at most [`Name::LONGEST`] bytes, in place.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +73,20 @@ impl fmt::Display for BadName {
 }
 
 impl core::error::Error for BadName {}
+
+/// As a text.
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        Self::try_from(&*text).map_err(de::Error::custom)
+    }
+}
 
 impl Deref for Name {
     type Target = str;

@@ -7,12 +7,14 @@
 
 use crate::stream::{MAX_PENDING_CHUNKS, Readable};
 use crate::{
-    Action, BlindReason, Condition, Context, Handle, Helper, Master, Policy, Progress, Session, Span, Stream,
+    Action, BlindReason, Condition, Context, Handle, Helper, Master, Policy, Progress, SavedReader, Session,
+    Span, Stream,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 use pinhole_wire::{Direction, Tcp, TcpFlags, Time};
+use serde::{Deserialize, Serialize};
 
 /// Most bytes quoted of one span.
 pub const MAX_QUOTE: usize = 512;
@@ -31,7 +33,7 @@ pub enum Pickup {
 }
 
 /// When, and as which packet of the host's count, bytes arrived.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrival {
     /// When.
     pub time: Time,
@@ -61,7 +63,8 @@ pub struct Reader {
 }
 
 /// A run of stream bytes that waits, or waited until the latest call, for earlier ones.
-struct Early {
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Early {
     from: Direction,
     span: Span,
     arrival: Arrival,
@@ -96,6 +99,38 @@ impl Reader {
             quotes: Vec::new(),
             early: Vec::new(),
         }
+    }
+
+    /// What is needed to go on after a restart; `None` if nothing is read any more, or the session cannot be saved.
+    pub fn save(&self) -> Option<SavedReader> {
+        let Status::Reading(session) = &self.status else { return None };
+        Some(SavedReader {
+            session: session.save()?,
+            condition: self.condition,
+            streams: self.streams.clone(),
+            next_handle: self.next_handle,
+            early: self.early.clone(),
+        })
+    }
+
+    /// Goes on with what was [saved](Self::save); `None` if that is not a state that a reader of this helper can be in.
+    pub fn restore(
+        helper: &dyn Helper,
+        master: Master,
+        policy: Policy,
+        pickup: Pickup,
+        saved: SavedReader,
+    ) -> Option<Self> {
+        let SavedReader { session, condition, streams, next_handle, early } = saved;
+        let is_sound = streams.iter().all(Stream::is_sound) && early.len() <= MAX_PENDING_CHUNKS;
+        Some(Self {
+            status: Status::Reading(helper.restore(&session).filter(|_| is_sound)?),
+            condition,
+            streams,
+            next_handle,
+            early,
+            ..Self::new(helper, master, policy, pickup)
+        })
     }
 
     /// Shows one TCP segment that was accepted (in window, passed by the rules), with whatever flags. `payload` are the bytes present;

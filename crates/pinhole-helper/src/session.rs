@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 use pinhole_wire::{Direction, IpVersion, Protocol, Time};
+use serde::{Deserialize, Serialize};
 
 /// A protocol's helper: its description, and a factory of sessions.
 pub trait Helper: Send + Sync {
@@ -13,6 +14,13 @@ pub trait Helper: Send + Sync {
     fn spec(&self) -> &Spec;
     /// Starts reading one conn.
     fn attach(&self, master: &Master, policy: &Policy) -> Box<dyn Session>;
+
+    /// A session that goes on with what another one of this helper [saved](Session::save). The bytes may be anything: what is not a state
+    /// of a session is `None`. A conn whose session cannot go on is [`BlindReason::Restarted`].
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        let _ = saved;
+        None
+    }
 
     /// Whether expectations of this class may lead to a third host without a policy that allows it: where it is the office of one end to
     /// tell the other, who asked, whom to connect to (an H.323 gatekeeper that admits a call). The host then admits conns from the
@@ -64,6 +72,11 @@ pub trait Session: Send {
         true
     }
 
+    /// What the session knows, for [`Helper::restore`] after a restart of its host; `None` if it does not outlive one.
+    fn save(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Bytes of memory that the session holds besides its own size.
     fn memory(&self) -> usize {
         0
@@ -82,7 +95,7 @@ pub enum Progress {
 }
 
 /// Why a session stopped reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum BlindReason {
     /// The opening bytes are not this protocol.
@@ -105,10 +118,12 @@ pub enum BlindReason {
     Quarantined(Fault),
     /// The helper was unloaded.
     Unloaded,
+    /// The host was restarted, and the session's state could not be carried over.
+    Restarted,
 }
 
 /// What a loadable helper did that it must not do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Fault {
     /// It trapped: unreachable code, a memory access out of bounds, a division by zero.
@@ -194,6 +209,7 @@ impl BlindReason {
             Self::TooManyErrors => "too-many-errors",
             Self::Quarantined(fault) => fault.name(),
             Self::Unloaded => "unloaded",
+            Self::Restarted => "restarted",
         }
     }
 }
@@ -203,6 +219,7 @@ impl fmt::Display for BlindReason {
         f.write_str(match self {
             Self::Quarantined(fault) => return fault.fmt(f),
             Self::Unloaded => "the helper was unloaded",
+            Self::Restarted => "pinhole was restarted, and the helper's state could not be carried over",
             Self::NotThisProtocol => "the connection does not open with this protocol",
             Self::Encrypted => "the connection is encrypted",
             Self::MidStream => "the connection was picked up in mid-stream (see --pickup)",

@@ -19,6 +19,7 @@
 use crate::{BlindReason, Pickup, Span};
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
+use serde::{Deserialize, Serialize};
 
 /// Most bytes held beyond a hole.
 pub const MAX_PENDING_BYTES: usize = 32 * 1024;
@@ -47,7 +48,7 @@ pub enum Readable<'a> {
 }
 
 /// In-order view of one direction of a TCP conn.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Stream {
     /// Sequence number of stream offset 0, once known.
     origin: Option<u32>,
@@ -68,7 +69,7 @@ pub struct Stream {
 }
 
 /// A run of bytes beyond a hole.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Chunk {
     offset: u64,
     bytes: Vec<u8>,
@@ -117,6 +118,25 @@ impl Stream {
     pub fn out_of_turn(&self, sequence: u32, length: usize) -> Option<Span> {
         let start = self.offset_of(sequence)?;
         (start > self.end() && length > 0).then(|| Span { start, end: start + length as u64 })
+    }
+
+    /// Whether the invariants hold, of a stream whose fields were read from a file.
+    pub(crate) fn is_sound(&self) -> bool {
+        // No conn carries so many bytes; sums of offsets and lengths stay far below what a number holds.
+        const FAR: u64 = 1 << 62;
+        let offsets = [self.base, self.read, self.acknowledged, self.fin.unwrap_or_default()];
+        if offsets.iter().any(|offset| *offset >= FAR)
+            || !(self.base..=self.end()).contains(&self.read)
+            || self.pending.len() > MAX_PENDING_CHUNKS
+        {
+            return false;
+        }
+        let mut end = self.end();
+        self.pending.iter().all(|chunk| {
+            let follows = (end + 1..FAR).contains(&chunk.offset) && !chunk.bytes.is_empty();
+            end = chunk.offset.saturating_add(chunk.bytes.len() as u64);
+            follows
+        })
     }
 
     /// Bytes of memory held.

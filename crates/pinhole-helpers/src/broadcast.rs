@@ -7,6 +7,7 @@
 use core::net::{IpAddr, Ipv4Addr};
 use pinhole_helper::{AddressMatch, Context, Expect, Handle, Lifetime, PortMatch, Span};
 use pinhole_wire::{Direction, Protocol, Time};
+use serde::{Deserialize, Serialize};
 
 /// A subnet of less than this many host bits has broadcast addresses that look like any host's.
 const FEWEST_HOST_BITS: u32 = 8;
@@ -26,7 +27,7 @@ fn subnet(asker: Ipv4Addr, asked: Ipv4Addr) -> Option<u8> {
 }
 
 /// The expectation of the answers to one asker's queries.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Answers {
     awaited: Option<(Handle, Time)>,
 }

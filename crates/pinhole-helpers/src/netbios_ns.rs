@@ -6,9 +6,10 @@
 use crate::broadcast::Answers;
 use crate::datagram::head;
 use pinhole_helper::{
-    BlindReason, Class, Context, Helper, Master, Name, Policy, Progress, Refusal, Session, Spec, Texts,
+    BlindReason, Class, Context, Helper, Master, Name, Policy, Progress, Refusal, Session, Spec, Texts, saved,
 };
 use pinhole_wire::{Direction, Protocol};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// Seconds that an answer may take.
@@ -54,9 +55,13 @@ impl Helper for NetbiosNs {
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
         Box::new(NetbiosNsSession::default())
     }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<NetbiosNsSession>(saved)
+    }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct NetbiosNsSession {
     has_opened: bool,
     answers: Answers,
@@ -80,6 +85,10 @@ impl Session for NetbiosNsSession {
             }
             None => Progress::Blind(BlindReason::NotThisProtocol),
         }
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 }
 

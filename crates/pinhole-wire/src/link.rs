@@ -4,9 +4,10 @@
 mod tests;
 
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// Link type of a capture interface, by its number in the pcap registry (draft-ietf-opsawg-pcaplinktype).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LinkType(pub u16);
 
 impl LinkType {

@@ -2,9 +2,10 @@
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use serde::{Deserialize, Serialize};
 
 /// A point in time: nanoseconds since the Unix epoch, as told by the caller. The core has no clock of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Time(pub u64);
 
 impl Time {
@@ -37,7 +38,7 @@ impl Time {
 }
 
 /// IP version of a datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum IpVersion {
     /// RFC 791.
@@ -48,7 +49,7 @@ pub enum IpVersion {
 
 /// An IP address in 16 bytes: IPv6 as it is, IPv4 as `::ffff:a.b.c.d`. Which of the two a datagram carried is said by
 /// its [`IpVersion`], never guessed from the bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Address(pub [u8; 16]);
 
 impl Address {
@@ -110,7 +111,7 @@ impl fmt::Debug for Address {
 }
 
 /// Direction of a packet within its conn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Direction {
     /// The way of the conn's first packet.
@@ -145,7 +146,7 @@ impl fmt::Display for Direction {
 }
 
 /// IP protocol number (IANA "Assigned Internet Protocol Numbers").
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Protocol(pub u8);
 
 impl Protocol {

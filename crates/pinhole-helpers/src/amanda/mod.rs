@@ -18,9 +18,10 @@ use crate::endpoint::admit_port;
 use parse::{Head, Kind, Stream};
 use pinhole_helper::{
     AddressMatch, BlindReason, Class, Context, Expect, Field, Helper, Master, Name, NatHelper, Policy,
-    Progress, Refusal, Session, Spec, Texts, Unencodable,
+    Progress, Refusal, Session, Spec, Texts, Unencodable, saved,
 };
 use pinhole_wire::{Direction, Protocol};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::Write;
@@ -79,6 +80,10 @@ impl Helper for Amanda {
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
         Box::new(AmandaSession::default())
     }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<AmandaSession>(saved)
+    }
 }
 
 /// The NAT half of [`Amanda`].
@@ -106,14 +111,14 @@ impl NatHelper for AmandaNat {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct AmandaSession {
     has_opened: bool,
     /// Oldest first.
     requests: VecDeque<Request>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Request {
     handle: Box<[u8]>,
     sequence: u32,
@@ -147,6 +152,10 @@ impl Session for AmandaSession {
             (_, Kind::Request | Kind::Answer { .. }) => cx.refuse(Refusal::OutOfSequence, head(cx, bytes)),
         }
         Progress::Consumed(bytes.len())
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 
     fn memory(&self) -> usize {

@@ -33,7 +33,7 @@ pub use parse::LINE_LIMIT;
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts, saved};
 use pinhole_wire::Protocol;
 
 /// Notations of located fields, for the NAT half.
@@ -100,5 +100,9 @@ impl Helper for Ftp {
 
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
         Box::new(session::FtpSession::default())
+    }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<session::FtpSession>(saved)
     }
 }

@@ -6,12 +6,13 @@
 
 use alloc::collections::VecDeque;
 use pinhole_helper::Handle;
+use serde::{Deserialize, Serialize};
 
 /// Most commands of interest (and runs of others between them) that may be unanswered at a time.
 pub const OUTSTANDING_LIMIT: usize = 32;
 
 /// A command, or a run of commands, that awaits its final reply.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) enum Command {
     /// So many commands of no interest.
     Others(u32),
@@ -28,7 +29,7 @@ pub(super) enum Command {
 }
 
 /// The queue. At most one run more than [`OUTSTANDING_LIMIT`] entries.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Outstanding {
     queue: VecDeque<Command>,
 }

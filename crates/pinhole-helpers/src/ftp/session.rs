@@ -7,9 +7,10 @@ use crate::opening::{TLS_RECORD_TYPES, foreign_byte, foreign_line};
 use core::net::SocketAddr;
 use core::ops::Range;
 use pinhole_helper::{
-    AddressMatch, BlindReason, Condition, Context, Expect, Handle, Progress, Refusal, Session, Span,
+    AddressMatch, BlindReason, Condition, Context, Expect, Handle, Progress, Refusal, Session, Span, saved,
 };
 use pinhole_wire::{Direction, Protocol};
+use serde::{Deserialize, Serialize};
 
 /// Client lines that are no commands, after which the session gives up.
 const ERROR_LIMIT: u8 = 32;
@@ -19,7 +20,7 @@ const DOUBT_LIMIT: u8 = 32;
 const TLS_RECORD_LIMIT: u16 = (1 << 14) + 2048;
 
 /// One FTP control conn.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct FtpSession {
     /// Direction of the commands; `None` until a picked-up conn has shown it.
     client: Option<Direction>,
@@ -33,7 +34,7 @@ pub(super) struct FtpSession {
 }
 
 /// Reading state of one direction.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Side {
     mode: Mode,
     /// A line of this side was recognised.
@@ -42,7 +43,7 @@ struct Side {
     doubt: u8,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 enum Mode {
     #[default]
     Text,
@@ -88,6 +89,10 @@ impl Session for FtpSession {
             }
         }
         Progress::Consumed(at)
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 
     fn longest_message(&self) -> usize {

@@ -4,6 +4,7 @@ use super::address::Announced;
 use super::few::Few;
 use pinhole_helper::{AddressMatch, Context, End, Expect, GroupRule, Handle, Lifetime, MediaSource, Name};
 use pinhole_wire::{Direction, Protocol};
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
 /// Expectations that a session can still cancel; older ones end by themselves.
@@ -41,20 +42,20 @@ impl Opening {
 }
 
 /// Which expectation belongs to which call and channel.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Ledger {
     entries: Few<Entry, REMEMBERED>,
     groups: u32,
 }
 
 /// What an expectation was announced for. Zero is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Purpose {
     pub(super) call: u32,
     pub(super) channel: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Entry {
     purpose: Purpose,
     handle: Handle,

@@ -16,6 +16,7 @@ use super::schema::{CONTROL_MESSAGE, FAST_START, Mark};
 use super::{MEDIA, T120};
 use pinhole_helper::Refusal;
 use pinhole_wire::Direction;
+use serde::{Deserialize, Serialize};
 
 /// Channels of a conn that are remembered.
 const CHANNELS: usize = 32;
@@ -30,13 +31,13 @@ const APPLICATION_T120: u32 = 1;
 const PROTOCOL_TCP: u32 = 7 + 5;
 
 /// The channels of a conn.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Channels {
     open: Few<Channel, CHANNELS>,
 }
 
 /// A channel that was asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Channel {
     call: u32,
     opener: Direction,

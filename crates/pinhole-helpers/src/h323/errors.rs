@@ -2,18 +2,19 @@
 
 use pinhole_helper::{BlindReason, Context, Refusal, Span};
 use pinhole_wire::Direction;
+use serde::{Deserialize, Serialize};
 
 /// Malformed messages that a session puts up with.
 const ERROR_LIMIT: u8 = 8;
 
 /// What has been understood of each direction, and how often not.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Errors {
     count: u8,
     sides: [Side; 2],
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Side {
     /// A message was understood.
     opened: bool,
@@ -49,7 +50,7 @@ impl Errors {
             return Err(BlindReason::NotThisProtocol);
         }
         cx.refuse(Refusal::Malformed, span);
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         if self.count >= ERROR_LIMIT { Err(BlindReason::TooManyErrors) } else { Ok(()) }
     }
 }

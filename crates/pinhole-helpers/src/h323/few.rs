@@ -1,7 +1,14 @@
 //! A short list in place: what one message holds, or what a session remembers.
 
+use serde::{Deserialize, Serialize};
+
 /// At most `N` values, in order. A value too many is not taken, and the list remembers that.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(
+    into = "Values<T>",
+    try_from = "Values<T>",
+    bound(serialize = "T: Copy + Serialize", deserialize = "T: Copy + Deserialize<'de>")
+)]
 pub(super) struct Few<T, const N: usize> {
     values: [Option<T>; N],
     count: usize,
@@ -51,5 +58,31 @@ impl<T: Copy, const N: usize> Few<T, N> {
 
     pub(super) fn is_overflown(&self) -> bool {
         self.overflown
+    }
+}
+
+/// As a list is saved.
+#[derive(Serialize, Deserialize)]
+struct Values<T> {
+    values: Vec<T>,
+    overflown: bool,
+}
+
+impl<T: Copy, const N: usize> From<Few<T, N>> for Values<T> {
+    fn from(few: Few<T, N>) -> Self {
+        Self { values: few.iter().collect(), overflown: few.overflown }
+    }
+}
+
+impl<T: Copy, const N: usize> TryFrom<Values<T>> for Few<T, N> {
+    type Error = &'static str;
+
+    fn try_from(saved: Values<T>) -> Result<Self, Self::Error> {
+        if saved.values.len() > N {
+            return Err("more values than a list holds");
+        }
+        let mut few = Self { overflown: saved.overflown, ..Self::default() };
+        saved.values.into_iter().for_each(|value| few.push(value));
+        Ok(few)
     }
 }

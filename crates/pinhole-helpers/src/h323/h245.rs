@@ -6,8 +6,9 @@ use super::errors::Errors;
 use super::tpkt::PacketReader;
 use pinhole_helper::{BlindReason, Context};
 use pinhole_wire::Direction;
+use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct ControlReader {
     channels: Channels,
     ledger: Ledger,

@@ -35,7 +35,7 @@ mod tpkt;
 pub use nat::H323Nat;
 
 use announce::Opening;
-use pinhole_helper::{Class, Helper, Lifetime, Master, Name, Policy, Session, Spec, Texts};
+use pinhole_helper::{Class, Helper, Lifetime, Master, Name, Policy, Session, Spec, Texts, saved};
 use pinhole_wire::Protocol;
 use std::borrow::Cow;
 
@@ -246,6 +246,10 @@ impl Helper for Ras {
         Box::new(ras::RasSession::default())
     }
 
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<ras::RasSession>(saved)
+    }
+
     fn introduces(&self, class: u8) -> bool {
         class == INTRODUCTIONS
     }
@@ -259,6 +263,10 @@ impl Helper for Q931 {
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
         Box::new(tpkt::PacketSession::<signalling::SignallingReader>::default())
     }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<tpkt::PacketSession<signalling::SignallingReader>>(saved)
+    }
 }
 
 impl Helper for H245 {
@@ -268,5 +276,9 @@ impl Helper for H245 {
 
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
         Box::new(tpkt::PacketSession::<h245::ControlReader>::default())
+    }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<tpkt::PacketSession<h245::ControlReader>>(saved)
     }
 }

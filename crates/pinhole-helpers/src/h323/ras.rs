@@ -19,8 +19,9 @@ use super::per::{Fault, Found, Visitor, walk};
 use super::schema::{Mark, RAS_MESSAGE};
 use super::{CALLED, DISCOVERED, REGISTERED};
 use crate::endpoint::admit_port;
-use pinhole_helper::{AddressMatch, BlindReason, Context, Expect, Handle, Progress, Refusal, Session};
+use pinhole_helper::{AddressMatch, BlindReason, Context, Expect, Handle, Progress, Refusal, Session, saved};
 use pinhole_wire::Direction;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// Requests that may await their answers at a time.
@@ -37,7 +38,7 @@ const LONGEST_LIFETIME: u32 = 24 * 60 * 60;
 const ERROR_LIMIT: u8 = 8;
 
 /// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Subject {
     Gatekeeper,
     Registration,
@@ -75,7 +76,7 @@ fn meaning(alternative: u32) -> Option<(Subject, Act)> {
 }
 
 /// A RAS conn.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct RasSession {
     requests: Few<Request, REQUESTS>,
     registrations: Few<Registration, REGISTRATIONS>,
@@ -84,7 +85,7 @@ pub(super) struct RasSession {
     opened: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Request {
     subject: Subject,
     number: u32,
@@ -96,7 +97,7 @@ struct Request {
 }
 
 /// A registered address.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Registration {
     handle: Handle,
     /// The request that brought it.
@@ -126,6 +127,10 @@ impl Session for RasSession {
             cx.refuse(Refusal::Limit, cx.span(0, bytes.len()));
         }
         Progress::Consumed(bytes.len())
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 }
 

@@ -22,6 +22,7 @@ use super::tpkt::PacketReader;
 use super::{CALL, CONTROL, q931};
 use pinhole_helper::{BlindReason, Context, Refusal};
 use pinhole_wire::Direction;
+use serde::{Deserialize, Serialize};
 
 /// Contained messages of one message that are read.
 const CONTAINED: usize = 32;
@@ -30,7 +31,7 @@ const CALLS: usize = 16;
 /// Reasons of a Facility that send the caller to another address: routeCallToGatekeeper, callForwarded, routeCallToMC.
 const SENT_ELSEWHERE: std::ops::RangeInclusive<u32> = 0..=2;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct SignallingReader {
     channels: Channels,
     ledger: Ledger,

@@ -2,8 +2,9 @@
 
 use super::errors::Errors;
 use crate::opening::TLS_RECORD_TYPES;
-use pinhole_helper::{BlindReason, Context, Progress, Session};
+use pinhole_helper::{BlindReason, Context, Progress, Session, saved};
 use pinhole_wire::Direction;
+use serde::{Deserialize, Serialize};
 
 /// Longest packet that is waited for. No message of these protocols comes near it.
 const LONGEST_PACKET: usize = 16 * 1024;
@@ -53,13 +54,13 @@ pub(super) trait PacketReader: Send {
 }
 
 /// A conn of packets.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct PacketSession<R> {
     reader: R,
     errors: Errors,
 }
 
-impl<R: PacketReader> Session for PacketSession<R> {
+impl<R: PacketReader + Serialize> Session for PacketSession<R> {
     fn read(&mut self, cx: &mut Context<'_>, from: Direction, bytes: &[u8]) -> Progress {
         let mut at = 0;
         loop {
@@ -81,6 +82,10 @@ impl<R: PacketReader> Session for PacketSession<R> {
                 }
             }
         }
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 
     fn longest_message(&self) -> usize {

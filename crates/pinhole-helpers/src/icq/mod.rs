@@ -25,7 +25,7 @@ mod tests;
 
 pub use nat::IcqNat;
 
-use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts, saved};
 use pinhole_wire::Protocol;
 use std::borrow::Cow;
 
@@ -98,5 +98,9 @@ impl Helper for Icq {
 
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
         Box::new(session::IcqSession::default())
+    }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<session::IcqSession>(saved)
     }
 }

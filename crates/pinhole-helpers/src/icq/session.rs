@@ -4,23 +4,24 @@ use super::parse::{self, BEGINNING, Client, Login, Server};
 use super::{class, notation};
 use crate::endpoint::{admit_address, admit_port};
 use pinhole_helper::{
-    AddressMatch, BlindReason, Context, Expect, Handle, Lifetime, Progress, Refusal, Session, Span,
+    AddressMatch, BlindReason, Context, Expect, Handle, Lifetime, Progress, Refusal, Session, Span, saved,
 };
 use pinhole_wire::{Direction, Protocol};
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 /// Seconds that an expectation lives on after the client last kept its conn alive.
 pub(super) const SILENCE: u32 = 300;
 
 /// One conn of a client with its server.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct IcqSession {
     opened: bool,
     listening: Option<Listening>,
 }
 
 /// Where the client listens.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Listening {
     handle: Handle,
     port: u16,
@@ -41,6 +42,10 @@ impl Session for IcqSession {
             return Progress::Blind(BlindReason::NotThisProtocol);
         }
         Progress::Consumed(bytes.len())
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 }
 

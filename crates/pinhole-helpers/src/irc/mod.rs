@@ -28,7 +28,7 @@ mod tests;
 pub use nat::IrcNat;
 pub use parse::{LINE_LIMIT, MESSAGE_LIMIT};
 
-use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts, saved};
 use pinhole_wire::Protocol;
 use std::borrow::Cow;
 
@@ -93,5 +93,9 @@ impl Helper for Irc {
 
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
         Box::new(session::IrcSession::default())
+    }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<session::IrcSession>(saved)
     }
 }

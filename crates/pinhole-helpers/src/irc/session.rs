@@ -3,8 +3,11 @@
 use super::parse::{self, LINE_LIMIT, Message, Offered};
 use crate::endpoint::{admit_address, admit_port};
 use crate::opening::{foreign_byte, foreign_line};
-use pinhole_helper::{AddressMatch, BlindReason, Context, Expect, Handle, Progress, Refusal, Session, Span};
+use pinhole_helper::{
+    AddressMatch, BlindReason, Context, Expect, Handle, Progress, Refusal, Session, Span, saved,
+};
 use pinhole_wire::{Direction, Protocol};
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -12,7 +15,7 @@ use std::ops::Range;
 const ERROR_LIMIT: u8 = 32;
 
 /// One IRC conn.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct IrcSession {
     /// Direction of the client; `None` until a picked-up conn has shown it.
     client: Option<Direction>,
@@ -23,7 +26,7 @@ pub(super) struct IrcSession {
 }
 
 /// Reading state of one direction.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Side {
     /// The rest of a line is not understood.
     skipping: bool,
@@ -73,6 +76,10 @@ impl Session for IrcSession {
             at += length;
         }
         Progress::Consumed(at)
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 
     fn longest_message(&self) -> usize {

@@ -35,7 +35,7 @@ mod tests;
 pub use nat::OscarNat;
 pub use parse::MESSAGE_LIMIT;
 
-use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts, saved};
 use pinhole_wire::Protocol;
 use std::borrow::Cow;
 
@@ -126,5 +126,9 @@ impl Helper for Oscar {
 
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
         Box::new(session::OscarSession::default())
+    }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<session::OscarSession>(saved)
     }
 }

@@ -1,6 +1,7 @@
 //! The rendezvous of a conn, by their cookies.
 
 use pinhole_helper::Handle;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 
@@ -8,7 +9,7 @@ use std::net::Ipv4Addr;
 const MOST: usize = 16;
 
 /// What is known of one rendezvous.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Rendezvous {
     cookie: [u8; 8],
     /// The expectation of the latest proposal.
@@ -18,7 +19,7 @@ pub(super) struct Rendezvous {
 }
 
 /// Those that were proposed and neither cancelled nor forgotten.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Table(VecDeque<Rendezvous>);
 
 impl Table {

@@ -8,9 +8,10 @@ use super::{class, notation};
 use crate::endpoint::{admit_address, admit_port};
 use crate::opening::TLS_RECORD_TYPES;
 use pinhole_helper::{
-    AddressMatch, BlindReason, Context, Expect, Handle, Lifetime, Progress, Refusal, Session, Span,
+    AddressMatch, BlindReason, Context, Expect, Handle, Lifetime, Progress, Refusal, Session, Span, saved,
 };
 use pinhole_wire::{Direction, Protocol};
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 
@@ -18,7 +19,7 @@ use std::ops::Range;
 pub(super) const SILENCE: u32 = 600;
 
 /// One conn of a client with its server.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct OscarSession {
     sides: [Side; 2],
     rendezvous: Table,
@@ -27,7 +28,7 @@ pub(super) struct OscarSession {
 }
 
 /// Reading state of one direction.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Side {
     /// It began as it must.
     opened: bool,
@@ -53,6 +54,10 @@ impl Session for OscarSession {
             }
         }
         Progress::Consumed(at)
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 
     fn longest_message(&self) -> usize {

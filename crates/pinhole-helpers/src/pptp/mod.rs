@@ -25,7 +25,7 @@ mod tests;
 pub use nat::PptpNat;
 pub use session::CALL_LIMIT;
 
-use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts, saved};
 use pinhole_wire::Protocol;
 use std::borrow::Cow;
 
@@ -80,5 +80,9 @@ impl Helper for Pptp {
 
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
         Box::new(session::PptpSession::default())
+    }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<session::PptpSession>(saved)
     }
 }

@@ -4,15 +4,16 @@ use super::notation;
 use super::parse::{self, Id, MESSAGE_LIMIT, Message, Next};
 use pinhole_helper::{
     AddressMatch, BlindReason, Context, Expect, GroupRule, Handle, Lifetime, PortMatch, Progress, Refusal,
-    Session, Span,
+    Session, Span, saved,
 };
 use pinhole_wire::{Direction, Protocol};
+use serde::{Deserialize, Serialize};
 
 /// Calls of one control conn that are known at a time.
 pub const CALL_LIMIT: usize = 16;
 
 /// How far the control conn has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Control {
     /// Nothing was said.
     #[default]
@@ -24,7 +25,7 @@ enum Control {
 }
 
 /// An id that an end gave to a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Given {
     /// As it gave it.
     inner: u16,
@@ -33,7 +34,7 @@ struct Given {
 }
 
 /// One call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Call {
     /// Which end is the network server, who gave the first of the ids.
     server: Direction,
@@ -42,7 +43,7 @@ struct Call {
     progress: Stage,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
     /// Outgoing-Call-Request.
     Outgoing,
@@ -76,7 +77,7 @@ impl Call {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct PptpSession {
     control: Control,
     /// Oldest first.
@@ -106,6 +107,10 @@ impl Session for PptpSession {
                 }
             }
         }
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 
     fn longest_message(&self) -> usize {

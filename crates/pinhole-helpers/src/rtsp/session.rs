@@ -7,9 +7,10 @@ use crate::endpoint::{admit_address, admit_port};
 use crate::text_message::{Framing, Unit};
 use pinhole_helper::{
     AddressMatch, BlindReason, Context, End as Named, Expect, GroupRule, Handle, Lifetime, PortMatch,
-    Progress, Refusal, Session, Span,
+    Progress, Refusal, Session, Span, saved,
 };
 use pinhole_wire::{Direction, Protocol};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Most streams of a conn that are remembered; the oldest gives way.
@@ -22,7 +23,7 @@ const IDENTIFIER_LIMIT: usize = 512;
 const TERM: u32 = 300;
 
 /// One RTSP conn.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct RtspSession {
     sides: [Framing; 2],
     /// Oldest first.
@@ -32,7 +33,7 @@ pub(super) struct RtspSession {
 }
 
 /// What one SETUP set up.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Stream {
     /// Direction of the SETUP.
     from: Direction,
@@ -48,7 +49,7 @@ struct Stream {
 }
 
 /// One transport that the client offered.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Offer {
     /// It needs conns of its own; the others open nothing.
     is_separate: bool,
@@ -105,6 +106,10 @@ impl Session for RtspSession {
             }
         }
         Progress::Consumed(at)
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 
     fn longest_message(&self) -> usize {

@@ -3,13 +3,15 @@
 //! Each part that is taken may put others in its place: a count puts its elements, a pointer that is not null its target. Elements are
 //! counted, not listed, so the stack stays as small as the structures are deep.
 
+use serde::{Deserialize, Serialize};
+
 /// Longest string, array or value: longer ones no scanner has.
 pub const VALUE_LIMIT: u32 = 1 << 20;
 /// The action that has no value.
 const SET_AUTO: u32 = 2;
 
 /// A part of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Part {
     /// So many words that mean nothing here.
     Words(u32),
@@ -42,21 +44,21 @@ pub(super) enum Part {
 }
 
 /// What a list's pointers lead to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Listed {
     Device,
     Option,
 }
 
 /// One of many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Item {
     String,
     Pointer(Listed),
 }
 
 /// Which word it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Told {
     /// The code of a request.
     Request,
@@ -82,7 +84,7 @@ pub(super) enum Event {
 pub(super) struct Excess;
 
 /// What is still to come, the next part last.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Expected {
     parts: Vec<Part>,
 }

@@ -14,7 +14,7 @@ mod tests;
 pub use session::{OUTSTANDING_LIMIT, VALUE_LIMIT};
 
 use pinhole_helper::{
-    Class, Field, Helper, Master, Name, NatHelper, Policy, Session, Spec, Texts, Unencodable,
+    Class, Field, Helper, Master, Name, NatHelper, Policy, Session, Spec, Texts, Unencodable, saved,
 };
 use pinhole_wire::Protocol;
 use std::borrow::Cow;
@@ -65,6 +65,10 @@ impl Helper for Sane {
 
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
         Box::new(session::SaneSession::default())
+    }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<session::SaneSession>(saved)
     }
 }
 

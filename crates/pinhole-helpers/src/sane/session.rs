@@ -3,8 +3,9 @@
 use super::grammar::{Event, Expected, Listed, Part, Told};
 use super::notation;
 use crate::endpoint::admit_port;
-use pinhole_helper::{AddressMatch, BlindReason, Context, Expect, Progress, Refusal, Session};
+use pinhole_helper::{AddressMatch, BlindReason, Context, Expect, Progress, Refusal, Session, saved};
 use pinhole_wire::{Direction, Protocol};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -14,7 +15,7 @@ pub use super::grammar::VALUE_LIMIT;
 pub const OUTSTANDING_LIMIT: usize = 16;
 
 /// The requests (SANE Standard 1.06 §5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Request {
     Init,
     Devices,
@@ -74,7 +75,7 @@ impl Request {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct SaneSession {
     has_opened: bool,
     requests: Expected,
@@ -105,6 +106,10 @@ impl Session for SaneSession {
                 Ok(false) => {}
             }
         }
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 
     fn longest_message(&self) -> usize {

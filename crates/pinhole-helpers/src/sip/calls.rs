@@ -7,6 +7,7 @@
 
 use pinhole_helper::{Context, Handle};
 use pinhole_wire::Direction;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// Most parties that are remembered.
@@ -17,7 +18,7 @@ const REQUESTS: usize = 64;
 pub(super) const IDENTIFIER_LIMIT: usize = 256;
 
 /// Which request a message belongs to, within its call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Transaction {
     /// Direction of the request.
     pub(super) from: Direction,
@@ -26,7 +27,7 @@ pub(super) struct Transaction {
 }
 
 /// One end of a dialogue.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Party {
     pub(super) from: Direction,
     pub(super) call: Box<[u8]>,
@@ -36,7 +37,7 @@ pub(super) struct Party {
 }
 
 /// One medium of a party, in the order of the description.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Announced {
     /// Where it said to have this medium, its own address or not.
     pub(super) address: Option<IpAddr>,
@@ -58,7 +59,7 @@ impl Party {
 }
 
 /// All calls of a conn.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Calls {
     /// Oldest description first.
     parties: Vec<Party>,

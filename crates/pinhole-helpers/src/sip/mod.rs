@@ -37,7 +37,7 @@ mod tests;
 
 pub use nat::SipNat;
 
-use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts, saved};
 use pinhole_wire::Protocol;
 use std::borrow::Cow;
 
@@ -120,5 +120,9 @@ impl Helper for Sip {
 
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
         Box::new(session::SipSession::default())
+    }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<session::SipSession>(saved)
     }
 }

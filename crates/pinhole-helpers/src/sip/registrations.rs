@@ -13,6 +13,7 @@ use crate::number::decimal;
 use crate::text_message::parameter;
 use pinhole_helper::{AddressMatch, Context, Expect, Handle, Lifetime, Refusal};
 use pinhole_wire::{Protocol, Time};
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
@@ -23,7 +24,7 @@ const USUAL_SECONDS: u32 = 3600;
 /// Longest time that is honoured.
 const LONGEST_SECONDS: u32 = 24 * 60 * 60;
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Binding {
     handle: Handle,
     /// As the contact names it.
@@ -37,7 +38,7 @@ struct Binding {
 }
 
 /// All bindings of a conn.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Registrations {
     bindings: Vec<Binding>,
 }

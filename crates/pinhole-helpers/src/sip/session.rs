@@ -8,8 +8,9 @@ use super::sdp::Description;
 use super::{mentions, multipart};
 use crate::opening::foreign_byte;
 use crate::text_message::{BadLength, Framing, MESSAGE_LIMIT, Unit, head_end};
-use pinhole_helper::{BlindReason, Context, Progress, Refusal, Session};
+use pinhole_helper::{BlindReason, Context, Progress, Refusal, Session, saved};
 use pinhole_wire::{Direction, Protocol};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Datagrams that are no messages, after which the session gives up.
@@ -18,7 +19,7 @@ const ERROR_LIMIT: u8 = 32;
 const CALL_SECONDS: u32 = 3600;
 
 /// One SIP conn.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct SipSession {
     sides: [Framing; 2],
     calls: Calls,
@@ -41,6 +42,10 @@ impl Session for SipSession {
             cx.prolong(seconds);
         }
         progress
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 
     fn longest_message(&self) -> usize {

@@ -19,9 +19,10 @@ use crate::datagram::head;
 use parse::Message;
 use pinhole_helper::{
     BlindReason, Class, Context, End, Field, Helper, Master, Name, NatHelper, Policy, Progress, Refusal,
-    Session, Spec, Texts, Unencodable,
+    Session, Spec, Texts, Unencodable, saved,
 };
 use pinhole_wire::{Direction, Protocol};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
@@ -79,6 +80,10 @@ impl Helper for Snmp {
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
         Box::new(SnmpSession::default())
     }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<SnmpSession>(saved)
+    }
 }
 
 /// The NAT half of [`Snmp`].
@@ -106,7 +111,7 @@ impl NatHelper for SnmpNat {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct SnmpSession {
     has_opened: bool,
     answers: Answers,
@@ -128,6 +133,10 @@ impl Session for SnmpSession {
             self.answers.expect(cx, ANSWER_TIME, span);
         }
         Progress::Consumed(bytes.len())
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 }
 

@@ -29,7 +29,7 @@ mod tests;
 
 pub use nat::TalkNat;
 
-use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts};
+use pinhole_helper::{Class, Helper, Master, Name, Policy, Session, Spec, Texts, saved};
 use pinhole_wire::Protocol;
 use std::borrow::Cow;
 
@@ -102,5 +102,9 @@ impl Helper for Talk {
 
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
         Box::new(session::TalkSession::default())
+    }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<session::TalkSession>(saved)
     }
 }

@@ -13,6 +13,7 @@
 //! An address is a 4.3BSD `sockaddr` of 16 bytes: family, port, IPv4 address, eight bytes of nothing.
 
 use crate::binary::array;
+use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::Range;
 
@@ -26,7 +27,7 @@ const INET: u16 = 2;
 const INET_SWAPPED: u16 = 0x0200;
 
 /// Which protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Dialect {
     /// 4.2BSD, port 517.
     Talk,

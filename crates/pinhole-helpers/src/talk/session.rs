@@ -8,9 +8,10 @@ use super::{class, notation};
 use crate::endpoint::{admit_address, admit_port};
 use pinhole_helper::{
     AddressMatch, BlindReason, Context, End, Expect, Handle, Lifetime, Name, PortMatch, Progress, Refusal,
-    Session, Span,
+    Session, Span, saved,
 };
 use pinhole_wire::{Direction, Protocol};
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::ops::Range;
 
@@ -18,7 +19,7 @@ use std::ops::Range;
 pub(super) const LIFETIME: u32 = 240;
 
 /// One conn between a client and a daemon.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct TalkSession {
     /// Which side the daemon is on, and which protocol it speaks, once the first datagram has shown it.
     opened: Option<Opened>,
@@ -29,7 +30,7 @@ pub(super) struct TalkSession {
     announced: Option<Announced>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Opened {
     daemon: Direction,
     /// `None`: no request was seen.
@@ -37,7 +38,7 @@ struct Opened {
 }
 
 /// The latest announcement.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Announced {
     socket: SocketAddrV4,
     look_up: Handle,
@@ -63,6 +64,10 @@ impl Session for TalkSession {
             Some(Ok(())) => {}
         }
         Progress::Consumed(bytes.len())
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 }
 

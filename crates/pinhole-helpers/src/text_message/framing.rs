@@ -9,9 +9,10 @@
 use super::{HEAD_LIMIT, START_LINE_LIMIT, first_line, head_end};
 use crate::opening::foreign_byte;
 use pinhole_helper::BlindReason;
+use serde::{Deserialize, Serialize};
 
 /// Reading state of one direction.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Framing {
     /// A message was recognised.
     opened: bool,

@@ -16,9 +16,10 @@ use crate::datagram::head;
 use crate::endpoint::admit_port;
 use pinhole_helper::{
     AddressMatch, BlindReason, Class, Context, Expect, Field, Handle, Helper, Master, Name, NatHelper,
-    Policy, Progress, Refusal, Session, Spec, Texts, Unencodable,
+    Policy, Progress, Refusal, Session, Spec, Texts, Unencodable, saved,
 };
 use pinhole_wire::{Direction, Protocol};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
@@ -59,6 +60,10 @@ impl Helper for Tftp {
     fn attach(&self, _master: &Master, _policy: &Policy) -> Box<dyn Session> {
         Box::new(TftpSession::default())
     }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        saved::session::<TftpSession>(saved)
+    }
 }
 
 /// The NAT half of [`Tftp`]: a request holds no endpoint, so there is nothing to write.
@@ -75,7 +80,7 @@ impl NatHelper for TftpNat {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct TftpSession {
     has_opened: bool,
     awaited: Option<Handle>,
@@ -102,6 +107,10 @@ impl Session for TftpSession {
             }
         }
         Progress::Consumed(bytes.len())
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        saved::encode(self)
     }
 }
 
