@@ -9,10 +9,13 @@
 mod admit;
 mod loading;
 mod path;
+mod restore;
 mod rewrite;
+mod save;
 mod translate;
 
 pub use loading::UnloadError;
+pub use save::Saving;
 
 use crate::defrag::Defragmenter;
 use crate::event::{Event, Outcome, Verdict};
@@ -74,6 +77,8 @@ pub struct Engine {
     statistics: Statistics,
     stages: Vec<Stage>,
     datagram: Vec<u8>,
+    /// What hashes and draws are keyed with.
+    secret: [u64; 2],
 }
 
 impl Engine {
@@ -125,6 +130,7 @@ impl Engine {
             statistics: Statistics::default(),
             stages: (0..BATCH).map(|_| Stage::default()).collect(),
             datagram: Vec::new(),
+            secret: settings.secret,
         })
     }
 

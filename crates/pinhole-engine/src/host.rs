@@ -9,6 +9,7 @@
 
 mod edits;
 mod helpers;
+mod saved;
 
 use crate::event::{Event, ExpectationRecord, Provenance, RefusalRecord};
 use pinhole_helper::{
@@ -23,6 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 
 pub(crate) use edits::{Edit, Follow, Rewriting};
 pub use helpers::LoadError;
+pub(crate) use saved::{RuleNames, SavedOrigin, SavedSession};
 
 use crate::engine::UnloadError;
 use helpers::Helpers;
@@ -91,7 +93,9 @@ struct Slot {
 
 /// A provenance, and how many things still point to it: the expectation itself and the conns that it brought in.
 struct Origin {
-    provenance: Provenance,
+    record: ExpectationRecord,
+    /// How the expectation ended, if a conn that it brought in outlives it.
+    end: Option<EndCause>,
     /// Where the expected conn is led, if its master is translated.
     follow: Option<Follow>,
     uses: u32,
@@ -159,7 +163,7 @@ impl Host {
 
     /// Where an expectation came from, as long as it or a conn that it brought in lives.
     pub fn provenance(&self, id: ExpectationId) -> Option<&Provenance> {
-        self.origins.get(&id).map(|o| &o.provenance)
+        self.origins.get(&id).map(|origin| &origin.record.provenance)
     }
 
     /// Where the conn that an expectation brings in is led.
@@ -193,13 +197,7 @@ impl Host {
         rule: Option<RuleId>,
     ) -> Option<Event> {
         let helper = self.helper(number)?;
-        let (original, reply) = (tracker.original(conn)?, tracker.reply(conn)?);
-        let master = Master {
-            version: original.version,
-            protocol: original.protocol,
-            original: ends(&original),
-            reply: ends(&reply),
-        };
+        let master = saved::master_of(tracker, conn)?;
         let reader = Reader::new(helper, master, helper.bound(self.policy), self.pickup);
         let name = helper.spec().name;
         let slot = Slot {
@@ -213,22 +211,29 @@ impl Host {
             announced: Vec::new(),
             memory: 0,
         };
-        let index = match self.free.pop() {
-            Some(index) => {
-                if let Some(place) = self.slots.get_mut(index as usize) {
+        let session = self.keep(slot)?;
+        tracker.set_session(conn, Some(session));
+        Some(Event::HelperAttached { packet: at.packet, time: at.time, conn, helper: name, rule })
+    }
+
+    /// Gives a session its number.
+    fn keep(&mut self, slot: Slot) -> Option<u32> {
+        let helper = slot.helper;
+        let session = match self.free.pop() {
+            Some(session) => {
+                if let Some(place) = self.slots.get_mut(session as usize) {
                     *place = Some(slot);
                 }
-                index
+                session
             }
             None => {
-                let index = u32::try_from(self.slots.len()).ok()?;
+                let session = u32::try_from(self.slots.len()).ok()?;
                 self.slots.push(Some(slot));
-                index
+                session
             }
         };
-        tracker.set_session(conn, Some(index));
-        self.helpers.session_began(number);
-        Some(Event::HelperAttached { packet: at.packet, time: at.time, conn, helper: name, rule })
+        self.helpers.session_began(helper);
+        Some(session)
     }
 
     /// Ends the session of a conn that is gone, or that is not read any more.
@@ -294,6 +299,7 @@ impl Host {
         let (conn, number) = (slot.conn, slot.helper);
         if let Some(reason) = slot.reader.blind() {
             let helper = self.helpers.name(number);
+            tracker.set_blind(conn, reason);
             events(Event::HelperBlind { packet: at.packet, time: at.time, conn, helper, reason });
         }
         tracker.set_session(conn, None);
@@ -448,12 +454,11 @@ impl Host {
                     let bytes = slot.reader.quote(from, expect.span).into();
                     let provenance = slot.provenance(&self.helpers, at, from, expect.span, bytes);
                     slot.remember(*handle, id);
-                    self.origins.insert(id, Origin { provenance: provenance.clone(), follow, uses: 1 });
                     if let Some(expectation) = tracker.expectation(id).cloned() {
-                        events(Event::ExpectationNew(Box::new(ExpectationRecord {
-                            expectation,
-                            provenance,
-                        })));
+                        let record = ExpectationRecord { expectation, provenance };
+                        self.origins
+                            .insert(id, Origin { record: record.clone(), end: None, follow, uses: 1 });
+                        events(Event::ExpectationNew(Box::new(record)));
                     }
                 }
             }
@@ -473,8 +478,8 @@ impl Host {
     }
 
     /// An expectation that no session asked for.
-    pub(crate) fn adopt(&mut self, id: ExpectationId, provenance: Provenance) {
-        self.origins.insert(id, Origin { provenance, follow: None, uses: 1 });
+    pub(crate) fn adopt(&mut self, record: ExpectationRecord) {
+        self.origins.insert(record.expectation.id, Origin { record, end: None, follow: None, uses: 1 });
     }
 
     /// A conn was brought in by an expectation: its origin must outlive it.
@@ -495,7 +500,10 @@ impl Host {
     }
 
     /// An expectation ended.
-    pub(crate) fn expectation_ended(&mut self, id: ExpectationId, _cause: EndCause) {
+    pub(crate) fn expectation_ended(&mut self, id: ExpectationId, cause: EndCause) {
+        if let Some(origin) = self.origins.get_mut(&id) {
+            origin.end = Some(cause);
+        }
         self.origin_released(id);
     }
 }

@@ -13,6 +13,7 @@
 //! * `rules` and `scene`: which chains a packet meets, what a rule sees of a packet, and what it may change.
 //! * [`nat`]: what becomes of conns whose ends are translated.
 //! * [`event`]: outcomes, reasons and events: the data that `explain` is made of.
+//! * [`state`]: what outlives a restart.
 //! * [`defrag`]: fragments are put together before tracking.
 //! * [`prefixes`]: values by address range.
 //! * [`topology`]: hooks and interface names from addresses, where no real interfaces are known.
@@ -29,9 +30,10 @@ mod rules;
 mod scene;
 pub mod settings;
 mod stage;
+pub mod state;
 pub mod topology;
 
-pub use engine::{Engine, UnloadError};
+pub use engine::{Engine, Saving, UnloadError};
 pub use event::{Event, ExpectationRecord, Outcome, Provenance, Reason, RefusalRecord, RuleRef, Verdict};
 pub use frame::{Frame, FrameChecksum};
 pub use host::LoadError;
@@ -40,4 +42,5 @@ pub use nat::{
     NatStatistics, PortMapping, TranslatedBy,
 };
 pub use settings::{Attachment, ChecksumPolicy, Settings, SetupError};
+pub use state::{Restored, State, StateError};
 pub use topology::{Cidr, InterfaceId, Topology};

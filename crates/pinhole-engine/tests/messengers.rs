@@ -39,7 +39,7 @@ const LISTENS: u16 = 43031;
 const CONVERSATION: &str = "10.1.0.2:43031";
 
 fn lab() -> Lab {
-    Lab::new(Settings::default(), Some(RULES))
+    Lab::with_restarts(Settings::default(), Some(RULES))
 }
 
 trait Datagrams {

@@ -21,7 +21,7 @@ const SERVER: &str = "192.0.2.1:80";
 fn assert_lives(seconds: u64, before: &[Vec<u8>], probe: &[u8]) {
     for (wait, known) in [(seconds - 1, true), (seconds + 1, false)] {
         for look in [false, true] {
-            let mut lab = Lab::new(Settings::default(), None);
+            let mut lab = Lab::with_restarts(Settings::default(), None);
             lab.send_all(before);
             let conn = lab.engine.tracker().conns().next().unwrap();
             lab.pass(wait, look);
@@ -51,7 +51,7 @@ fn udp_and_icmp() {
     // An answer alone does not make it a stream; going on for more than two seconds does.
     assert_lives(30, &[question.clone(), answer.clone()], &answer);
     for (wait, known) in [(119, true), (121, false)] {
-        let mut lab = Lab::new(Settings::default(), None);
+        let mut lab = Lab::with_restarts(Settings::default(), None);
         lab.send_all([&question, &answer]);
         lab.jump(3);
         lab.send_all([&answer]);
@@ -104,7 +104,7 @@ fn tcp_states() {
 
 #[test]
 fn every_packet_renews() {
-    let mut lab = Lab::new(Settings::default(), None);
+    let mut lab = Lab::with_restarts(Settings::default(), None);
     let conn = Conversation::new(address(CLIENT), address(SERVER));
     lab.send_all(&conn.handshake());
     for from in [C, S, C, S, C] {
@@ -132,7 +132,7 @@ const FTP: &str = r#"table inet firewall {
 fn expectations_wait_five_minutes() {
     for (wait, state) in [(299, State::Related), (301, State::New)] {
         for look in [false, true] {
-            let mut lab = Lab::new(Settings::default(), Some(FTP));
+            let mut lab = Lab::with_restarts(Settings::default(), Some(FTP));
             let mut control = lab.connect(CLIENT, "192.0.2.1:21");
             lab.say(&mut control, S, b"220 ready\r\n");
             lab.say(&mut control, C, b"PORT 10,0,0,1,195,81\r\n");
@@ -156,7 +156,7 @@ fn expectations_wait_five_minutes() {
 
 #[test]
 fn the_data_conn_outlives_its_expectation_and_its_master() {
-    let mut lab = Lab::new(Settings::default(), Some(FTP));
+    let mut lab = Lab::with_restarts(Settings::default(), Some(FTP));
     let mut control = lab.connect(CLIENT, "192.0.2.1:21");
     lab.say(&mut control, S, b"220 ready\r\n");
     lab.say(&mut control, C, b"PORT 10,0,0,1,195,81\r\n");
@@ -195,13 +195,13 @@ fn timeout_policies_of_the_ruleset() {
     let question = udp(address(CLIENT), address("192.0.2.1:53"), b"?");
     let answer = udp(address("192.0.2.1:53"), address(CLIENT), b"!");
     for (wait, state) in [(4, State::Established), (6, State::New)] {
-        let mut lab = Lab::new(Settings::default(), Some(RULES));
+        let mut lab = Lab::with_restarts(Settings::default(), Some(RULES));
         lab.send_all([&question]);
         lab.jump(wait);
         assert_eq!(lab.send(&answer).state, Some(state));
     }
     for (wait, state) in [(9, State::Established), (11, State::New)] {
-        let mut lab = Lab::new(Settings::default(), Some(RULES));
+        let mut lab = Lab::with_restarts(Settings::default(), Some(RULES));
         lab.send_all([&question, &answer]);
         lab.jump(3);
         lab.send_all([&answer]);
@@ -209,11 +209,11 @@ fn timeout_policies_of_the_ruleset() {
         assert_eq!(lab.send(&answer).state, Some(state));
     }
     // Other ports keep the defaults.
-    let mut lab = Lab::new(Settings::default(), Some(RULES));
+    let mut lab = Lab::with_restarts(Settings::default(), Some(RULES));
     lab.send_all([&udp(address(CLIENT), address("192.0.2.1:54"), b"?")]);
     assert!((29..=30).contains(&seconds_left(&lab)));
 
-    let mut lab = Lab::new(Settings::default(), Some(RULES));
+    let mut lab = Lab::with_restarts(Settings::default(), Some(RULES));
     let conn = Conversation::new(address(CLIENT), address(SERVER));
     lab.send_all([&conn.handshake()[0]]);
     assert!((299..=300).contains(&seconds_left(&lab)));
@@ -239,7 +239,7 @@ fn expectation_objects_of_the_ruleset() {
 }
 "#;
     let announce = || {
-        let mut lab = Lab::new(Settings::default(), Some(RULES));
+        let mut lab = Lab::with_restarts(Settings::default(), Some(RULES));
         lab.connect(CLIENT, "192.0.2.1:8888");
         lab
     };

@@ -1,7 +1,9 @@
 //! Conn ids and counters.
 
+use serde::{Deserialize, Serialize};
+
 /// Names one conn. Reuse of its slot gives another generation, so a stale id finds nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct ConnId {
     /// Slot.
     pub index: u32,
@@ -10,7 +12,7 @@ pub struct ConnId {
 }
 
 /// Accounting of one direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Packets.
     pub packets: u64,

@@ -10,6 +10,7 @@
 //! * [`tracker`]: the conn table: lookup, creation, confirmation, expiry, early drop, events.
 //! * [`l4`]: one state machine a layer-4 protocol, pure functions over a small state.
 //! * [`expectation`]: the expectation table.
+//! * [`saved`]: what outlives a restart.
 //! * [`timeouts`]: netfilter's default timeouts and overriding policies.
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ pub mod expectation;
 mod hash;
 mod key;
 pub mod l4;
+pub mod saved;
 pub mod settings;
 pub mod state;
 pub mod statistics;
@@ -31,6 +33,7 @@ pub use conn::{ConnId, Counters};
 pub use event::{ConnSnapshot, DeadConn, DestroyCause, Event};
 pub use expectation::{EndCause, Expectation, ExpectationId, Request};
 pub use l4::Invalid;
+pub use saved::{SavedCall, SavedConn, Unrestorable};
 pub use settings::Settings;
 pub use state::{State, Status};
 pub use statistics::Statistics;

@@ -3,6 +3,7 @@
 //! One [`Timeouts`] is a complete policy: the tracker's own, or one that a ruleset's `ct timeout` object overrides in part. Names are
 //! those of nft's `ct timeout` policies; [`Timeouts::set_sysctl`] takes the kernel's `nf_conntrack_*` names.
 
+use serde::{Deserialize, Serialize};
 use std::ops::{Index, IndexMut};
 
 /// Declares [`Timeout`] and [`Entry`]'s table from one list, so that neither can lack a line.
@@ -87,7 +88,8 @@ pub struct UnknownTimeout {
 }
 
 /// Timeouts of every protocol and state, in seconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u32>", into = "Vec<u32>")]
 pub struct Timeouts {
     seconds: [u32; COUNT],
 }
@@ -134,6 +136,25 @@ impl Default for Timeouts {
             *slot = entry.default;
         }
         Self { seconds }
+    }
+}
+
+impl From<Timeouts> for Vec<u32> {
+    fn from(timeouts: Timeouts) -> Self {
+        timeouts.seconds.to_vec()
+    }
+}
+
+/// There are more or fewer timeouts than this version knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not as many timeouts as there are")]
+pub struct WrongCount;
+
+impl TryFrom<Vec<u32>> for Timeouts {
+    type Error = WrongCount;
+
+    fn try_from(seconds: Vec<u32>) -> Result<Self, WrongCount> {
+        seconds.try_into().map(|seconds| Self { seconds }).map_err(|_| WrongCount)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use crate::key::Oriented;
 use pinhole_wire::{Address, IpVersion, Packet, Protocol, Transport};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// One direction of a conn: addresses, and what stands in for ports.
 ///
 /// ICMP queries: `source_port` holds the identifier, `destination_port` `type << 8 | code`. GRE: the ports hold the keys of PPTP
 /// (call ids), zero otherwise. Protocols without ports: zero.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tuple {
     /// Source address.
     pub source: Address,

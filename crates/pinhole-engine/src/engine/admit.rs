@@ -117,8 +117,9 @@ impl Engine {
             bytes: Box::default(),
             attached_by: Some(rule),
         };
-        self.host.adopt(id, provenance.clone());
-        self.push(Event::ExpectationNew(Box::new(ExpectationRecord { expectation, provenance })));
+        let record = ExpectationRecord { expectation, provenance };
+        self.host.adopt(record.clone());
+        self.push(Event::ExpectationNew(Box::new(record)));
     }
 
     /// The helper that an expectation asked for, to read the conn that it brings in.

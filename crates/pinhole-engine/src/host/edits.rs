@@ -11,6 +11,7 @@ use pinhole_helper::{
 };
 use pinhole_track::{ExpectationId, Request, Tracker};
 use pinhole_wire::{Address, Direction, Protocol};
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
 /// Other ports that are tried when the announced one is taken (netfilter's number).
@@ -20,7 +21,7 @@ const ATTEMPTS: u32 = 128;
 const LOWEST_PORT: u16 = 1024;
 
 /// Where an expected conn is led.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Follow {
     /// The peer of the announcer, as it is and as the announcer knows it. Anybody else who initiates the conn keeps its address.
     pub(crate) peer: Address,
@@ -64,14 +65,14 @@ impl Follow {
 }
 
 /// Bytes of the conn's payload that are to become others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Edit {
     pub(crate) span: Span,
     pub(crate) text: Vec<u8>,
 }
 
 /// An endpoint that was announced in a translated conn.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Announced {
     handle: Handle,
     /// Who announced it.

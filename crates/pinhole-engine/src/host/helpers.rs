@@ -69,6 +69,11 @@ impl Helpers {
         self.slot(number).map_or(Name::new(""), |slot| slot.name)
     }
 
+    /// The names of all slots, in the order of their numbers.
+    pub(super) fn names(&self) -> impl Iterator<Item = Name> {
+        self.0.iter().map(|slot| slot.name)
+    }
+
     pub(super) fn class(&self, number: u16, class: u8) -> Option<Class> {
         self.find(number)?.spec().classes.get(usize::from(class)).copied()
     }

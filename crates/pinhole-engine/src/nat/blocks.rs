@@ -6,12 +6,13 @@
 use super::pools::Keyed;
 use pinhole_nat::ports::{Exhausted, Order, Parity, PortPool, PortRange, Request, block};
 use pinhole_wire::{Address, IpVersion};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::num::NonZeroU16;
 
 /// The ports of an outer address that are divided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Estate {
     pub(crate) outer: Address,
     pub(crate) version: IpVersion,
@@ -77,6 +78,10 @@ impl Blocks {
         let start = self.keyed.hash_one(host) as u16;
         let request = Request { wish: 0, range: numbers, parity: Parity::Any, order: Order::Any, start };
         let index = self.taken.entry(estate).or_default().take(&request)?;
+        Ok(self.keep(host, estate, index))
+    }
+
+    fn keep(&mut self, host: Address, estate: Estate, index: u16) -> u32 {
         let made = Some(Block { host, estate, index, uses: 0 });
         let slot = self.free.pop().unwrap_or(self.slots.len() as u32);
         match self.slots.get_mut(slot as usize) {
@@ -84,7 +89,25 @@ impl Blocks {
             None => self.slots.push(made),
         }
         self.by_host.insert((host, estate), slot);
-        Ok(slot)
+        slot
+    }
+
+    /// Whose block it is, of what, and which.
+    pub(crate) fn describe(&self, BlockId(slot): BlockId) -> Option<(Address, Estate, u16)> {
+        let block = self.slots.get(slot as usize)?.as_ref()?;
+        Some((block.host, block.estate, block.index))
+    }
+
+    /// A host takes a port of this very block. `None`: it has another, or another host has it.
+    pub(crate) fn enter_again(&mut self, host: Address, estate: Estate, index: u16) -> Option<BlockId> {
+        let slot = match self.by_host.get(&(host, estate)) {
+            Some(&slot) => slot,
+            None if self.taken.entry(estate).or_default().reserve(index) => self.keep(host, estate, index),
+            None => return None,
+        };
+        let block = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
+        block.uses = block.uses.checked_add(1).filter(|_| block.index == index)?;
+        Some(BlockId(slot))
     }
 
     /// A port of a block is free again; so is the block, if it was the last.

@@ -7,10 +7,11 @@ use super::blocks::BlockId;
 use super::pools::{Keyed, Port};
 use pinhole_track::Tuple;
 use pinhole_wire::{Address, IpVersion, Protocol};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// One end of conns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct End {
     pub(crate) address: Address,
     pub(crate) port: u16,
@@ -41,7 +42,7 @@ impl End {
 }
 
 /// What there is one mapping for: an inner end behind two outer addresses has one at each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Subject {
     pub(crate) inner: End,
     pub(crate) outer: Address,
@@ -152,6 +153,11 @@ impl Mappings {
         self.by_outer_end.remove(&End { address: subject.outer, port: port.port, ..subject.inner });
         self.free.push(slot);
         Some((port, block))
+    }
+
+    /// What a mapping is for, and what it holds.
+    pub(crate) fn describe(&self, MappingId(slot): MappingId) -> Option<(Subject, Port, Option<BlockId>)> {
+        self.at(slot).map(|mapping| (mapping.subject, mapping.port, mapping.block))
     }
 
     fn at(&self, slot: u32) -> Option<&Mapping> {

@@ -30,6 +30,7 @@ mod outside;
 mod payload;
 mod pools;
 mod reuse;
+mod saved;
 mod settings;
 
 pub use behaviour::{Filtering, NatBehaviour, PortMapping};
@@ -43,6 +44,7 @@ pub(crate) use course::Course;
 pub(crate) use halves::Halves;
 pub(crate) use output::Output;
 pub(crate) use payload::{Entered, Held, Payload};
+pub(crate) use saved::{Reused, SavedTranslation};
 
 use crate::event::Reason;
 use allocation::Allocation;

@@ -25,16 +25,16 @@ pub(crate) struct Payload {
 pub(crate) struct Side {
     /// Edits for which there was no room yet.
     pub(crate) pending: Vec<Edit>,
-    ahead: u8,
+    pub(super) ahead: u8,
     /// Number of the stream's first byte.
-    origin: Option<u32>,
+    pub(super) origin: Option<u32>,
     /// Window that this side announced last.
     pub(crate) window: u16,
     pub(crate) hold: Hold,
     pub(crate) held: Vec<Held>,
     /// First number of a segment whose announcement was refused. It was read, and will not be again: nothing from there on may pass, or
     /// its retransmission would carry the announcement as it was.
-    refused: Option<u32>,
+    pub(super) refused: Option<u32>,
 }
 
 /// A segment that is held.

@@ -7,11 +7,12 @@
 
 use pinhole_nat::ports::{Exhausted, PortPool, Request};
 use pinhole_wire::{Address, IpVersion, Protocol};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 
 /// Which pool a port is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct PoolKey {
     pub(crate) outer: Address,
     pub(crate) remote: Address,
@@ -22,7 +23,7 @@ pub(crate) struct PoolKey {
 }
 
 /// A port in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Port {
     pub(crate) key: PoolKey,
     pub(crate) port: u16,
@@ -53,8 +54,17 @@ impl Draws {
         Self { keyed: Keyed(secret), count: 0 }
     }
 
+    /// As they go on after so many.
+    pub(crate) const fn after(secret: [u64; 2], count: u64) -> Self {
+        Self { keyed: Keyed(secret), count }
+    }
+
+    pub(crate) const fn count(&self) -> u64 {
+        self.count
+    }
+
     pub(crate) fn draw(&mut self) -> u64 {
-        self.count += 1;
+        self.count = self.count.wrapping_add(1);
         let mut hasher = self.keyed.build_hasher();
         hasher.write_u64(self.count);
         hasher.finish()

@@ -34,7 +34,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn open(settings: Settings, client: &str, server: &str) -> Self {
-        Self::with(Lab::new(settings, None), client, server)
+        Self::with(Lab::with_restarts(settings, None), client, server)
     }
 
     fn with(mut lab: Lab, client: &str, server: &str) -> Self {
@@ -183,7 +183,7 @@ fn hairpin_both_ends_are_translated() {
 
 #[test]
 fn two_clients_that_announce_one_port_get_two() {
-    let lab = Lab::new(ftp(hidden(), &[]), None);
+    let lab = Lab::with_restarts(ftp(hidden(), &[]), None);
     let mut first = Session::with(lab, "10.0.0.5:4000", SERVER);
     first.greet();
     let line = first.say(Direction::Original, "PORT 10,0,0,5,19,137\r\n");

@@ -19,7 +19,7 @@ fn cidr(text: &str) -> Cidr {
 
 #[test]
 fn a_source_keeps_its_port_and_answers_find_back() {
-    let mut lab = Lab::new(hidden(), None);
+    let mut lab = Lab::with_restarts(hidden(), None);
     let (client, server) = (address("10.0.0.5:4000"), address("192.0.2.80:80"));
     let out = lab.forward(&syn(client, server)).unwrap();
     assert_eq!(ends(&out), (outer(4000), server));
@@ -37,7 +37,7 @@ fn a_source_keeps_its_port_and_answers_find_back() {
 
 #[test]
 fn packets_that_bear_neither_tuple_are_not_the_conns() {
-    let mut lab = Lab::new(hidden(), None);
+    let mut lab = Lab::with_restarts(hidden(), None);
     let (client, server) = (address("10.0.0.5:4000"), address("192.0.2.53:53"));
     lab.forward(&udp(client, server, b"query"));
     let astray = lab.send(&udp(server, client, b"answer"));
@@ -51,7 +51,7 @@ fn packets_that_bear_neither_tuple_are_not_the_conns() {
 
 #[test]
 fn two_hosts_with_one_port_get_two() {
-    let mut lab = Lab::new(hidden(), None);
+    let mut lab = Lab::with_restarts(hidden(), None);
     let server = address("192.0.2.80:80");
     let first = lab.forward(&syn(address("10.0.0.5:4000"), server)).unwrap();
     let second = lab.forward(&syn(address("10.0.0.6:4000"), server)).unwrap();
@@ -68,7 +68,7 @@ fn two_hosts_with_one_port_get_two() {
 #[test]
 fn an_outer_address_leads_to_the_inner_server() {
     let rule = NatRule::Dnat { to: cidr("203.0.113.7/32"), target: "10.0.0.5".parse().unwrap() };
-    let mut lab = Lab::new(with(&[rule]), None);
+    let mut lab = Lab::with_restarts(with(&[rule]), None);
     let (client, server) = (address("192.0.2.9:5000"), address("10.0.0.5:80"));
     let inward = lab.forward(&syn(client, outer(80))).unwrap();
     assert_eq!(ends(&inward), (client, server));
@@ -80,7 +80,7 @@ fn an_outer_address_leads_to_the_inner_server() {
 
 #[test]
 fn errors_are_translated_with_what_they_quote() {
-    let mut lab = Lab::new(hidden(), None);
+    let mut lab = Lab::with_restarts(hidden(), None);
     let (client, server) = (address("10.0.0.5:4000"), address("192.0.2.53:53"));
     let out = lab.forward(&udp(client, server, b"query")).unwrap();
     let router = "198.51.100.1".parse().unwrap();
@@ -97,7 +97,7 @@ fn errors_are_translated_with_what_they_quote() {
 
 #[test]
 fn pings_get_another_identifier_where_two_meet() {
-    let mut lab = Lab::new(hidden(), None);
+    let mut lab = Lab::with_restarts(hidden(), None);
     let server = "192.0.2.1".parse().unwrap();
     let first = lab.forward(&ping("10.0.0.5".parse().unwrap(), server, 7)).unwrap();
     let second = lab.forward(&ping("10.0.0.6".parse().unwrap(), server, 7)).unwrap();
@@ -133,7 +133,7 @@ fn a_ruleset_masquerades_redirects_and_maps() {
     settings.topology.add_local(cidr("10.0.0.1/32"));
     settings.topology.add_local(cidr("203.0.113.7/32"));
     settings.nat.addresses = vec![(lan, "10.0.0.1".parse().unwrap()), (wan, OUTER.parse().unwrap())];
-    let mut lab = Lab::new(settings, Some(rules));
+    let mut lab = Lab::with_restarts(settings, Some(rules));
 
     let out = lab.forward(&syn(address("10.0.0.9:4000"), address("192.0.2.80:80"))).unwrap();
     assert_eq!(ends(&out), (outer(4000), address("192.0.2.80:80")));
@@ -152,7 +152,7 @@ fn without_a_free_port_the_packet_is_dropped_and_told() {
     let rules = "table ip nat { chain post { type nat hook postrouting priority srcnat; policy accept;
         meta l4proto udp snat to 203.0.113.7:2000-2003
     } }";
-    let mut lab = Lab::new(Settings::default(), Some(rules));
+    let mut lab = Lab::with_restarts(Settings::default(), Some(rules));
     let server = address("192.0.2.53:53");
     let mut ports = Vec::new();
     for host in 0..4 {
@@ -174,7 +174,7 @@ fn without_a_free_port_the_packet_is_dropped_and_told() {
 
 #[test]
 fn a_capture_behind_the_translation_is_seen_from_outside() {
-    let mut lab = Lab::new(hidden(), None);
+    let mut lab = Lab::with_restarts(hidden(), None);
     let server = address("192.0.2.80:80");
     lab.forward(&syn(address("10.0.0.5:4000"), server));
     let second = lab.forward(&syn(address("10.0.0.6:4000"), server)).unwrap();

@@ -1,12 +1,13 @@
 //! An engine with a clock, fed with raw IP datagrams.
 
 use super::conversation::{Conversation, syn};
+use super::shadow::Shadow;
 use pinhole_engine::{
     EmissionKind, Engine, Event, ExpectationRecord, Frame, InterfaceId, Outcome, RefusalRecord, RuleRef,
     Settings, Verdict,
 };
 use pinhole_helper::{BlindReason, Refusal};
-use pinhole_track::State;
+use pinhole_track::{ConnSnapshot, State};
 use pinhole_wire::{Direction, LinkType, Time};
 use std::net::SocketAddr;
 
@@ -18,6 +19,8 @@ pub(crate) struct Lab {
     /// What left with the packet that was sent last, where NAT may change it; nothing if it did not survive.
     pub(crate) left: Vec<Vec<u8>>,
     number: u64,
+    /// An engine that is restarted after every packet, and must do the same.
+    shadow: Option<Box<Shadow>>,
 }
 
 /// Between two packets.
@@ -36,7 +39,14 @@ impl Lab {
             events: Vec::new(),
             left: Vec::new(),
             number: 0,
+            shadow: None,
         }
+    }
+
+    /// A lab in which everything must come out alike although the engine is restarted after every packet.
+    pub(crate) fn with_restarts(settings: Settings, rules: Option<&str>) -> Self {
+        let shadow = Some(Box::new(Shadow::new(settings.clone(), rules)));
+        Self { shadow, ..Self::new(settings, rules) }
     }
 
     pub(crate) fn send(&mut self, datagram: &[u8]) -> Outcome {
@@ -60,12 +70,16 @@ impl Lab {
     pub(crate) fn send_by(&mut self, ingress: Option<InterfaceId>, datagram: &[u8]) -> Outcome {
         self.number += 1;
         self.now = self.now.plus_nanos(STEP_NANOS);
-        let outcome = self.engine.handle(&Frame { ingress, ..self.frame(datagram) });
+        let frame = Frame { ingress, ..self.frame(datagram) };
+        let outcome = self.engine.handle(&frame);
         self.left = self.engine.output().map(|made| made.bytes.to_vec()).collect();
         if self.left.is_empty() && outcome.verdict == Verdict::Accept {
             self.left.push(datagram.to_vec());
         }
-        self.take_events();
+        let told = self.take_events();
+        if let Some(shadow) = &mut self.shadow {
+            shadow.follow(&frame, &outcome, &self.engine, &told, true);
+        }
         outcome
     }
 
@@ -92,7 +106,10 @@ impl Lab {
     pub(crate) fn wait(&mut self, seconds: u64) {
         self.now = self.now.plus_seconds(seconds);
         while self.engine.advance(self.now, 1000) {}
-        self.take_events();
+        let told = self.take_events();
+        if let Some(shadow) = &mut self.shadow {
+            shadow.pass(self.now, &self.engine, &told);
+        }
     }
 
     /// Lets time pass and tells the engine nothing of it: the next packet does.
@@ -183,10 +200,48 @@ impl Lab {
         assert_eq!(self.decided_at(&outcome).0, "firewall.nft");
     }
 
-    fn take_events(&mut self) {
+    /// Takes the events in; what they tell.
+    fn take_events(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
         while let Some(event) = self.engine.next_event() {
+            lines.push(told(&self.engine, &event));
             self.events.push(event);
         }
+        lines
+    }
+}
+
+/// What an event tells, without ids of conns, which are an engine's own.
+pub(crate) fn told(engine: &Engine, event: &Event) -> String {
+    let of = |conn| engine.tracker().original(conn);
+    let conn_text = |kind: &str, conn: &ConnSnapshot| {
+        let ConnSnapshot { original, reply, status, l4, counters, mark, helper, start, timeout, .. } = conn;
+        format!(
+            "{kind} {original:?} {reply:?} {status:?} {l4:?} {counters:?} {mark} {helper:?} {start:?} {timeout}"
+        )
+    };
+    match event {
+        Event::ConnNew { conn, .. } => conn_text("new", conn),
+        Event::ConnUpdate { conn, .. } => conn_text("update", conn),
+        Event::ConnDestroy { conn, cause, .. } => conn_text(&format!("destroy {cause:?}"), conn),
+        Event::HelperAttached { conn, helper, rule, .. } => {
+            format!("attached {:?} {helper} {rule:?}", of(*conn))
+        }
+        Event::HelperBlind { conn, helper, reason, .. } => {
+            format!("blind {:?} {helper} {reason:?}", of(*conn))
+        }
+        Event::HelperCondition { conn, condition, .. } => format!("condition {:?} {condition:?}", of(*conn)),
+        Event::ExpectationNew(record) => {
+            let (it, origin) = (&record.expectation, &record.provenance);
+            format!("expectation {:?} {:?} {} {origin:?}", it.expect, it.deadline, it.active)
+        }
+        Event::ExpectationHit { id, conn, .. } => format!("hit {id:?} {:?}", of(*conn)),
+        Event::Refusal(record) => format!("refusal {:?} {:?}", record.reason, record.provenance),
+        Event::ConnTranslated { conn, source, destination, .. } => {
+            format!("translated {:?} {source:?} {destination:?}", of(*conn))
+        }
+        Event::NatHelperMissing { conn, helper, .. } => format!("missing {:?} {helper}", of(*conn)),
+        other => format!("{other:?}"),
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod conversation;
 pub(crate) mod lab;
+pub(crate) mod shadow;
 
 use pinhole_engine::{Attachment, ChecksumPolicy, Engine, Event, Frame, Outcome, Settings};
 use pinhole_helper::Pickup;

@@ -1,5 +1,7 @@
 //! The replaced runs of one direction, and the mapping of numbers across them.
 
+use serde::{Deserialize, Serialize};
+
 /// How far back a run can matter: no window is larger (RFC 7323 §2.3).
 const REACH: u32 = 1 << 30;
 
@@ -16,7 +18,7 @@ pub(crate) const fn after(a: u32, b: u32) -> bool {
 }
 
 /// A run of original bytes and the length of what replaced it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// Original number of its first byte.
     pub start: u32,
@@ -73,7 +75,7 @@ pub enum LedgerError {
 }
 
 /// The replaced runs of one direction of a conn. See [the module](super) for its rules.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ledger {
     /// In the order of the stream; at most `capacity`, which is reserved.
     runs: Vec<Run>,
@@ -91,6 +93,21 @@ impl Ledger {
     /// An empty ledger with room for `capacity` runs. It maps every number to itself.
     pub fn new(capacity: usize) -> Self {
         Self { runs: Vec::new(), capacity, base: 0, frontier: 0, acknowledged: 0, open: false }
+    }
+
+    /// Whether a ledger with this capacity can come to be like this: runs in order, each with the difference of what is before it.
+    pub(crate) fn is_sound(&self, capacity: usize) -> bool {
+        let before = [self.base].into_iter().chain(self.runs.iter().map(Run::difference_after));
+        let ends = self.runs.iter().map(Run::end);
+        self.capacity == capacity
+            && self.runs.len() <= capacity
+            && (self.open || self.is_identity())
+            && self
+                .runs
+                .iter()
+                .zip(before)
+                .all(|(run, before)| run.before == before && run.removed > 0 && run.inserted > 0)
+            && self.runs.iter().skip(1).zip(ends).all(|(run, end)| at_or_after(run.start, end))
     }
 
     /// The stream begins, or is picked up, at original number `next`. Ignored once a run was entered.

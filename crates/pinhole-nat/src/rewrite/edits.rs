@@ -2,6 +2,7 @@
 
 use super::Edit;
 use crate::adjust::{Ledger, LedgerError, Run, after, at_or_after};
+use serde::{Deserialize, Serialize};
 
 /// Runs that a direction remembers. FTP clients that send commands without waiting have a few in flight; one message of SIP with all the
 /// addresses that its sender has (ICE) may hold some dozens.
@@ -10,7 +11,7 @@ const RUNS: usize = 64;
 const TEXT: usize = 20 * 1024;
 
 /// One direction of a stream with its edits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EditedStream {
     ledger: Ledger,
     /// Original number of offset 0.
@@ -33,6 +34,12 @@ impl EditedStream {
             self.origin = next;
             self.ledger.open(next);
         }
+    }
+
+    /// Whether the ledger's runs are in order, and their replacements here.
+    pub(super) fn is_sound(&self) -> bool {
+        let texts: usize = self.ledger.runs().iter().map(|run| usize::from(run.inserted)).sum();
+        self.ledger.is_sound(RUNS) && texts == self.texts.len() && texts <= TEXT
     }
 
     /// How numbers map.

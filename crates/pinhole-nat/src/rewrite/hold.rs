@@ -21,6 +21,7 @@
 //! rewritten, and since its first bytes are gone it cannot be: the caller refuses it, so nothing is opened for it.
 
 use pinhole_wire::Time;
+use serde::{Deserialize, Serialize};
 
 /// Bounds of holding, for each direction of a conn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,12 +76,12 @@ pub enum Due {
 }
 
 /// Whether one direction of a conn is held, and since when.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     held: Option<Held>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Held {
     since: Time,
     bytes: u32,

@@ -8,6 +8,7 @@ use crate::adjust::{LedgerError, translate_sack, translate_sack_to_edited};
 use crate::checksum::update_field;
 use pinhole_wire::checksum::{Delta, Sum};
 use pinhole_wire::{Direction, Packet, Tcp, TcpFlags, Transport};
+use serde::{Deserialize, Serialize};
 
 /// Largest TCP header (RFC 9293 §3.1).
 const LARGEST_HEADER: usize = 60;
@@ -19,10 +20,11 @@ const CHECKSUM: usize = 16;
 const URGENT: usize = 18;
 
 /// Both directions of one TCP conn whose payload may be edited.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Conversation {
     streams: [EditedStream; 2],
     /// Edited payload of the segment at hand.
+    #[serde(skip)]
     scratch: Vec<u8>,
 }
 
@@ -40,6 +42,11 @@ impl Conversation {
     /// One direction.
     pub const fn stream(&self, from: Direction) -> &EditedStream {
         &self.streams[from.index()]
+    }
+
+    /// Whether a conversation can come to be like this, of one that was read from a file.
+    pub fn is_sound(&self) -> bool {
+        self.streams.iter().all(EditedStream::is_sound)
     }
 
     /// A direction whose SYN was not seen is picked up: its stream's offset 0 is `next`. [`translate`](Self::translate) does this

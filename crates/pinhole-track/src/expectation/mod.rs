@@ -11,14 +11,15 @@ mod tests;
 use crate::ConnId;
 use pinhole_helper::{Class, Expect};
 use pinhole_wire::Time;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// Names one expectation; never reused within a tracker.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct ExpectationId(pub u64);
 
 /// An expectation in the table. Immutable once inserted, except that an inactive one may be activated once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Expectation {
     /// Its id.
     pub id: ExpectationId,
@@ -61,7 +62,7 @@ impl Request {
 }
 
 /// Why an expectation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum EndCause {
     /// A conn fulfilled it (one-shot).
     Fulfilled,

@@ -12,7 +12,7 @@
 
 use super::overlap::{admits, overlap, ports, same_conns, version_of};
 use super::{EndCause, Expectation, ExpectationId, Request};
-use crate::{ConnId, Tuple};
+use crate::{ConnId, Tuple, Unrestorable};
 use pinhole_helper::{AddressMatch, Expect, GroupRule, Lifetime, PortMatch, Refusal};
 use pinhole_wire::{Address, IpVersion, Protocol, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +20,9 @@ use std::net::IpAddr;
 
 /// Most expectations that netfilter allows a class, and what its zero means (`NF_CT_EXPECT_MAX_CNT`).
 const CLASS_MAX: usize = 255;
+
+/// A number that no expectation gets.
+const FAR: u64 = 1 << 62;
 
 /// Where an expectation leads. Those to one exact port carry it; those to several share one place without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -286,17 +289,51 @@ impl Expectations {
         let expect = request.expect.clone();
         let seconds = expect.timeout.unwrap_or(request.class.timeout);
         let deadline = now.plus_seconds(u64::from(seconds));
-        self.places.entry(Place::of(&expect, zone)).or_default().push(id);
-        self.masters.entry(master).or_default().push(id);
-        let announcer = request.announcer;
-        *self.announcers.entry(announcer).or_default() += 1;
-        self.deadlines.insert((deadline, id));
-        let active = expect.active;
-        let helper = request.helper;
-        let created = now;
-        let entered = Expectation { id, expect, master, helper, announcer, zone, created, deadline, active };
-        self.all.insert(id, entered);
+        let (active, created) = (expect.active, now);
+        let Request { announcer, helper, .. } = *request;
+        self.list(Expectation { id, expect, master, helper, announcer, zone, created, deadline, active });
         id
+    }
+
+    /// Puts an expectation into every map.
+    fn list(&mut self, expectation: Expectation) {
+        let Expectation { id, expect, master, announcer, zone, deadline, .. } = &expectation;
+        self.places.entry(Place::of(expect, *zone)).or_default().push(*id);
+        self.masters.entry(*master).or_default().push(*id);
+        *self.announcers.entry(*announcer).or_default() += 1;
+        self.deadlines.insert((*deadline, *id));
+        self.all.insert(*id, expectation);
+    }
+
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Numbers begin at least here. `false`: nobody counts that far.
+    pub(crate) fn skip_to(&mut self, next: u64) -> bool {
+        self.next = self.next.max(next.min(FAR));
+        next <= FAR
+    }
+
+    /// Enters one that another tracker had.
+    pub(crate) fn restore(&mut self, now: Time, expectation: Expectation) -> Result<(), Unrestorable> {
+        let expect = &expectation.expect;
+        let is_old = (1..self.next).contains(&expectation.id.0) && !self.all.contains_key(&expectation.id);
+        if !is_old || validate(expect).is_err() {
+            return Err(Unrestorable::Unsound);
+        }
+        if expectation.deadline <= now {
+            return Err(Unrestorable::Expired);
+        }
+        let announced = self.announcers.get(&expectation.announcer).copied().unwrap_or_default();
+        if self.all.len() >= self.max || announced >= self.max_per_announcer {
+            return Err(Unrestorable::Full);
+        }
+        if self.overlapping(expect, expectation.zone).next().is_some() {
+            return Err(Unrestorable::Taken);
+        }
+        self.list(expectation);
+        Ok(())
     }
 
     /// Ends an expectation; `false` if it is gone.

@@ -7,9 +7,10 @@ use super::{Invalid, L4Settings, Step};
 use crate::timeouts::Timeout;
 use crate::{Status, Timeouts};
 use pinhole_wire::{Dccp as Header, Direction};
+use serde::{Deserialize, Serialize};
 
 /// State of a DCCP conn as netfilter names it (until Linux 6.16, which was the last to track DCCP).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DccpState {
     /// Nothing yet.
     None,
@@ -85,7 +86,7 @@ enum Move {
 }
 
 /// State of a DCCP conn.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Dccp {
     /// Sequence number of the Response, which the client must acknowledge.
     response: u64,

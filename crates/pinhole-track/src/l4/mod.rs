@@ -24,6 +24,7 @@ pub use udp::Udp;
 use crate::timeouts::Timeout;
 use crate::{Status, Timeouts};
 use pinhole_wire::{Direction, Packet, Protocol, Time, Transport};
+use serde::{Deserialize, Serialize};
 
 /// Switches that change how packets are judged (netfilter's sysctls).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl Default for L4Settings {
 }
 
 /// Layer-4 state of a conn. At most 56 bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub enum L4 {
     /// Protocols without a state machine.
     Generic,
@@ -83,6 +84,20 @@ impl L4 {
             Self::Sctp(sctp) => Some(sctp.state().name()),
             Self::Dccp(dccp) => Some(dccp.state().name()),
             Self::Generic | Self::Udp(_) | Self::Udplite | Self::Icmp | Self::Gre => None,
+        }
+    }
+
+    /// Whether a conn of this protocol can be in this state, of one that was read from a file.
+    pub(crate) fn is_sound(&self, protocol: Protocol) -> bool {
+        match self {
+            Self::Tcp(tcp) => protocol == Protocol::TCP && tcp.is_sound(),
+            Self::Udp(_) => protocol == Protocol::UDP,
+            Self::Udplite => protocol == Protocol::UDPLITE,
+            Self::Icmp => matches!(protocol, Protocol::ICMP | Protocol::ICMPV6),
+            Self::Sctp(_) => protocol == Protocol::SCTP,
+            Self::Dccp(_) => protocol == Protocol::DCCP,
+            Self::Gre => protocol == Protocol::GRE,
+            Self::Generic => true,
         }
     }
 

@@ -4,12 +4,13 @@ use super::Step;
 use crate::timeouts::Timeout;
 use crate::{Status, Timeouts};
 use pinhole_wire::Time;
+use serde::{Deserialize, Serialize};
 
 /// An exchange that lasts longer is a stream: no question and answer, worth keeping.
 const STREAM_AFTER_SECONDS: u64 = 2;
 
 /// State of a UDP conn.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Udp {
     stream_after: Time,
 }

@@ -2,6 +2,7 @@
 
 use crate::key::Oriented;
 use crate::{ConnId, ExpectationId};
+use pinhole_helper::BlindReason;
 use std::num::NonZeroU32;
 
 /// Rarely used parts of a conn.
@@ -15,6 +16,8 @@ pub(crate) struct Cold {
     /// What the host keeps of the translation.
     pub(crate) translation: Option<u32>,
     pub(crate) helper: Option<u16>,
+    /// Why that helper reads the conn no more.
+    pub(crate) blind: Option<BlindReason>,
     /// Timeout policy; zero is the tracker's own.
     pub(crate) policy: u16,
     pub(crate) labels: [u8; 16],

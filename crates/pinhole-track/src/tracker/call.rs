@@ -14,7 +14,7 @@ use super::{ConnId, Tracker};
 use crate::event::DestroyCause;
 use crate::expectation::overlap::version_of;
 use crate::key::{Ends, Key, Oriented};
-use crate::{EndCause, ExpectationId, Request};
+use crate::{EndCause, ExpectationId, Request, SavedCall, Tuple};
 use pinhole_helper::{AddressMatch, Expect, PortMatch, Refusal};
 use pinhole_wire::{Protocol, Time};
 use std::collections::BTreeMap;
@@ -98,6 +98,51 @@ impl Calls {
                 call.keys.push(whole.key);
             }
         }
+    }
+
+    pub(super) fn save(&self) -> impl Iterator<Item = SavedCall> + '_ {
+        self.all.values().map(|call| SavedCall {
+            master: call.master,
+            packets: call
+                .senders
+                .iter()
+                .filter_map(|sender| self.senders.get(sender))
+                .map(|(whole, _)| whole.tuple())
+                .collect(),
+            expectations: call.expectations.clone(),
+        })
+    }
+
+    /// Enters a call that was saved. `false`: its packets are not GRE's, or one of them is another call's.
+    pub(super) fn restore(&mut self, saved: &SavedCall) -> bool {
+        let both = |tuple: &Tuple| {
+            let arriving = Oriented::of(&Tuple { source_port: 0, ..*tuple })?;
+            (tuple.protocol == Protocol::GRE).then_some([arriving, Oriented::of(tuple)?])
+        };
+        let Some(packets) = saved.packets.iter().map(both).collect::<Option<Vec<_>>>() else { return false };
+        let is_free = |[arriving, whole]: &[Oriented; 2]| {
+            !self.senders.contains_key(&sender(*arriving)) && !self.keys.contains_key(&whole.key.0)
+        };
+        let is_new = |id: &ExpectationId| !self.expectations.contains_key(id);
+        if packets.is_empty() || !packets.iter().all(is_free) || !saved.expectations.iter().all(is_new) {
+            return false;
+        }
+        let number = self.open(saved.master);
+        let Some(call) = self.all.get_mut(&number) else { return false };
+        for [arriving, whole] in packets {
+            if self.senders.insert(sender(arriving), (whole, number)).is_none() {
+                call.senders.push(sender(arriving));
+            }
+            if self.keys.insert(whole.key.0, number).is_none() {
+                call.keys.push(whole.key);
+            }
+        }
+        for &id in &saved.expectations {
+            if self.expectations.insert(id, number).is_none() {
+                call.expectations.push(id);
+            }
+        }
+        true
     }
 
     fn open(&mut self, master: ConnId) -> u64 {

@@ -20,6 +20,7 @@ mod end;
 mod expect;
 mod icmp;
 mod lookup;
+mod restore;
 #[cfg(test)]
 mod tests;
 mod translate;

@@ -15,9 +15,10 @@ use super::{Invalid, Step, View};
 use crate::{Status, Timeouts};
 use chunks::{Chunk, Chunks, Item, Seen};
 use pinhole_wire::{Direction, Sctp as Header};
+use serde::{Deserialize, Serialize};
 
 /// State of an SCTP conn.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Sctp {
     /// Verification tags that packets of each direction must bear; zero: not known yet.
     tags: [u32; 2],

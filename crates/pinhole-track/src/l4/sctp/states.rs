@@ -3,9 +3,10 @@
 use super::chunks::Chunk;
 use crate::timeouts::Timeout;
 use pinhole_wire::Direction;
+use serde::{Deserialize, Serialize};
 
 /// State of an association's path as netfilter names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SctpState {
     /// Nothing yet.
     None,

@@ -22,12 +22,13 @@ use crate::{Status, Timeouts};
 use bitflags::bitflags;
 use pinhole_wire::{Direction, Tcp as Header, TcpOptions};
 use segment::Segment;
+use serde::{Deserialize, Serialize};
 use states::Move;
 use window::{End, Fit};
 
 bitflags! {
     /// What is known of one end.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
     struct EndFlags: u8 {
         /// Its SYN had the window scale option.
         const SCALES = 1 << 0;
@@ -46,7 +47,7 @@ bitflags! {
 
 bitflags! {
     /// What is known of the last SYN that was let through.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
     struct SynFlags: u8 {
         /// As [`EndFlags::SCALES`].
         const SCALES = 1 << 0;
@@ -60,7 +61,7 @@ bitflags! {
 }
 
 /// State of a TCP conn. The state comes first: where an [`L4`](super::L4) says which protocol it is of, near what every packet reads.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[repr(C)]
 pub struct Tcp {
     state: TcpState,
@@ -72,7 +73,7 @@ pub struct Tcp {
 }
 
 /// The last packet: for retransmissions, and for those that were let through and await their answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Last {
     sequence: u32,
     ack: u32,
@@ -125,6 +126,12 @@ impl Tcp {
             retransmissions: 0,
             state: TcpState::None,
         })
+    }
+
+    /// Whether the scales are ones that a SYN can set (RFC 7323 §2.3).
+    pub(crate) fn is_sound(&self) -> bool {
+        let [one, other] = self.ends;
+        [one.scale, other.scale, self.syn_scale].into_iter().all(|scale| scale <= options::MAX_SCALE)
     }
 
     /// Its state.

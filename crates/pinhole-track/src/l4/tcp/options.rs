@@ -4,7 +4,7 @@ use super::after;
 use pinhole_wire::{TcpOption, TcpOptions};
 
 /// Largest shift of the window scale option (RFC 7323 §2.3).
-const MAX_SCALE: u8 = 14;
+pub(super) const MAX_SCALE: u8 = 14;
 
 /// What a SYN announces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use crate::timeouts::Timeout;
 use pinhole_wire::{Direction, TcpFlags};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// State of a TCP conn as netfilter names it: that of the pair of ends, seen from between them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum TcpState {
     /// Nothing yet (a conn before its first packet is judged).
@@ -88,7 +89,7 @@ impl fmt::Display for TcpState {
 }
 
 /// What a segment is, by the flags that matter most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum TcpKind {
     /// SYN without ACK.

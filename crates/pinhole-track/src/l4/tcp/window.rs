@@ -15,6 +15,7 @@ use super::states::{TcpKind, TcpState};
 use super::{EndFlags, Last, Segment, Tcp, after, before};
 use crate::l4::Invalid;
 use pinhole_wire::Direction;
+use serde::{Deserialize, Serialize};
 
 /// How old an acknowledgement may be at least, in bytes: a window without scaling, and a segment's slack.
 pub(super) const MAX_ACK_WINDOW: u32 = 66_000;
@@ -22,7 +23,7 @@ pub(super) const MAX_ACK_WINDOW: u32 = 66_000;
 /// What one end has sent and been offered. Sequence numbers are the end's own, except `max_ack`.
 ///
 /// Packed to an even size: two of them are in every TCP conn, and padding would cost four bytes there.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[repr(C, packed(2))]
 pub(super) struct End {
     /// Highest sequence number sent, plus one.
