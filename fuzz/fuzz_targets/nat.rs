@@ -144,7 +144,7 @@ fn engine(options: u8) -> Engine {
         settings.nat.longest_segment = 8;
     }
     settings.nat.helpers = NatHelpers::new(if has(NO_HALVES) { &[] } else { nat_helpers() });
-    Engine::new(settings, &registry(), Some(ruleset())).unwrap_or_else(|errors| panic!("{errors:?}"))
+    Engine::new(settings, registry(), Some(ruleset())).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
 /// Compiled once a process: that costs more than most inputs.

@@ -3,7 +3,7 @@
 use super::support::conversation::{Dice, udp};
 use super::support::lab::Lab;
 use super::{ends, masquerading, pass, stopped};
-use pinhole_engine::{Filtering, NatBehaviour, PortMapping};
+use pinhole_engine::{Event, Filtering, NatBehaviour, PortMapping, Reason};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
@@ -42,6 +42,35 @@ fn every_answer_finds_its_host_and_no_two_conns_share_an_outer_end() {
         }
     }
     assert!(hosts.len() > 3000, "{}", hosts.len());
+}
+
+/// One address serves one server until its last port is taken: each conn tries one port, however full the pool is. (The kernel tries 128 and
+/// gives up; at 99 % it mostly finds none.)
+#[test]
+fn a_pool_gives_its_last_port_as_fast_as_its_first() {
+    let mut settings = super::settings();
+    settings.track.max_conns = 100_000;
+    let mut lab = Lab::new(settings, Some(&super::rules("", "oifname \"wan\" masquerade")));
+    let server: SocketAddr = "192.0.2.1:53".parse().unwrap();
+    let from = |i: usize| -> SocketAddr {
+        // All want port 5000.
+        format!("10.{}.{}.{}:5000", 1 + i / 65_536, i / 256 % 256, i % 256).parse().unwrap()
+    };
+    const PORTS: usize = 64_512;
+    let mut seen = vec![false; 65_536];
+    for i in 0..PORTS {
+        let before = lab.engine.nat_ports_tried();
+        let port = ends(&pass(&mut lab, &udp(from(i), server, b"x"))).0.port();
+        assert!(lab.engine.nat_ports_tried() - before <= 1, "conn {i}");
+        assert!(port >= 1024 && !std::mem::replace(&mut seen[usize::from(port)], true), "{port} twice");
+        lab.events.clear();
+    }
+    let before = lab.engine.nat_ports_tried();
+    assert_eq!(stopped(&mut lab, &udp(from(PORTS), server, b"x")).reason, Some(Reason::NatExhausted));
+    assert_eq!(lab.engine.nat_ports_tried() - before, 1, "to learn that there is none takes one look, too");
+    assert_eq!(lab.engine.nat_statistics().exhausted, 1);
+    let told = |event: &Event| matches!(event, Event::NatFailed { .. });
+    assert_eq!(lab.events.iter().filter(|event| told(event)).count(), 1);
 }
 
 /// The same with endpoint-independent mappings, parity and blocks: an outer end is one inner end's, whoever asks.

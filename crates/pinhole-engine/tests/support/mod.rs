@@ -5,6 +5,7 @@
 pub(crate) mod conversation;
 pub(crate) mod lab;
 pub(crate) mod shadow;
+pub(crate) mod transports;
 
 use pinhole_engine::{Attachment, ChecksumPolicy, Engine, Event, Frame, Outcome, Settings};
 use pinhole_helper::Pickup;

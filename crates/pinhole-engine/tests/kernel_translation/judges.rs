@@ -1,0 +1,80 @@
+//! The two that translate: the running kernel, and pinhole.
+
+use pinhole_engine::{
+    ChecksumPolicy, Engine, Frame, FrameChecksum, InterfaceId, Settings, Topology, Verdict,
+};
+use pinhole_io::kernel::{Oracle, OracleError, OracleSettings};
+use pinhole_wire::{LinkType, Time};
+
+/// Translates one datagram after the other.
+pub(crate) trait Judge {
+    /// What leaves in a datagram's stead.
+    fn pass(&mut self, datagram: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// The running kernel.
+pub(crate) struct Kernel(Oracle);
+
+impl Kernel {
+    /// Takes the calling thread into a network namespace.
+    pub(crate) fn start(ruleset: &str) -> Result<Self, OracleError> {
+        // `udplite-checksum` in docs/divergences.md.
+        let sysctls = vec![("net.netfilter.nf_conntrack_checksum".to_owned(), "0".to_owned())];
+        let ruleset = Some(ruleset.to_owned());
+        let settings = OracleSettings { sysctls, ruleset, ..OracleSettings::default() };
+        Oracle::start(&settings).map(Self)
+    }
+}
+
+impl Judge for Kernel {
+    fn pass(&mut self, datagram: &[u8]) -> Option<Vec<u8>> {
+        self.0.packet(datagram).unwrap().forwarded.into_iter().next()
+    }
+}
+
+/// Whether an error says that there is no kernel to ask here.
+pub(crate) fn cannot_ask(error: &OracleError) -> bool {
+    match error {
+        OracleError::Namespace(_) | OracleError::Tun { .. } => true,
+        OracleError::Program { message, .. } => message.contains("cannot run it"),
+        _ => false,
+    }
+}
+
+/// Our engine, under a clock that stands still.
+pub(crate) struct Pinhole {
+    engine: Engine,
+    ways: [InterfaceId; 2],
+    number: u64,
+}
+
+impl Pinhole {
+    pub(crate) fn start(ruleset: &str) -> Self {
+        let ruleset = pinhole_ruleset::compile_text("ruleset.nft", ruleset).unwrap();
+        let mut topology = Topology::new();
+        let ways = ["tin", "tout"].map(|name| topology.interface(name));
+        let mut settings = Settings { topology, checksums: ChecksumPolicy::Verify, ..Settings::default() };
+        // The router's address on the way out.
+        settings.nat.addresses.push((ways[1], "192.0.2.253".parse().unwrap()));
+        let engine = Engine::new(settings, pinhole_helpers::registry(), Some(ruleset)).unwrap();
+        Self { engine, ways, number: 0 }
+    }
+}
+
+impl Judge for Pinhole {
+    fn pass(&mut self, datagram: &[u8]) -> Option<Vec<u8>> {
+        self.number += 1;
+        let outcome = self.engine.handle(&Frame {
+            number: self.number,
+            time: Time::from_seconds(1_000_000_000),
+            link: LinkType::RAW,
+            bytes: datagram,
+            ingress: Some(self.ways[0]),
+            egress: Some(self.ways[1]),
+            checksum: FrameChecksum::Unknown,
+        });
+        while self.engine.next_event().is_some() {}
+        let made = self.engine.output().next().map(|made| made.bytes.to_vec());
+        (outcome.verdict == Verdict::Accept).then(|| made.unwrap_or_else(|| datagram.to_vec()))
+    }
+}
