@@ -5,6 +5,7 @@
 //! what a clock on the wall measures.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a developer's tool")]
 
+#[allow(dead_code, reason = "each program uses its part")]
 #[path = "../benches/workload/mod.rs"]
 mod workload;
 

@@ -18,7 +18,7 @@ pub use loading::UnloadError;
 pub use save::Saving;
 
 use crate::defrag::Defragmenter;
-use crate::event::{Event, Outcome, Verdict};
+use crate::event::{Event, Outcome};
 use crate::frame::Frame;
 use crate::host::{Host, Moment};
 use crate::nat::{Emission, Nat, NatStatistics};
@@ -140,8 +140,8 @@ impl Engine {
         let mut stage = Stage::default();
         self.statistics.frames += 1;
         stage.prepare(frame, &self.tracker, &self.topology, &mut self.statistics);
-        match self.accept_known(frame, &mut stage) {
-            Some((known, rule)) => Outcome::of_known(&known, Verdict::Accept, rule),
+        match self.accept_steady(frame, &mut stage) {
+            Some((conn, direction, rule)) => Outcome::of_steady(conn, direction, rule),
             None => self.act(frame, &mut stage),
         }
     }
@@ -163,10 +163,17 @@ impl Engine {
             for stage in &mut *stages {
                 self.tracker.touch(&mut stage.prepared);
             }
+            if self.tracker.translates() {
+                for stage in &*stages {
+                    self.tracker.touch_translation(&stage.prepared);
+                }
+            }
             for (frame, stage) in chunk.iter().zip(stages) {
                 // Two places, so that an outcome of the usual kind is written where it belongs, and not moved there.
-                match self.accept_known(frame, stage) {
-                    Some((known, rule)) => outcomes.push(Outcome::of_known(&known, Verdict::Accept, rule)),
+                match self.accept_steady(frame, stage) {
+                    Some((conn, direction, rule)) => {
+                        outcomes.push(Outcome::of_steady(conn, direction, rule));
+                    }
                     None => outcomes.push(self.act(frame, stage)),
                 }
             }

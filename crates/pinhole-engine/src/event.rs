@@ -169,6 +169,21 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Of an accepted packet of an established conn, about which its state decided.
+    #[inline(always)]
+    pub(crate) const fn of_steady(conn: ConnId, direction: Direction, rule: Option<RuleRef>) -> Self {
+        Self {
+            verdict: Verdict::Accept,
+            state: Some(State::Established),
+            conn: Some(conn),
+            about: None,
+            direction,
+            rule,
+            reason: None,
+            rewritten: false,
+        }
+    }
+
     /// Of an accepted packet of a known conn, about which its state decided.
     #[inline]
     pub(crate) fn of_known(known: &Known, verdict: Verdict, rule: Option<RuleRef>) -> Self {

@@ -96,11 +96,18 @@ pub(crate) struct AtOnce {
     states: u32,
     /// The rule that does.
     pub(crate) rule: Option<RuleRef>,
+    /// No chain is to be run for an established packet at all.
+    pub(crate) accepts_established: bool,
 }
 
 impl AtOnce {
     /// Without rules everything is accepted.
-    pub(crate) const WITHOUT_RULES: Self = Self { tracks_first: true, states: u32::MAX, rule: None };
+    pub(crate) const WITHOUT_RULES: Self = Self::new(true, u32::MAX, None);
+
+    const fn new(tracks_first: bool, states: u32, rule: Option<RuleRef>) -> Self {
+        let accepts_established = tracks_first && states & State::Established.nft_bit() != 0;
+        Self { tracks_first, states, rule, accepts_established }
+    }
 
     /// Whether all chains accept a packet of this state.
     #[inline]
@@ -238,7 +245,7 @@ impl Rules {
         std::array::from_fn(|way| {
             let plan = &self.plans[way];
             let (states, rule) = accepted(&self.ruleset, &plan.main).unwrap_or((0, None));
-            AtOnce { tracks_first: plan.raw.is_empty(), states, rule }
+            AtOnce::new(plan.raw.is_empty(), states, rule)
         })
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Stage {
 pub(crate) enum Next {
     /// It is a plain packet, of which no more has been read than its key needs.
     Plain,
+    /// It is a plain packet whose checksum is right.
+    Sound,
     /// It is a plain packet whose checksum is wrong, read into `packet`.
     Corrupt,
     /// It is a plain packet that its conn has accepted.

@@ -17,5 +17,5 @@ pub mod ports;
 pub mod prefix;
 pub mod rewrite;
 
-pub use binding::{Binding, BindingError, Ends};
+pub use binding::{Binding, BindingError, Ends, translate_plain};
 pub use checksum::ChecksumField;

@@ -166,31 +166,40 @@ impl Oriented {
 
     /// The tuple of the packet that has this key and direction.
     pub(crate) fn tuple(&self) -> Tuple {
+        if !self.is_query() {
+            return self.tuple_with_ports();
+        }
+        let rest = self.key.0[4];
+        let (low_port, high_port) = (rest as u16, (rest >> 16) as u16);
+        let lesser_asks = high_port & LESSER_ASKS != 0;
+        let of_version = Self { key: self.key, flipped: lesser_asks == self.flipped }.tuple_with_ports();
+        let (request, reply) =
+            queries(of_version.version).get(usize::from(high_port >> 8 & 0x7f)).copied().unwrap_or_default();
+        let kind = if self.flipped { reply } else { request };
+        Tuple {
+            source_port: low_port,
+            destination_port: u16::from(kind) << 8 | (high_port & 0xff),
+            ..of_version
+        }
+    }
+
+    /// As [`tuple`](Self::tuple), for what is not ICMP.
+    #[inline]
+    pub(crate) fn tuple_with_ports(&self) -> Tuple {
         let [a, b, c, d, rest] = self.key.0;
         let (low, high) = (Address::from_words([a, b]), Address::from_words([c, d]));
         let (low_port, high_port) = (rest as u16, (rest >> 16) as u16);
-        let protocol = Protocol((rest >> 48) as u8);
-        let version = if rest >> 56 == IpVersion::V6 as u64 { IpVersion::V6 } else { IpVersion::V4 };
-        let zone = (rest >> 32) as u16;
-        let tuple = |from_low: bool, source_port, destination_port| Tuple {
-            source: if from_low { low } else { high },
-            destination: if from_low { high } else { low },
+        let (source, destination, source_port, destination_port) =
+            if self.flipped { (high, low, high_port, low_port) } else { (low, high, low_port, high_port) };
+        Tuple {
+            source,
+            destination,
             source_port,
             destination_port,
-            protocol,
-            version,
-            zone,
-        };
-        if !is_icmp(protocol) {
-            let (source_port, destination_port) =
-                if self.flipped { (high_port, low_port) } else { (low_port, high_port) };
-            return tuple(!self.flipped, source_port, destination_port);
+            protocol: Protocol((rest >> 48) as u8),
+            version: if rest >> 56 == IpVersion::V6 as u64 { IpVersion::V6 } else { IpVersion::V4 },
+            zone: (rest >> 32) as u16,
         }
-        let lesser_asks = high_port & LESSER_ASKS != 0;
-        let (request, reply) =
-            queries(version).get(usize::from(high_port >> 8 & 0x7f)).copied().unwrap_or_default();
-        let kind = if self.flipped { reply } else { request };
-        tuple(lesser_asks != self.flipped, low_port, u16::from(kind) << 8 | (high_port & 0xff))
     }
 
     /// Whether it is of an ICMP query or the reply to one.

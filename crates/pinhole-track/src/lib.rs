@@ -38,5 +38,5 @@ pub use settings::Settings;
 pub use state::{State, Status};
 pub use statistics::Statistics;
 pub use timeouts::Timeouts;
-pub use tracker::{BadReply, Known, Prepared, TableFull, Tracked, Tracker, Unusual};
+pub use tracker::{BadReply, Known, Passing, Prepared, TableFull, Tracked, Tracker, Unusual};
 pub use tuple::Tuple;

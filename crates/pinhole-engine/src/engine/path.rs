@@ -1,7 +1,8 @@
 //! The path of a packet, from its stage to its outcome.
 //!
-//! A packet of a known conn that its state decides about leaves it at once ([`Engine::accept_known`]); all others take the long way
-//! ([`Engine::act`]): fragments are put together, chains before tracking are run, the conn is found or made, chains after tracking judge.
+//! A packet of an established conn that its state decides about leaves it at once ([`Engine::accept_steady`]); all others take the long
+//! way ([`Engine::act`]): fragments are put together, chains before tracking are run, the conn is found or made, chains after
+//! tracking judge.
 
 use super::{EXPIRY_PER_PACKET, Engine, log_event, push};
 use crate::defrag::Outcome as Reassembly;
@@ -12,30 +13,70 @@ use crate::rules::{Decision, Path, Way};
 use crate::scene::{AfterTracking, BeforeTracking, Scene, Wishes};
 use crate::settings::ChecksumPolicy;
 use crate::stage::{self, Next, Stage};
-use pinhole_track::{Invalid, Known, Prepared, State, TableFull, Tracked, Unusual};
+use pinhole_track::{ConnId, Invalid, Known, Prepared, State, TableFull, Tracked, Unusual};
 use pinhole_wire::checksum::{self, Checksum};
-use pinhole_wire::{IpVersion, Packet, ParseError};
+use pinhole_wire::{Direction, IpVersion, Packet, ParseError};
 
 impl Engine {
-    /// What is to be done about most packets: a known conn accepts them, its state decides, and there is nothing to carry out. `None`: there
-    /// is more to be done, and [`act`](Self::act) goes on.
+    /// What is to be done about most packets: their conn is established and simply goes on, its state decides, and there is nothing to carry
+    /// out. Returns the conn, the direction and the rule that accepts. `None`: there is more to be done, and [`act`](Self::act) goes on.
     #[inline(always)]
-    pub(super) fn accept_known(
+    pub(super) fn accept_steady(
         &mut self,
         frame: &Frame<'_>,
         stage: &mut Stage,
-    ) -> Option<(Known, Option<RuleRef>)> {
-        if !matches!(stage.next, Next::Plain) || !self.at_once[stage.way.index()].tracks_first {
+    ) -> Option<(ConnId, Direction, Option<RuleRef>)> {
+        if !matches!(stage.next, Next::Plain) || !self.at_once[stage.way.index()].accepts_established {
             return None;
         }
-        if self.checksums == ChecksumPolicy::Verify && self.is_corrupt_plain(frame, stage) {
-            stage.next = Next::Corrupt;
+        if self.checksums == ChecksumPolicy::Verify {
+            self.verify_plain(frame, stage);
+            if matches!(stage.next, Next::Corrupt) {
+                return None;
+            }
+        }
+        let Stage { bounds, prepared, .. } = stage;
+        let (conn, direction) = self.tracker.follow_steady(frame.time, bounds, frame.bytes, prepared)?;
+        self.after_steady(frame);
+        Some((conn, direction, self.at_once[stage.way.index()].rule))
+    }
+
+    #[inline(never)]
+    fn verify_plain(&mut self, frame: &Frame<'_>, stage: &mut Stage) {
+        let Stage { packet, bounds, .. } = stage;
+        let is_read =
+            frame.checksum != FrameChecksum::Unknown || packet.parse_plain(frame.bytes, bounds).is_ok();
+        let is_corrupt = is_read && self.is_corrupt(frame, packet, frame.bytes);
+        stage.next = if is_corrupt { Next::Corrupt } else { Next::Sound };
+    }
+
+    /// Other plain packets of which no more need be read. The outcome; else what comes next is in the stage.
+    fn accept_plain(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> Option<Outcome> {
+        if !self.at_once[stage.way.index()].tracks_first {
             return None;
         }
-        let at_once = &self.at_once[stage.way.index()];
-        let Some(known) =
-            self.tracker.follow_plain(frame.time, &stage.bounds, frame.bytes, &mut stage.prepared)
-        else {
+        if self.checksums == ChecksumPolicy::Ignore {
+            self.partial = frame.checksum == FrameChecksum::Partial;
+        } else if matches!(stage.next, Next::Plain) {
+            self.verify_plain(frame, stage);
+        }
+        if matches!(stage.next, Next::Corrupt) {
+            return None;
+        }
+        if self.tracker.translates()
+            && let Some(outcome) = self.accept_translated(frame, stage)
+        {
+            return Some(outcome);
+        }
+        self.accept_known(frame, stage)
+    }
+
+    /// Asks the tracker about a plain packet. The outcome, if a known conn accepts the packet, its state decides, and there is nothing to carry
+    /// out.
+    fn accept_known(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> Option<Outcome> {
+        let at_once = self.at_once[stage.way.index()];
+        let Stage { bounds, prepared, .. } = stage;
+        let Some(known) = self.tracker.follow_plain(frame.time, bounds, frame.bytes, prepared) else {
             stage.next = Next::Unusual;
             return None;
         };
@@ -43,27 +84,25 @@ impl Engine {
             stage.next = Next::Known(known);
             return None;
         }
-        let rule = at_once.rule;
         self.after(frame);
-        Some((known, rule))
-    }
-
-    #[inline(never)]
-    fn is_corrupt_plain(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> bool {
-        let Stage { packet, bounds, .. } = stage;
-        packet.parse_plain(frame.bytes, bounds).is_ok() && self.is_corrupt(frame, packet, frame.bytes)
+        Some(Outcome::of_known(&known, Verdict::Accept, at_once.rule))
     }
 
     #[inline(never)]
     pub(super) fn act(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> Outcome {
+        if let Next::Plain | Next::Sound = stage.next
+            && let Some(outcome) = self.accept_plain(frame, stage)
+        {
+            return outcome;
+        }
         let Stage { next, packet, prepared, bounds, .. } = stage;
-        if let Next::Plain | Next::Known(_) | Next::Unusual = next
+        if let Next::Plain | Next::Corrupt | Next::Known(_) | Next::Unusual = next
             && let Err(why) = packet.parse_plain(frame.bytes, bounds)
         {
             return Outcome::early(Verdict::Drop, Some(Reason::Parse(why)));
         }
         let outcome = match *next {
-            Next::Plain | Next::Track => self.pass(frame, packet, frame.bytes, Some(prepared)),
+            Next::Plain | Next::Sound | Next::Track => self.pass(frame, packet, frame.bytes, Some(prepared)),
             Next::Known(known) => self.pass_followed(frame, packet, frame.bytes, prepared, Ok(known)),
             Next::Unusual => self.pass_followed(frame, packet, frame.bytes, prepared, Err(prepared.unusual)),
             Next::Corrupt => {
@@ -79,8 +118,15 @@ impl Engine {
         outcome
     }
 
-    /// Ends what is due, and takes the tracker's events.
+    /// As [`after`](Self::after), behind a packet that changed nothing of note.
     #[inline(always)]
+    pub(super) fn after_steady(&mut self, frame: &Frame<'_>) {
+        if !self.tracker.is_quiet(frame.time) || self.nat.is_holding() {
+            self.after(frame);
+        }
+    }
+
+    /// Ends what is due, and takes the tracker's events.
     fn after(&mut self, frame: &Frame<'_>) {
         if self.nat.is_holding() {
             self.expire_holds(frame.time);
@@ -302,6 +348,7 @@ impl Engine {
         outcome
     }
 
+    #[inline]
     pub(super) fn path(&self, packet: &Packet) -> Path {
         Path::of(&self.topology, packet.version, packet.source, packet.destination)
     }

@@ -301,7 +301,7 @@ impl Engine {
         }
     }
 
-    const fn checksum_field(&self) -> ChecksumField {
+    pub(super) const fn checksum_field(&self) -> ChecksumField {
         if self.partial { ChecksumField::Partial } else { ChecksumField::Full }
     }
 }

@@ -6,11 +6,12 @@
 use super::{Engine, Frame, log_event, push};
 use crate::event::{Event, Outcome, Reason, Verdict};
 use crate::nat::{Course, EmissionKind, Refused, Side, TranslatedBy};
-use crate::rules::{Decision, Path};
+use crate::rules::{Decision, Path, Way};
 use crate::scene::{AfterTracking, Scene, Wishes};
+use crate::stage::Stage;
 use crate::topology::Topology;
-use pinhole_nat::ChecksumField;
-use pinhole_track::{ConnId, Prepared, TableFull, Tracked, Unusual};
+use pinhole_nat::BindingError;
+use pinhole_track::{ConnId, Prepared, State, TableFull, Tracked, Unusual};
 use pinhole_wire::{Direction, LinkType, Packet};
 use std::cell::OnceCell;
 
@@ -24,6 +25,47 @@ struct Walked {
 }
 
 impl Engine {
+    /// What is to be done about most packets of translated conns: as [`accept_steady`](Self::accept_steady), and the packet leaves with other
+    /// headers.
+    pub(super) fn accept_translated(&mut self, frame: &Frame<'_>, stage: &Stage) -> Option<Outcome> {
+        let Stage { bounds, prepared, .. } = stage;
+        let passing = self.tracker.find_passing(frame.time, prepared)?;
+        let (version, destination) = (passing.leaves.version, passing.leaves.destination);
+        let path = Path::of(&self.topology, version, prepared.source(), destination);
+        let at_once = self.at_once[Way::new(path, version).index()];
+        if !at_once.accepts(State::Established) {
+            return None;
+        }
+        let conn = self.tracker.pass(frame.time, bounds, frame.bytes, &passing)?;
+        let outcome = Outcome::of_steady(conn, passing.direction, at_once.rule);
+        let outcome = Outcome { rewritten: true, ..outcome };
+        let link = if bounds.network == 0 { LinkType::RAW } else { frame.link };
+        let checksum = self.checksum_field();
+        let leaving = self.nat.output.add(frame.number, EmissionKind::Translated, link, frame.bytes);
+        let outcome = match pinhole_nat::translate_plain(leaving, bounds, &passing.leaves, checksum) {
+            Some(()) => {
+                self.nat.statistics.packets += 1;
+                outcome
+            }
+            None => self.untranslatable(outcome, BindingError::Missing),
+        };
+        self.after_steady(frame);
+        Some(outcome)
+    }
+
+    /// A packet that was put into the output and could not be translated.
+    #[cold]
+    fn untranslatable(&mut self, outcome: Outcome, why: BindingError) -> Outcome {
+        self.nat.output.withdraw();
+        self.nat.statistics.untranslatable += 1;
+        Outcome {
+            verdict: Verdict::Drop,
+            reason: Some(Reason::Untranslatable(why)),
+            rewritten: false,
+            ..outcome
+        }
+    }
+
     /// A packet of a known, translated conn.
     #[inline(never)]
     pub(super) fn pass_translated(
@@ -246,7 +288,7 @@ impl Engine {
         let Some(translation) = slot.and_then(|slot| self.nat.slots.get(slot as usize)?.as_ref()) else {
             return outcome;
         };
-        let checksum = if self.partial { ChecksumField::Partial } else { ChecksumField::Full };
+        let checksum = self.checksum_field();
         let link = if packet.network == 0 { LinkType::RAW } else { frame.link };
         let leaving = self.nat.output.add(frame.number, EmissionKind::Translated, link, bytes);
         match translation.binding.translate(tracked.direction, leaving, packet, checksum) {
@@ -258,11 +300,7 @@ impl Engine {
                 self.nat.statistics.packets += 1;
                 Outcome { rewritten: true, ..outcome }
             }
-            Err(why) => {
-                self.nat.output.withdraw();
-                self.nat.statistics.untranslatable += 1;
-                Outcome { verdict: Verdict::Drop, reason: Some(Reason::Untranslatable(why)), ..outcome }
-            }
+            Err(why) => self.untranslatable(outcome, why),
         }
     }
 

@@ -244,6 +244,37 @@ proptest! {
     }
 
     #[test]
+    fn plain_packets_are_translated_alike(
+        case in case(),
+        checksum in any::<Option<u16>>(),
+        partial in any::<bool>(),
+        link in 0..20usize,
+    ) {
+        let mut bytes = vec![0xee; link];
+        bytes.extend(case.datagram(&case.original));
+        let Some(bounds) = pinhole_wire::Plain::read(case.version, &bytes[link..], link as u32).map(|it| it.bounds)
+        else {
+            return Ok(());
+        };
+        if let Some(checksum) = checksum {
+            let at = bounds.transport as usize + if case.protocol == Protocol::UDP { 6 } else { 16 };
+            bytes[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
+        }
+        let field = if partial { ChecksumField::Partial } else { ChecksumField::Full };
+        let mut plain = bytes.clone();
+        let packet = Packet::parse(&bytes, link as u32).unwrap();
+        case.binding().translate(Direction::Original, &mut bytes, &packet, field).unwrap();
+        let leaves = tuple(case.version, case.protocol, &case.inverse(&case.reply));
+        prop_assert_eq!(translate_plain(&mut plain, &bounds, &leaves, field), Some(()));
+        prop_assert_eq!(&plain, &bytes);
+        // Of a packet that is cut nothing is changed.
+        let cut = bounds.transport as usize + 5;
+        plain.truncate(cut);
+        prop_assert_eq!(translate_plain(&mut plain, &bounds, &leaves, field), None);
+        prop_assert_eq!(&plain[..], &bytes[..cut]);
+    }
+
+    #[test]
     fn errors_tell_of_the_packet_as_it_came(case in case(), cut in any::<bool>(), router in any::<[u8; 16]>()) {
         let router = match case.version {
             IpVersion::V4 => Address::v4([router[0], router[1], router[2], router[3]]),

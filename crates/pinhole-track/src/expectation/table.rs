@@ -371,12 +371,6 @@ impl Expectations {
         budget
     }
 
-    /// Whether none ends by `now`.
-    #[inline]
-    pub(crate) fn is_quiet(&self, now: Time) -> bool {
-        self.all.is_empty() || self.next_due().is_none_or(|due| due > now)
-    }
-
     pub(crate) fn next_due(&self) -> Option<Time> {
         self.deadlines.first().map(|&(deadline, _)| deadline)
     }

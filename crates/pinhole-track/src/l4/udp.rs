@@ -21,6 +21,13 @@ impl Udp {
         Self { stream_after: now.plus_seconds(STREAM_AFTER_SECONDS) }
     }
 
+    /// As [`update`](Self::update), for an answered conn: the seconds that it may now live, and whether it is a stream.
+    #[inline]
+    pub(crate) fn go_on(self, now: Time, timeouts: &Timeouts) -> (u32, bool) {
+        let stream = now > self.stream_after;
+        (timeouts[if stream { Timeout::UdpReplied } else { Timeout::UdpUnreplied }], stream)
+    }
+
     #[inline]
     pub(crate) fn update(self, now: Time, status: Status, timeouts: &Timeouts) -> Step {
         let stream = status.contains(Status::SEEN_REPLY) && now > self.stream_after;

@@ -15,6 +15,10 @@ const LIVE: u16 = 1 << 15;
 /// Bits of a conn whose reply tuple has a key of its own.
 const TRANSLATED: u16 = (Status::SRC_NAT.bits() | Status::DST_NAT.bits()) as u16;
 
+/// Bits of a conn whose packets change nothing but counters and times, and bits that it must not have.
+const STEADY: u16 = LIVE | Status::CONFIRMED.union(Status::SEEN_REPLY).bits() as u16;
+const UNSTEADY: u16 = Status::DYING.union(Status::SEQ_ADJUST).union(Status::FIXED_TIMEOUT).bits() as u16;
+
 /// A conn. What every packet reads comes first; the order of fields is the order in memory.
 #[repr(C)]
 pub(crate) struct Entry {
@@ -56,12 +60,27 @@ impl Entry {
     /// Reads something of each cache line that a packet will need: no two of these fields are more than a line apart. A UDP packet needs
     /// nothing from beyond the beginning of the layer-4 state.
     #[inline]
-    pub(crate) fn touch(&self) -> u64 {
+    pub(crate) fn touch(&self, is_udp: bool) -> u64 {
         let near = self.key.0[0] ^ u64::from(self.generation) ^ self.counters[1].bytes;
-        match &self.l4 {
-            L4::Udp(_) => near,
-            _ => near ^ u64::from(self.link.previous),
-        }
+        if is_udp { near } else { near ^ u64::from(self.link.previous) }
+    }
+
+    /// Its packets change nothing but counters and times: it is as [`is_entered_plainly`](Self::is_entered_plainly) says, has been
+    /// answered, and nothing is kept beside it.
+    #[inline]
+    pub(crate) fn is_steady(&self) -> bool {
+        self.status & (STEADY | UNSTEADY | TRANSLATED) == STEADY && self.cold.is_none()
+    }
+
+    /// As [`is_steady`](Self::is_steady), for a conn that is translated: its cold part may say otherwise.
+    #[inline]
+    pub(crate) fn is_steadily_translated(&self) -> bool {
+        self.status & (STEADY | UNSTEADY) == STEADY && self.is_translated()
+    }
+
+    #[inline]
+    pub(crate) fn is_assured(&self) -> bool {
+        self.status & Status::ASSURED.bits() as u16 != 0
     }
 
     /// It is a conn that packets find, both ways by its one key: confirmed, not at its end, neither translated nor adjusted.

@@ -3,6 +3,7 @@
 //! They know nothing of packets; [`crate::tracker`] keeps them in step. A conn is in the slab from its first packet on, in the index
 //! and in the wheel from its confirmation to its end.
 
+mod chunks;
 pub(crate) mod cold;
 pub(crate) mod entry;
 pub(crate) mod index;

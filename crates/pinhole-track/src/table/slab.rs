@@ -1,46 +1,38 @@
-//! Where conns lie: chunks of entries that never move, with a list of free ones.
+//! Where conns lie: entries that never move, with a list of free ones.
 
+use super::chunks::Chunks;
 use super::entry::Entry;
 use super::wheel::{Link, NONE, Parked};
 use std::ops::{Index, IndexMut};
 
-/// Entries of a chunk. Chunks are filled in order, so a new one costs an allocation and no more.
-const CHUNK: usize = 4096;
-
 pub(crate) struct Slab {
-    chunks: Vec<Vec<Entry>>,
+    entries: Chunks<Entry>,
     /// First free entry, or [`NONE`].
     free: u32,
-    /// Entries ever used: the next new index.
-    used: u32,
 }
 
 impl Slab {
     pub(crate) fn new() -> Self {
-        Self { chunks: Vec::new(), free: NONE, used: 0 }
+        Self { entries: Chunks::default(), free: NONE }
     }
 
     /// Allocates what `conns` entries need.
     pub(crate) fn preallocate(&mut self, conns: usize) {
-        self.chunks.resize_with(conns.div_ceil(CHUNK).max(self.chunks.len()), || Vec::with_capacity(CHUNK));
+        self.entries.preallocate(conns);
     }
 
     /// Adds an entry; its generation is the slot's.
+    #[inline]
     pub(crate) fn add(&mut self, mut entry: Entry) -> u32 {
-        if self.free != NONE {
-            let index = self.free;
-            let slot = &mut self[index];
-            entry.generation = slot.generation;
-            let next = slot.link.next;
-            *slot = entry;
-            self.free = next;
-            return index;
+        let index = self.free;
+        if index == NONE {
+            return self.entries.push(entry);
         }
-        let index = self.used;
-        let chunk = index as usize / CHUNK;
-        self.preallocate((chunk + 1) * CHUNK);
-        self.chunks[chunk].push(entry);
-        self.used += 1;
+        let slot = &mut self[index];
+        entry.generation = slot.generation;
+        let next = slot.link.next;
+        *slot = entry;
+        self.free = next;
         index
     }
 
@@ -56,13 +48,13 @@ impl Slab {
     /// What lies at an index, be it a conn or what is left of one.
     #[inline]
     pub(crate) fn peek(&self, index: u32) -> Option<&Entry> {
-        self.chunks.get(index as usize / CHUNK)?.get(index as usize % CHUNK)
+        self.entries.get(index)
     }
 
     /// As [`peek`](Self::peek).
     #[inline]
     pub(crate) fn peek_mut(&mut self, index: u32) -> Option<&mut Entry> {
-        self.chunks.get_mut(index as usize / CHUNK)?.get_mut(index as usize % CHUNK)
+        self.entries.get_mut(index)
     }
 
     #[inline]
@@ -72,18 +64,17 @@ impl Slab {
 
     /// Entries ever used; every conn's index is below.
     pub(crate) fn used(&self) -> u32 {
-        self.used
+        self.entries.len()
     }
 
     /// Indices of all conns.
     pub(crate) fn indices(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.used).filter(|&index| self.get(index).is_some())
+        (0..self.used()).filter(|&index| self.get(index).is_some())
     }
 
     /// Bytes held.
     pub(crate) fn memory(&self) -> usize {
-        let entries: usize = self.chunks.iter().map(Vec::capacity).sum();
-        entries * size_of::<Entry>() + self.chunks.capacity() * size_of::<Vec<Entry>>()
+        self.entries.memory()
     }
 }
 
@@ -92,14 +83,14 @@ impl Index<u32> for Slab {
 
     #[inline]
     fn index(&self, index: u32) -> &Entry {
-        &self.chunks[index as usize / CHUNK][index as usize % CHUNK]
+        &self.entries[index]
     }
 }
 
 impl IndexMut<u32> for Slab {
     #[inline]
     fn index_mut(&mut self, index: u32) -> &mut Entry {
-        &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK]
+        &mut self.entries[index]
     }
 }
 

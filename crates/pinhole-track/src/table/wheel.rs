@@ -158,10 +158,16 @@ impl Wheel {
             .map(|level| Place { level, number: self.occupied[level].trailing_zeros() as usize })
     }
 
-    /// Whether [`pop_due`](Self::pop_due) has nothing yet: to be asked for every packet.
+    /// Whether [`pop_due`](Self::pop_due) has nothing yet.
     #[inline]
-    pub(crate) const fn is_quiet(&self, now: Time) -> bool {
+    const fn is_quiet(&self, now: Time) -> bool {
         tick_before(now) < self.quiet_until
+    }
+
+    /// Until when [`pop_due`](Self::pop_due) has nothing. Changes when a thing is parked, and with `pop_due`.
+    #[inline]
+    pub(crate) const fn quiet_until(&self) -> Time {
+        start_of(self.quiet_until)
     }
 
     /// When [`pop_due`](Self::pop_due) will next have something; never later than that.

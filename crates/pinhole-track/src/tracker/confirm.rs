@@ -54,6 +54,7 @@ impl Tracker {
         entry.insert_status(Status::CONFIRMED);
         let deadline = entry.deadline;
         self.wheel.park(&mut self.conns, index, deadline);
+        self.quiet_until = self.quiet_until.min(self.wheel.quiet_until());
         self.statistics.new += 1;
         if self.settings.events {
             let conn = self.photograph(now, index);

@@ -41,6 +41,7 @@ impl Tracker {
         }
         self.conns[index].link.next = self.dying;
         self.dying = index;
+        self.quiet_until = Time(0);
         self.dying_len += 1;
         if self.dying_len > MAX_DYING {
             self.release_dying(usize::MAX);
@@ -76,17 +77,39 @@ impl Tracker {
     /// more are due. If `now` lies before an earlier call's, nothing is due.
     #[inline]
     pub fn advance(&mut self, now: Time, budget: usize) -> bool {
-        let quiet = self.dying == NONE && self.wheel.is_quiet(now) && self.expectations.is_quiet(now);
-        !quiet && self.advance_due(now, budget)
+        !self.is_quiet(now) && self.advance_due(now, budget)
+    }
+
+    /// Whether [`advance`](Self::advance) has nothing to do yet: to be asked for every packet.
+    #[inline]
+    pub fn is_quiet(&self, now: Time) -> bool {
+        now < self.quiet_until
+    }
+
+    /// Finds out until when nothing is due: for whenever that may have changed.
+    pub(super) fn renew_quiet(&mut self) {
+        self.quiet_until = if self.dying == NONE {
+            self.expectations
+                .next_due()
+                .map_or(self.wheel.quiet_until(), |due| due.min(self.wheel.quiet_until()))
+        } else {
+            Time(0)
+        };
     }
 
     #[inline(never)]
     fn advance_due(&mut self, now: Time, budget: usize) -> bool {
+        self.end_due(now, budget);
+        self.renew_quiet();
+        self.next_deadline().is_some_and(|next| next <= now)
+    }
+
+    fn end_due(&mut self, now: Time, budget: usize) {
         let mut budget = self.release_dying(budget);
         budget = self.expectations.expire(now, budget);
         self.tell_expectations_ended();
         while budget > 0 {
-            let Some(index) = self.wheel.pop_due(&mut self.conns, now) else { return false };
+            let Some(index) = self.wheel.pop_due(&mut self.conns, now) else { return };
             let deadline = self.conns[index].deadline;
             self.wheel.park(&mut self.conns, index, deadline);
             if deadline <= now {
@@ -95,7 +118,6 @@ impl Tracker {
             }
             budget -= 1;
         }
-        self.next_deadline().is_some_and(|next| next <= now)
     }
 
     /// The next time at which [`Self::advance`] has something to do (may be early, never late by more than a wheel tick).

@@ -36,6 +36,7 @@ impl Tracker {
         self.tell_expectations_ended();
         if let Ok(ids) = &entered {
             self.calls.enter(zone, master, ids, requests);
+            self.renew_quiet();
         }
         match &entered {
             Ok(ids) => {
@@ -56,7 +57,9 @@ impl Tracker {
 
     /// Lets an expectation live `seconds` from `now` on, instead of what it had left; `false` if it is gone.
     pub fn extend(&mut self, now: Time, id: ExpectationId, seconds: u32) -> bool {
-        self.expectations.extend(now, id, seconds)
+        let found = self.expectations.extend(now, id, seconds);
+        self.renew_quiet();
+        found
     }
 
     /// Removes an expectation; `false` if it is gone. That of a PPTP call takes the call with it: its sibling, and the GRE conn if one of

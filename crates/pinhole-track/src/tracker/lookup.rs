@@ -4,11 +4,11 @@ use super::access::timeouts_of;
 use super::{TableFull, Tracked, Tracker};
 use crate::event::DestroyCause;
 use crate::key::{Ends, Oriented};
-use crate::l4::{self, L4, L4Settings, Step, View};
+use crate::l4::{self, L4, L4Settings, Step, View, tcp};
 use crate::table::entry::Entry;
 use crate::table::wheel::NONE;
 use crate::{ConnId, Invalid, State, Status, Timeouts};
-use pinhole_wire::{Bounds, Direction, Packet, Plain, Protocol, Time, Transport};
+use pinhole_wire::{Address, Bounds, Direction, Packet, Plain, Protocol, Time, Transport};
 use std::hint::black_box;
 
 /// A packet's key and hash, computed once.
@@ -18,7 +18,7 @@ pub struct Prepared {
     /// Upper half of the key's hash.
     pub(super) tag: u32,
     /// Slab index of the conn that [`Tracker::touch`] found likely to be the packet's, or [`NONE`].
-    likely: u32,
+    pub(super) likely: u32,
     pub(super) kind: Kind,
     /// What [`Tracker::follow_plain`] found out, if it could not settle the packet.
     pub unusual: Unusual,
@@ -45,6 +45,12 @@ pub(super) enum Kind {
 impl Prepared {
     /// What prepares no packet: it is untracked.
     pub const NOTHING: Self = Self::without_key(Kind::Untracked);
+
+    /// Source address of a packet with ports.
+    #[inline]
+    pub fn source(&self) -> Address {
+        self.oriented.tuple_with_ports().source
+    }
 
     pub(super) const fn without_key(kind: Kind) -> Self {
         let oriented = Oriented { key: crate::key::Key([0; 5]), flipped: false };
@@ -205,7 +211,16 @@ impl Tracker {
     pub fn touch(&self, prepared: &mut Prepared) {
         if let Some(index) = self.index.peek(prepared.tag) {
             prepared.likely = index;
-            black_box(self.conns[index].touch());
+            let is_udp = prepared.oriented.key.protocol() == Protocol::UDP;
+            black_box(self.conns[index].touch(is_udp));
+        }
+    }
+
+    /// Third step, if there are conns that are [translated](Self::translates): what is kept of that beside the conn.
+    #[inline]
+    pub fn touch_translation(&self, prepared: &Prepared) {
+        if let Some(number) = self.conns.peek(prepared.likely).and_then(|entry| entry.cold) {
+            black_box(self.cold.at(number).reply.is_some());
         }
     }
 
@@ -262,9 +277,70 @@ impl Tracker {
         )
     }
 
+    /// The shortest way, for most packets: the plain packet that lies in `bytes` at `bounds` simply goes on with a conn that has been answered
+    /// and of which nothing is kept beside. Its state is established.
+    ///
+    /// `None`: nothing has changed, and [`follow_plain`](Self::follow_plain) is to be asked.
+    #[inline(always)]
+    pub fn follow_steady(
+        &mut self,
+        now: Time,
+        bounds: &Bounds,
+        bytes: &[u8],
+        prepared: &Prepared,
+    ) -> Option<(ConnId, Direction)> {
+        let Prepared { likely: index, oriented: Oriented { key, flipped }, .. } = *prepared;
+        let entry = self.conns.peek(index)?;
+        // A table holds the key of an untranslated conn once, so this is what the index would find.
+        if entry.key != key || !entry.is_steady() || entry.has_expired(now) {
+            return None;
+        }
+        let direction = entry.direction(flipped);
+        Some((self.go_on(now, bounds, bytes, index, direction)?, direction))
+    }
+
+    /// A plain packet goes on with an answered conn that follows the tracker's own timeouts. `None`: nothing has changed.
+    #[inline(always)]
+    pub(super) fn go_on(
+        &mut self,
+        now: Time,
+        bounds: &Bounds,
+        bytes: &[u8],
+        index: u32,
+        direction: Direction,
+    ) -> Option<ConnId> {
+        let entry = self.conns.peek_mut(index)?;
+        let (settings, timeouts) = (&self.settings.l4, &self.settings.timeouts);
+        let (timeout, assures, changed) = match &mut entry.l4 {
+            L4::Udp(udp) => {
+                let (timeout, stream) = udp.go_on(now, timeouts);
+                (timeout, stream, false)
+            }
+            L4::Tcp(tcp) => {
+                let old = tcp.state();
+                let timeout = tcp.go_on(bounds, bytes, direction, settings, timeouts)?;
+                (timeout, tcp::establishes(old, tcp.state()), old != tcp.state())
+            }
+            _ => return None,
+        };
+        let assure = assures && !entry.is_assured();
+        count(entry, direction, bounds.length());
+        let deadline = now.plus_seconds(u64::from(timeout));
+        let earlier = deadline < entry.deadline;
+        entry.deadline = deadline;
+        let conn = ConnId { index, generation: entry.generation };
+        if earlier {
+            self.hasten(index);
+        }
+        if assure | changed {
+            self.note(now, index, if assure { Status::ASSURED } else { Status::empty() });
+        }
+        Some(conn)
+    }
+
     /// As [`follow`](Self::follow), for the plain packet that lies in `bytes` at `bounds`. For a packet that it cannot settle, what
     /// [`track_unusual`](Self::track_unusual) needs to go on is in [`Prepared::unusual`].
-    #[inline(always)]
+    #[inline]
     pub fn follow_plain(
         &mut self,
         now: Time,
@@ -367,7 +443,7 @@ impl Tracker {
             let earlier = deadline < entry.deadline;
             entry.deadline = deadline;
             if earlier {
-                self.wheel.hasten(&mut self.conns, index, deadline);
+                self.hasten(index);
             }
         }
         if updated {
@@ -386,7 +462,11 @@ impl Tracker {
     #[inline(never)]
     fn note(&mut self, now: Time, index: u32, news: Status) {
         self.conns[index].insert_status(news);
-        self.tell_update(now, index);
+        if self.settings.events {
+            self.tell_update(now, index);
+            // The event is to be taken: who asks whether all is quiet shall see to it.
+            self.quiet_until = Time(0);
+        }
     }
 
     /// The second half of [`track`](Self::track), for the packet that [`follow`](Self::follow) has just given back.
@@ -495,8 +575,15 @@ impl Tracker {
             return;
         }
         entry.deadline = entry.deadline.min(now.plus_seconds(u64::from(seconds)));
-        let deadline = entry.deadline;
+        self.hasten(index);
+    }
+
+    /// The conn's deadline has come nearer.
+    #[inline(never)]
+    fn hasten(&mut self, index: u32) {
+        let deadline = self.conns[index].deadline;
         self.wheel.hasten(&mut self.conns, index, deadline);
+        self.quiet_until = self.quiet_until.min(self.wheel.quiet_until());
     }
 }
 

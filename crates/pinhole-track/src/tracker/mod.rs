@@ -34,11 +34,11 @@ use crate::table::index::Index;
 use crate::table::slab::Slab;
 use crate::table::wheel::{NONE, Wheel};
 use crate::{ConnId, Event, ExpectationId, Invalid, Settings, State, Timeouts};
-use pinhole_wire::Direction;
+use pinhole_wire::{Direction, Time};
 use std::collections::VecDeque;
 
 pub use lookup::{Known, Prepared, Unusual};
-pub use translate::BadReply;
+pub use translate::{BadReply, Passing};
 
 /// What tracking made of a packet.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +94,8 @@ pub struct Tracker {
     wheel: Wheel,
     /// Conns that count against the limit: unconfirmed and confirmed, not the dying.
     len: u32,
+    /// Before this time [`Tracker::advance`] has nothing to do: the least of all that may fall due, zero while conns are dying.
+    quiet_until: Time,
     /// First of the dying, chained by `link.next`.
     dying: u32,
     dying_len: u32,
@@ -126,6 +128,7 @@ impl Tracker {
             cold: ColdSlab::default(),
             wheel: Wheel::new(),
             len: 0,
+            quiet_until: Time(u64::MAX),
             dying: NONE,
             dying_len: 0,
             fresh: None,

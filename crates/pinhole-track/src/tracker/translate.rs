@@ -4,10 +4,20 @@
 //! entries in the index, one for each tuple, and no packet but those that bear one of the two is its own. No two conns share a
 //! tuple: [`Tracker::confirm`] refuses the later one, and [`Tracker::is_taken`] tells before.
 
-use super::Tracker;
+use super::{Prepared, Tracker};
 use crate::key::Oriented;
 use crate::{ConnId, Status, Tuple};
-use pinhole_wire::{Direction, Time};
+use pinhole_wire::{Bounds, Direction, Time};
+
+/// A plain packet of a translated conn of which nothing but the headers changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Passing {
+    index: u32,
+    /// Its direction in the conn.
+    pub direction: Direction,
+    /// What it leaves bearing.
+    pub leaves: Tuple,
+}
 
 /// No packet of the conn can have this tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +62,11 @@ impl Tracker {
         Oriented::of(tuple).is_none_or(|oriented| self.is_held(now, &oriented))
     }
 
+    /// Whether a confirmed conn bears the tuple of the answers to packets that bear this one.
+    pub fn is_answer_taken(&mut self, now: Time, tuple: &Tuple) -> bool {
+        Oriented::of(tuple).is_none_or(|oriented| self.is_held(now, &oriented.inverse()))
+    }
+
     pub(super) fn is_held(&mut self, now: Time, oriented: &Oriented) -> bool {
         let tag = self.tag(oriented);
         self.find(now, oriented, tag).is_some()
@@ -62,6 +77,46 @@ impl Tracker {
         let oriented = Oriented::of(tuple)?;
         let index = self.index.find(self.tag(&oriented), |index| self.is_of(index, &oriented))?;
         Some((self.id(index), self.direction_of(index, &oriented)))
+    }
+
+    /// Whether there are translated conns.
+    #[inline]
+    pub const fn translates(&self) -> bool {
+        self.translated > 0
+    }
+
+    /// The shortest way of packets of translated conns begins here: a plain packet of one that has been answered, and that neither a helper
+    /// nor a timeout policy concerns. Its state is established. Nothing changes before [`pass`](Self::pass); `None`: the packet takes
+    /// another way.
+    #[inline]
+    pub fn find_passing(&self, now: Time, prepared: &Prepared) -> Option<Passing> {
+        let index = prepared.likely;
+        let entry = self.conns.peek(index)?;
+        if !entry.is_steadily_translated() || entry.has_expired(now) {
+            return None;
+        }
+        let cold = self.cold.at(entry.cold?);
+        let (original, reply) = (entry.original(), cold.reply?);
+        // No two conns share a tuple, so this is what the index would find.
+        let (direction, leaves) = if original == prepared.oriented {
+            (Direction::Original, reply)
+        } else if reply == prepared.oriented {
+            (Direction::Reply, original)
+        } else {
+            return None;
+        };
+        cold.is_left_alone().then(|| Passing {
+            index,
+            direction,
+            leaves: leaves.inverse().tuple_with_ports(),
+        })
+    }
+
+    /// The packet that was found to be passing, which lies in `bytes` at `bounds`, goes on with its conn, as in
+    /// [`follow_steady`](Self::follow_steady).
+    #[inline]
+    pub fn pass(&mut self, now: Time, bounds: &Bounds, bytes: &[u8], passing: &Passing) -> Option<ConnId> {
+        self.go_on(now, bounds, bytes, passing.index, passing.direction)
     }
 
     /// Whether packets of this conn are translated.

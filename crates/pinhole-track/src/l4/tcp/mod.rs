@@ -20,7 +20,7 @@ use super::{Invalid, L4Settings, Step, View};
 use crate::timeouts::Timeout;
 use crate::{Status, Timeouts};
 use bitflags::bitflags;
-use pinhole_wire::{Direction, Tcp as Header, TcpOptions};
+use pinhole_wire::{Bounds, Direction, Tcp as Header, TcpOptions};
 use segment::Segment;
 use serde::{Deserialize, Serialize};
 use states::Move;
@@ -137,6 +137,49 @@ impl Tcp {
     /// Its state.
     pub const fn state(&self) -> TcpState {
         self.state
+    }
+
+    /// As [`update`](Self::update), for most segments of an answered conn: an ACK or a FIN, in `bytes` at `bounds`, that fits the state and the
+    /// windows. Returns the seconds that the conn may now live. `None`: nothing has changed, and [`update`](Self::update) is to judge.
+    #[inline(never)]
+    pub(crate) fn go_on(
+        &mut self,
+        bounds: &Bounds,
+        bytes: &[u8],
+        direction: Direction,
+        settings: &L4Settings,
+        timeouts: &Timeouts,
+    ) -> Option<u32> {
+        let (header, options) = bounds.tcp(bytes)?;
+        let old = self.state;
+        if TcpKind::is_ack(header.flags) && old == TcpState::Established {
+            // Most of them by far: an instance for them alone.
+            let segment = Segment::of(TcpKind::Ack, &header, options);
+            return self.move_on(&segment, old, direction, settings, timeouts);
+        }
+        let kind = TcpKind::of(header.flags).filter(|kind| matches!(kind, TcpKind::Ack | TcpKind::Fin))?;
+        let Move::To(next) = states::next(direction, kind, old) else { return None };
+        // Such a SYN gives ACKs another meaning.
+        if self.syn_flags.intersects(SynFlags::EXPECT_CHALLENGE | SynFlags::SIMULTANEOUS) {
+            return None;
+        }
+        self.move_on(&Segment::of(kind, &header, options), next, direction, settings, timeouts)
+    }
+
+    #[inline(always)]
+    fn move_on(
+        &mut self,
+        segment: &Segment<'_>,
+        next: TcpState,
+        direction: Direction,
+        settings: &L4Settings,
+        timeouts: &Timeouts,
+    ) -> Option<u32> {
+        if !self.fits_window(segment, direction) {
+            return None;
+        }
+        self.settle(segment, direction, self.state, next);
+        Some(self.timeout(segment.kind, settings, timeouts))
     }
 
     /// Judges a packet of the conn; `status` is that from before the packet.
@@ -281,9 +324,7 @@ impl Tcp {
         let mut assure = false;
         if status.contains(Status::SEEN_REPLY) {
             // The ACK that completes the handshake, or an answer within a conn that was picked up.
-            assure = !status.contains(Status::ASSURED)
-                && matches!(old, TcpState::SynRecv | TcpState::Established)
-                && new == TcpState::Established;
+            assure = !status.contains(Status::ASSURED) && establishes(old, new);
         } else if kind == TcpKind::Rst {
             // The first answer is a refusal: there never was a conn.
             return Step::Kill;
@@ -447,6 +488,12 @@ impl Tcp {
         self.last.direction = direction;
         Step::Invalid(reason)
     }
+}
+
+/// Whether a packet between these states shows that both ends take part.
+#[inline]
+pub(crate) const fn establishes(old: TcpState, new: TcpState) -> bool {
+    matches!(old, TcpState::SynRecv | TcpState::Established) && matches!(new, TcpState::Established)
 }
 
 /// Where a segment leads, and whether its numbers are to be checked.

@@ -91,6 +91,26 @@ impl Tcp {
         fit
     }
 
+    /// As [`check_window`](Self::check_window), for an ACK or FIN of an end that is known: whether it is accepted. If not, nothing has changed.
+    #[inline(always)]
+    pub(super) fn fits_window(&mut self, segment: &Segment<'_>, direction: Direction) -> bool {
+        let [original, reply] = &mut self.ends;
+        let (sender, receiver) = match direction {
+            Direction::Original => (original, reply),
+            Direction::Reply => (reply, original),
+        };
+        let sack = highest_sack(segment, receiver);
+        let place = Place::of(segment.sequence, segment.end, sack, sender, receiver);
+        if sender.max_window == 0 || !place.is_inside() {
+            return false;
+        }
+        learn(segment, segment.acknowledgement, sack, segment.end, sender, receiver);
+        if segment.kind == TcpKind::Ack {
+            self.count_retransmission(segment, direction);
+        }
+        true
+    }
+
     /// The same ACK segment again and again means that something is stuck.
     #[inline(always)]
     fn count_retransmission(&mut self, segment: &Segment<'_>, direction: Direction) {
@@ -107,6 +127,44 @@ impl Tcp {
     }
 }
 
+/// Where a segment lies, by the four bounds: how far within each of them, less than zero beyond it.
+struct Place {
+    window: i32,
+    reach: i32,
+    sent: i32,
+    recent: i32,
+}
+
+impl Place {
+    #[inline(always)]
+    fn of(sequence: u32, end: u32, sack: u32, sender: &End, receiver: &End) -> Self {
+        let oldest = sender.end.wrapping_sub(receiver.max_window);
+        let oldest_ack = receiver.end.wrapping_sub(sender.oldest_ack_window());
+        Self {
+            window: sender.max_end.wrapping_sub(sequence) as i32,
+            reach: if receiver.max_window == 0 { 0 } else { end.wrapping_sub(oldest) as i32 },
+            sent: receiver.end.wrapping_sub(sack) as i32,
+            recent: sack.wrapping_sub(oldest_ack) as i32,
+        }
+    }
+
+    /// All at once: the sign of the four together.
+    #[inline(always)]
+    const fn is_inside(&self) -> bool {
+        self.window | self.reach | self.sent | self.recent >= 0
+    }
+}
+
+/// The highest number that the segment acknowledges.
+#[inline(always)]
+fn highest_sack(segment: &Segment<'_>, receiver: &End) -> u32 {
+    if segment.has_options && receiver.flags.contains(EndFlags::SACK) {
+        options::highest_sack(segment.options.clone(), segment.acknowledgement)
+    } else {
+        segment.acknowledgement
+    }
+}
+
 #[inline(always)]
 fn fit(
     segment: &Segment<'_>,
@@ -117,10 +175,7 @@ fn fit(
     be_liberal: bool,
 ) -> Fit {
     let mut ack = segment.acknowledgement;
-    let mut sack = ack;
-    if receiver.flags.contains(EndFlags::SACK) {
-        sack = options::highest_sack(segment.options.clone(), ack);
-    }
+    let mut sack = highest_sack(segment, receiver);
 
     if sender.max_window == 0 {
         if segment.is_syn() {
@@ -157,15 +212,11 @@ fn fit(
 
     let liberal = be_liberal || sender.flags.contains(EndFlags::LIBERAL);
     let unless_liberal = |fit| if liberal { Fit::Tolerate } else { fit };
-    let reaches_window =
-        receiver.max_window == 0 || after(end, sender.end.wrapping_sub(receiver.max_window).wrapping_sub(1));
-    let ack_is_recent = after(sack, receiver.end.wrapping_sub(sender.oldest_ack_window()).wrapping_sub(1));
-    let ack_is_sent = !after(sack, receiver.end);
-
-    if after(sequence, sender.max_end) {
+    let place = Place::of(sequence, end, sack, sender, receiver);
+    if place.window < 0 {
         // Some stacks send more than they were offered. If the peer takes it, its acknowledgement must not look bogus.
         let overshoot = end.wrapping_sub(sender.max_end).wrapping_add(1);
-        let plausible = receiver.max_window != 0 && reaches_window && ack_is_recent && ack_is_sent;
+        let plausible = receiver.max_window != 0 && place.reach | place.recent | place.sent >= 0;
         if plausible && overshoot <= receiver.max_window {
             sender.end = end;
             sender.flags.insert(EndFlags::UNACKNOWLEDGED);
@@ -173,19 +224,25 @@ fn fit(
         }
         return unless_liberal(Fit::Invalid(Invalid::TcpAboveWindow));
     }
-    if !ack_is_sent {
+    if place.sent < 0 {
         return unless_liberal(Fit::Invalid(Invalid::TcpAckNeverSent));
     }
-    if !reaches_window || !ack_is_recent {
+    if place.reach | place.recent < 0 {
         return unless_liberal(Fit::Ignore);
     }
 
+    learn(segment, ack, sack, end, sender, receiver);
+    Fit::Accept
+}
+
+/// What an accepted segment tells of both ends.
+#[inline(always)]
+fn learn(segment: &Segment<'_>, ack: u32, sack: u32, end: u32, sender: &mut End, receiver: &mut End) {
     // Windows of SYNs are never scaled (RFC 7323 §2.2).
     let shift = if segment.is_syn() { 0 } else { sender.scale };
     let window = u32::from(segment.window) << shift;
     update_sender(segment.has_ack, ack, end, window.wrapping_add(sack.wrapping_sub(ack)), sender);
     update_receiver(ack, sack, end, window, sender.max_end, receiver);
-    Fit::Accept
 }
 
 /// The first SYN or SYN-ACK of an end.
@@ -218,6 +275,7 @@ fn meet_mid_stream(window: u16, end: u32, sack: u32, sender: &mut End, receiver:
     }
 }
 
+#[inline(always)]
 fn update_sender(has_ack: bool, ack: u32, end: u32, offered: u32, sender: &mut End) {
     sender.max_window = sender.max_window.max(offered);
     if after(end, sender.end) {
@@ -230,6 +288,7 @@ fn update_sender(has_ack: bool, ack: u32, end: u32, offered: u32, sender: &mut E
     }
 }
 
+#[inline(always)]
 fn update_receiver(ack: u32, sack: u32, end: u32, window: u32, sender_max_end: u32, receiver: &mut End) {
     if receiver.max_window != 0 && after(end, sender_max_end) {
         receiver.max_window = receiver.max_window.wrapping_add(end.wrapping_sub(sender_max_end));
