@@ -8,6 +8,7 @@
 
 mod admit;
 mod loading;
+mod open;
 mod path;
 mod restore;
 mod rewrite;
@@ -140,6 +141,7 @@ impl Engine {
         let mut stage = Stage::default();
         self.statistics.frames += 1;
         stage.prepare(frame, &self.tracker, &self.topology, &mut self.statistics);
+        self.tracker.touch(&mut stage.prepared);
         match self.accept_steady(frame, &mut stage) {
             Some((conn, direction, rule)) => Outcome::of_steady(conn, direction, rule),
             None => self.act(frame, &mut stage),

@@ -6,13 +6,13 @@
 use crate::event::{RuleRef, Verdict};
 use crate::host::Host;
 use crate::nat::Side;
-use crate::scene::{AfterTracking, BeforeTracking, Scene};
+use crate::scene::{self, AfterTracking, BeforeTracking, Scene};
 use crate::settings::SetupError;
 use crate::topology::Topology;
 use pinhole_helper::{AddressMatch, Class, Expect, Span};
 use pinhole_ruleset::{
-    BaseChainId, ChainKind, Decision as ChainDecision, Effects, Family, HelperObject, Hook, LogStatement,
-    NatAction, ObjectId, RuleId, Ruleset, RulesetState, Subject, TimeoutObject,
+    BaseChainId, ChainKind, Decision as ChainDecision, Effects, Family, Field, HelperObject, Hook,
+    LogStatement, NatAction, ObjectId, RuleId, Ruleset, RulesetState, Subject, TimeoutObject,
 };
 use pinhole_track::{ConnId, ExpectationId, Request, State, Timeouts, Tracker};
 use pinhole_wire::{Address, IpVersion, Packet, Protocol, Time};
@@ -98,15 +98,17 @@ pub(crate) struct AtOnce {
     pub(crate) rule: Option<RuleRef>,
     /// No chain is to be run for an established packet at all.
     pub(crate) accepts_established: bool,
+    /// No chain asks more of a new conn than its state: they can be run before there is one.
+    pub(crate) runs_before_conn: bool,
 }
 
 impl AtOnce {
     /// Without rules everything is accepted.
-    pub(crate) const WITHOUT_RULES: Self = Self::new(true, u32::MAX, None);
+    pub(crate) const WITHOUT_RULES: Self = Self::new(true, u32::MAX, None, false);
 
-    const fn new(tracks_first: bool, states: u32, rule: Option<RuleRef>) -> Self {
+    const fn new(tracks_first: bool, states: u32, rule: Option<RuleRef>, asks_conn: bool) -> Self {
         let accepts_established = tracks_first && states & State::Established.nft_bit() != 0;
-        Self { tracks_first, states, rule, accepts_established }
+        Self { tracks_first, states, rule, accepts_established, runs_before_conn: tracks_first && !asks_conn }
     }
 
     /// Whether all chains accept a packet of this state.
@@ -144,6 +146,53 @@ struct Plan {
     main: Vec<(BaseChainId, ChainKind)>,
 }
 
+/// The steps of a hook.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Steps {
+    steps: [Step; 3],
+    count: u8,
+}
+
+/// One part of a hook's chains, as it is walked.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Step {
+    /// Number of the part.
+    pub(crate) number: usize,
+    /// The end that is translated in it.
+    pub(crate) side: Option<Side>,
+    /// There are chains in it.
+    pub(crate) runs: bool,
+}
+
+impl Steps {
+    /// The place where NAT happens, where there are no rules.
+    pub(crate) fn without_rules(hook: Hook) -> Self {
+        let side = match hook {
+            Hook::Prerouting | Hook::Output => Side::Destination,
+            Hook::Input | Hook::Postrouting => Side::Source,
+            Hook::Forward => return Self::default(),
+        };
+        let step = Step { number: 0, side: Some(side), runs: false };
+        Self { steps: [step, Step::default(), Step::default()], count: 1 }
+    }
+
+    /// Those parts of a hook where there is anything to do.
+    fn of(legs: &[Leg], hook: Hook) -> Self {
+        let mut all = Self::default();
+        let parts = legs.iter().enumerate().filter(|(_, leg)| leg.hook == hook);
+        let parts = parts.filter(|(_, leg)| leg.translates.is_some() || !leg.chains.is_empty());
+        for (step, (number, leg)) in all.steps.iter_mut().zip(parts) {
+            *step = Step { number, side: leg.translates, runs: !leg.chains.is_empty() };
+            all.count += 1;
+        }
+        all
+    }
+
+    pub(crate) fn as_slice(&self) -> &[Step] {
+        self.steps.get(..usize::from(self.count)).unwrap_or_default()
+    }
+}
+
 /// A part of a hook's chains.
 struct Leg {
     hook: Hook,
@@ -164,6 +213,8 @@ pub(crate) struct Rules {
     plans: [Plan; Way::COUNT],
     /// The chains after tracking of IPv4 and IPv6, hook by hook, cut where NAT happens.
     legs: [Vec<Leg>; 2],
+    /// The same by IP version and hook, to be walked.
+    steps: [[Steps; Hook::ALL.len()]; 2],
     helpers: Vec<ForConns>,
     timeouts: Vec<ForConns>,
 }
@@ -227,7 +278,8 @@ impl Rules {
         }
         let state = RulesetState::new(&ruleset);
         let legs = [legs(&ruleset, Family::Ip), legs(&ruleset, Family::Ip6)];
-        Ok(Self { ruleset, state, plans, legs, helpers, timeouts })
+        let steps = [0, 1].map(|version| Hook::ALL.map(|hook| Steps::of(&legs[version], hook)));
+        Ok(Self { ruleset, state, plans, legs, steps, helpers, timeouts })
     }
 }
 
@@ -242,10 +294,11 @@ impl Rules {
 
     /// What each way's chains after tracking make of a packet of an existing conn, where its state alone decides.
     pub(crate) fn at_once(&self) -> [AtOnce; Way::COUNT] {
+        let asks_conn = self.ruleset.loads(|field| scene::is_of_conn(field) && field != Field::CtState);
         std::array::from_fn(|way| {
             let plan = &self.plans[way];
             let (states, rule) = accepted(&self.ruleset, &plan.main).unwrap_or((0, None));
-            AtOnce::new(plan.raw.is_empty(), states, rule)
+            AtOnce::new(plan.raw.is_empty(), states, rule, asks_conn)
         })
     }
 
@@ -286,20 +339,9 @@ impl Rules {
         self.legs.iter().flatten().any(|leg| leg.translates.is_some() && !leg.chains.is_empty())
     }
 
-    /// The parts of a hook in order: their numbers, and which end is translated in them.
-    pub(crate) fn legs(
-        &self,
-        version: IpVersion,
-        hook: Hook,
-    ) -> impl Iterator<Item = (usize, Option<Side>)> + use<> {
-        let legs = &self.legs[usize::from(version == IpVersion::V6)];
-        let first = legs.iter().position(|leg| leg.hook == hook).unwrap_or_default();
-        let mut sides = [None; 3];
-        for (side, leg) in sides.iter_mut().zip(legs.iter().skip(first)) {
-            *side = leg.translates;
-        }
-        let count = legs.iter().filter(|leg| leg.hook == hook).count();
-        sides.into_iter().take(count).enumerate().map(move |(number, side)| (first + number, side))
+    /// The parts of a hook in order.
+    pub(crate) fn steps(&self, version: IpVersion, hook: Hook) -> Steps {
+        self.steps[usize::from(version == IpVersion::V6)][hook as usize]
     }
 
     /// Runs the chains of one part of a hook. Of those that translate, none is run after one that said how.

@@ -50,6 +50,17 @@ pub(crate) struct Wishes {
     pub(crate) notrack: Cell<bool>,
 }
 
+impl Wishes {
+    /// Whether nothing is to be done to the conn.
+    pub(crate) fn leave_conn_alone(&self) -> bool {
+        self.conn_mark.get().is_none()
+            && self.helper.get().is_none()
+            && self.timeout.get().is_none()
+            && self.expectation.get().is_none()
+            && self.labels.get() == 0
+    }
+}
+
 impl<'a> Scene<'a> {
     pub(crate) fn new(
         frame: &Frame<'a>,
@@ -173,18 +184,15 @@ pub(crate) struct AfterTracking<'a> {
 }
 
 impl Subject for AfterTracking<'_> {
-    /// What rules look at most comes first, and is not left to others.
-    #[inline]
     fn load(&self, field: Field) -> Option<u128> {
-        let packet = self.scene.packet;
-        match field {
-            Field::CtState => Some(self.scene.state_without_conn(self.tracked.state).nft_bit().into()),
-            Field::L4Protocol => Some(packet.protocol.0.into()),
-            Field::DestinationPort => match packet.destination_port() {
-                Some(port) => Some(port.into()),
-                None => self.load_other(field),
-            },
-            _ => self.load_other(field),
+        self.load_usual(field).map(u128::from).or_else(|| self.load_other(field))
+    }
+
+    #[inline]
+    fn load_narrow(&self, field: Field) -> Option<u64> {
+        match self.load_usual(field) {
+            Some(value) => Some(value.into()),
+            None => u64::try_from(self.load_other(field)?).ok(),
         }
     }
 
@@ -197,11 +205,23 @@ impl Subject for AfterTracking<'_> {
 }
 
 impl AfterTracking<'_> {
+    /// What rules look at most.
+    #[inline]
+    fn load_usual(&self, field: Field) -> Option<u32> {
+        let packet = self.scene.packet;
+        match field {
+            Field::CtState => Some(self.scene.state_without_conn(self.tracked.state).nft_bit()),
+            Field::L4Protocol => Some(packet.protocol.0.into()),
+            Field::DestinationPort => packet.destination_port().map(u32::from),
+            _ => None,
+        }
+    }
+
     #[inline(never)]
     fn load_other(&self, field: Field) -> Option<u128> {
         match field {
             Field::CtDirection => self.tracked.conn.map(|_| self.tracked.direction.index() as u128),
-            _ if is_conntrack(field) => self.conn(field),
+            _ if is_of_conn(field) => self.conn(field),
             _ => self.scene.load(field),
         }
     }
@@ -283,7 +303,7 @@ fn counted(field: Field, counters: &[Counters; 2]) -> Option<u128> {
 }
 
 /// Whether a field is asked of the conn. They stand first in the enum.
-const fn is_conntrack(field: Field) -> bool {
+pub(crate) const fn is_of_conn(field: Field) -> bool {
     field as u16 <= Field::CtReplyAveragePacket as u16
 }
 
@@ -294,7 +314,7 @@ mod tests {
     #[test]
     fn conntrack_fields_are_those_that_nft_spells_with_ct() {
         for &field in Field::ALL {
-            assert_eq!(is_conntrack(field), field.text().starts_with("ct "), "{field}");
+            assert_eq!(is_of_conn(field), field.text().starts_with("ct "), "{field}");
         }
     }
 }

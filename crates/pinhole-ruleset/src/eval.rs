@@ -19,6 +19,12 @@ pub trait Subject {
     /// The value of a field; `None` if the packet has no such field, which fails the match.
     fn load(&self, field: Field) -> Option<u128>;
 
+    /// The same for what rules look at most, in a register; `None` also if the value is longer than 64 bits.
+    #[inline]
+    fn load_narrow(&self, field: Field) -> Option<u64> {
+        u64::try_from(self.load(field)?).ok()
+    }
+
     /// A name; `None` if there is none, which fails the match.
     fn name(&self, field: NameField) -> Option<&str>;
 }
@@ -128,7 +134,7 @@ impl Ruleset {
     ) -> Verdict {
         let start = self.base_start(chain);
         if let Some((field, mask)) = start.shortcut {
-            let accepted = subject.load(field).is_some_and(|flags| flags as u64 & mask != 0);
+            let accepted = subject.load_narrow(field).is_some_and(|flags| flags & mask != 0);
             if accepted {
                 // The rule before the one at which the others begin.
                 return Verdict { decision: Decision::Accept, rule: Some(RuleId(start.next - 1)), chain };
@@ -221,8 +227,12 @@ impl<'a, S: Subject, E: Effects> Run<'a, S, E> {
     #[inline]
     fn step(&mut self, instruction: &Instruction, rule: RuleId) -> Flow {
         match instruction {
-            Instruction::AnyFlag { field, mask } => match self.subject.load(*field) {
-                Some(x) if x as u64 & mask != 0 => Flow::Next,
+            Instruction::AnyFlag { field, mask } => match self.subject.load_narrow(*field) {
+                Some(x) if x & mask != 0 => Flow::Next,
+                _ => Flow::Break,
+            },
+            Instruction::Equals { field, value } => match self.subject.load_narrow(*field) {
+                Some(x) if x == *value => Flow::Next,
                 _ => Flow::Break,
             },
             Instruction::Verdict(VerdictCode::Accept) => Flow::Decided(Decision::Accept),
@@ -275,9 +285,10 @@ impl<'a, S: Subject, E: Effects> Run<'a, S, E> {
             Instruction::Nat(index) => self.nat(*index, rule),
             Instruction::Verdict(code) => self.verdict(*code),
             // Those of `step`.
-            Instruction::AnyFlag { .. } | Instruction::Masked { .. } | Instruction::Compare { .. } => {
-                Flow::Break
-            }
+            Instruction::AnyFlag { .. }
+            | Instruction::Equals { .. }
+            | Instruction::Masked { .. }
+            | Instruction::Compare { .. } => Flow::Break,
         }
     }
 

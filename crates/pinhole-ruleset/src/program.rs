@@ -14,6 +14,11 @@ pub(crate) enum Instruction {
         field: Field,
         mask: u64,
     },
+    /// `x == value`: most of what rules compare.
+    Equals {
+        field: Field,
+        value: u64,
+    },
     /// `low <= x <= high`, or its opposite.
     Compare {
         operand: Operand,
@@ -52,6 +57,53 @@ pub(crate) enum Instruction {
     SetZone(ValueSource),
     SetLabel(ValueSource),
     Nat(u32),
+}
+
+impl Instruction {
+    /// The comparison in its shortest form.
+    pub(crate) fn compare(operand: Operand, low: u128, high: u128, negate: bool) -> Self {
+        match (operand, u64::try_from(low)) {
+            (Operand { origin: Origin::Field(field), count: 0, .. }, Ok(value)) if low == high && !negate => {
+                Self::Equals { field, value }
+            }
+            _ => Self::Compare { operand, low, high, negate },
+        }
+    }
+
+    /// What it loads that stands in itself; keys of sets stand in [`Program::operands`].
+    fn origin(&self) -> Option<Origin> {
+        match self {
+            Self::AnyFlag { field, .. } | Self::Equals { field, .. } => Some(Origin::Field(*field)),
+            Self::Compare { operand, .. } | Self::Masked { operand, .. } => Some(operand.origin),
+            Self::SetCtMark(source)
+            | Self::SetPacketMark(source)
+            | Self::SetZone(source)
+            | Self::SetLabel(source) => match source {
+                ValueSource::Operand(operand) => Some(operand.origin),
+                ValueSource::Constant(_) | ValueSource::Map { .. } => None,
+            },
+            Self::Contains { .. }
+            | Self::VerdictMap { .. }
+            | Self::Verdict(_)
+            | Self::Reject(_)
+            | Self::Counter(_)
+            | Self::Limit(_)
+            | Self::Quota(_)
+            | Self::UseObject(_)
+            | Self::Log(_)
+            | Self::Notrack
+            | Self::Nat(_) => None,
+        }
+    }
+}
+
+impl Program {
+    /// Whether any rule loads a field of which `is` holds.
+    pub(crate) fn loads(&self, is: impl Fn(Field) -> bool) -> bool {
+        let keys = self.operands.iter().map(|operand| operand.origin);
+        let mut all = self.code.iter().filter_map(Instruction::origin).chain(keys);
+        all.any(|origin| matches!(origin, Origin::Field(field) if is(field)))
+    }
 }
 
 /// Something loaded, and the bit operations done to it.

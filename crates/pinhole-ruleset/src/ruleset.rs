@@ -203,6 +203,11 @@ impl Ruleset {
         }
     }
 
+    /// Whether any rule looks at a field of which `is` holds.
+    pub fn loads(&self, is: impl Fn(Field) -> bool) -> bool {
+        self.program.loads(is)
+    }
+
     #[inline]
     pub(crate) fn base_start(&self, id: BaseChainId) -> BaseStart {
         let none = BaseStart { shortcut: None, next: 0, end: 0, policy: ChainPolicy::Accept };

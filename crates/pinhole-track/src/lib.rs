@@ -32,7 +32,7 @@ pub mod tuple;
 pub use conn::{ConnId, Counters};
 pub use event::{ConnSnapshot, DeadConn, DestroyCause, Event};
 pub use expectation::{EndCause, Expectation, ExpectationId, Request};
-pub use l4::Invalid;
+pub use l4::{Invalid, Opening};
 pub use saved::{SavedCall, SavedConn, Unrestorable};
 pub use settings::Settings;
 pub use state::{State, Status};

@@ -68,7 +68,16 @@ impl Engine {
         {
             return Some(outcome);
         }
-        self.accept_known(frame, stage)
+        // What no early load has found is most likely of no conn; whatever was found then may have ended since.
+        let is_unknown = stage.prepared.is_unknown();
+        if is_unknown && let Some(outcome) = self.open(frame, stage) {
+            return Some(outcome);
+        }
+        self.accept_known(frame, stage).or_else(|| {
+            let is_first =
+                !is_unknown && matches!(stage.next, Next::Unusual) && stage.prepared.unusual.is_apart();
+            if is_first { self.open(frame, stage) } else { None }
+        })
     }
 
     /// Asks the tracker about a plain packet. The outcome, if a known conn accepts the packet, its state decides, and there is nothing to carry
@@ -127,7 +136,7 @@ impl Engine {
     }
 
     /// Ends what is due, and takes the tracker's events.
-    fn after(&mut self, frame: &Frame<'_>) {
+    pub(super) fn after(&mut self, frame: &Frame<'_>) {
         if self.nat.is_holding() {
             self.expire_holds(frame.time);
         }
@@ -332,20 +341,32 @@ impl Engine {
         {
             return self.judge_translating(frame, packet, bytes, wishes, tracked);
         }
-        let scene = Scene::new(frame, packet, bytes, &self.topology, wishes);
-        let mut decision = Decision::ACCEPT;
-        if let Some(rules) = &mut self.rules {
-            let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
-            let mut log = |rule| push(events, max, statistics, log_event(frame, rule));
-            let (tracker, host, now) = (&self.tracker, &self.host, frame.time);
-            let subject = AfterTracking { scene: &scene, tracker, host, tracked, now };
-            decision = rules.run(Way::new(path, packet.version), frame.time, &subject, &mut log);
-        }
+        let decision = self.decide(frame, Way::new(path, packet.version), packet, bytes, wishes, tracked);
         let outcome = self.settle(frame, packet, wishes, tracked, decision);
         if outcome.verdict == Verdict::Accept {
             self.show(frame, packet, bytes, tracked);
         }
         outcome
+    }
+
+    /// Runs the chains that come after tracking.
+    #[inline]
+    pub(super) fn decide(
+        &mut self,
+        frame: &Frame<'_>,
+        way: Way,
+        packet: &Packet,
+        bytes: &[u8],
+        wishes: &Wishes,
+        tracked: &Tracked,
+    ) -> Decision {
+        let Some(rules) = &mut self.rules else { return Decision::ACCEPT };
+        let scene = Scene::new(frame, packet, bytes, &self.topology, wishes);
+        let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
+        let mut log = |rule| push(events, max, statistics, log_event(frame, rule));
+        let (tracker, host, now) = (&self.tracker, &self.host, frame.time);
+        let subject = AfterTracking { scene: &scene, tracker, host, tracked, now };
+        rules.run(way, now, &subject, &mut log)
     }
 
     #[inline]

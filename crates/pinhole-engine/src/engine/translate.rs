@@ -6,7 +6,7 @@
 use super::{Engine, Frame, log_event, push};
 use crate::event::{Event, Outcome, Reason, Verdict};
 use crate::nat::{Course, EmissionKind, Refused, Side, TranslatedBy};
-use crate::rules::{Decision, Path, Way};
+use crate::rules::{Decision, Path, Steps, Way};
 use crate::scene::{AfterTracking, Scene, Wishes};
 use crate::stage::Stage;
 use crate::topology::Topology;
@@ -205,17 +205,20 @@ impl Engine {
         while let Some(&hook) = path.hooks().get(passed) {
             passed += 1;
             scene.enter(hook);
-            for leg in nat.legs(rules.as_ref(), version, hook) {
-                if let Some(rules) = rules
-                    && leg.side.is_none_or(|side| course.is_open(side))
+            let steps =
+                rules.as_ref().map_or_else(|| Steps::without_rules(hook), |rules| rules.steps(version, hook));
+            let is_last_hook = passed == path.hooks().len();
+            for (position, step) in steps.as_slice().iter().enumerate() {
+                if let Some(rules) = rules.as_mut().filter(|_| step.runs)
+                    && step.side.is_none_or(|side| course.is_open(side))
                 {
                     let subject = AfterTracking { scene: &scene, tracker, host, tracked, now };
-                    decision = decision.then(rules.run_leg(leg.number, now, &subject, &mut log));
+                    decision = decision.then(rules.run_leg(step.number, now, &subject, &mut log));
                     if decision.verdict != Verdict::Accept {
                         return Walked { decision, course, translated_by, refused: None };
                     }
                 }
-                let Some(side) = leg.side else { continue };
+                let Some(side) = step.side else { continue };
                 if course.is_open(side) {
                     let asked = scene.wishes().nat.take();
                     match nat.decide(tracker, now, &mut course, side, hook, asked, &scene) {
@@ -224,6 +227,12 @@ impl Engine {
                             return Walked { decision, course, translated_by, refused: Some(refused) };
                         }
                     }
+                }
+                // Nobody sees the packet again, or it looks as before.
+                if (is_last_hook && position + 1 == steps.as_slice().len())
+                    || !course.changes(scene.packet(), side)
+                {
+                    continue;
                 }
                 let Some(view) = views.get(side as usize).filter(|view| view.get().is_none()) else {
                     continue;

@@ -93,11 +93,12 @@ impl Chooser<'_> {
         }
         self.place(leaving, side, want);
         if !want.random {
-            let fixed = want.ports.is_some_and(|(first, last)| first == last);
-            if want.admits_port(leaving, side) && (fixed || self.is_free(leaving)) {
+            // Its port stays as it is, free or not.
+            if want.ports.is_none() && side == Side::Destination {
                 return Ok(None);
             }
-            if want.ports.is_none() && side == Side::Destination {
+            let fixed = want.ports.is_some_and(|(first, last)| first == last);
+            if want.admits_port(leaving, side) && (fixed || self.is_free(leaving)) {
                 return Ok(None);
             }
         }
@@ -125,7 +126,7 @@ impl Chooser<'_> {
     }
 
     pub(super) fn is_free(&mut self, leaving: &Tuple) -> bool {
-        leaving.inverse().is_some_and(|reply| !self.tracker.is_taken(self.now, &reply))
+        !self.tracker.is_answer_taken(self.now, leaving)
     }
 
     /// Puts one of the wanted addresses in place.
@@ -136,7 +137,9 @@ impl Chooser<'_> {
             Side::Source => leaving.source,
             Side::Destination => leaving.destination,
         };
-        let address = if want.prefix {
+        let address = if first == last {
+            first
+        } else if want.prefix {
             let host = first ^ last;
             first & !host | u128::from_be_bytes(own.0) & host
         } else {

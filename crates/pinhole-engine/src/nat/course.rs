@@ -5,7 +5,6 @@ use super::choose::{Chooser, Side, Want, has_ports};
 use super::mappings::End;
 use super::{Nat, NatRule, Refused, TranslatedBy, Translation};
 use crate::host::Follow;
-use crate::rules::Rules;
 use crate::scene::Scene;
 use pinhole_nat::{Binding, Ends};
 use pinhole_ruleset::{Hook, NatAction, NatKind, RuleId};
@@ -56,6 +55,21 @@ impl Course {
         self.new.map(|(_, leaving)| leaving)
     }
 
+    /// Whether a packet that leaves bears another end than one that comes.
+    pub(crate) fn changes(&self, packet: &Packet, side: Side) -> bool {
+        let (address, port, ends) = match side {
+            Side::Destination => {
+                let own = (packet.destination, packet.destination_port());
+                (own.0, own.1, (self.ends.destination, self.ends.destination_port))
+            }
+            Side::Source => {
+                let own = (packet.source, packet.source_port());
+                (own.0, own.1, (self.ends.source, self.ends.source_port))
+            }
+        };
+        address != ends.0 || port.is_some_and(|port| port != ends.1)
+    }
+
     /// The packet with this end as it will be.
     pub(crate) fn shown(&self, packet: &Packet, side: Side) -> Packet {
         let mut shown = *packet;
@@ -78,31 +92,7 @@ impl Course {
     }
 }
 
-/// A part of a hook's way.
-#[derive(Clone, Copy)]
-pub(crate) struct Leg {
-    pub(crate) number: usize,
-    pub(crate) side: Option<Side>,
-}
-
 impl Nat {
-    /// The parts of a hook: those of the ruleset, or where there is none the place where NAT happens.
-    pub(crate) fn legs(
-        &self,
-        rules: Option<&Rules>,
-        version: IpVersion,
-        hook: Hook,
-    ) -> impl Iterator<Item = Leg> + use<> {
-        let bare = match hook {
-            Hook::Prerouting | Hook::Output => Some(Side::Destination),
-            Hook::Input | Hook::Postrouting => Some(Side::Source),
-            Hook::Forward => None,
-        };
-        let bare = bare.filter(|_| rules.is_none()).map(|side| (0, Some(side)));
-        let ruled = rules.map(|rules| rules.legs(version, hook));
-        bare.into_iter().chain(ruled.into_iter().flatten()).map(|(number, side)| Leg { number, side })
-    }
-
     /// What a packet of a translated conn leaves bearing.
     pub(crate) fn ends(
         &self,

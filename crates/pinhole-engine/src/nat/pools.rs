@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 
 /// Which pool a port is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PoolKey {
     pub(crate) outer: Address,
     pub(crate) remote: Address,
@@ -20,6 +20,23 @@ pub(crate) struct PoolKey {
     pub(crate) protocol: Protocol,
     pub(crate) version: IpVersion,
     pub(crate) zone: u16,
+}
+
+/// All at once: a keyed hash of forty bytes costs less than one of seven fields.
+impl Hash for PoolKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b] = self.outer.words();
+        let [c, d] = self.remote.words();
+        let rest = u64::from(self.remote_port)
+            | u64::from(self.zone) << 16
+            | u64::from(self.protocol.0) << 32
+            | (self.version as u64) << 40;
+        let mut bytes = [0; 40];
+        for (place, word) in bytes.as_chunks_mut().0.iter_mut().zip([a, b, c, d, rest]) {
+            *place = word.to_le_bytes();
+        }
+        state.write(&bytes);
+    }
 }
 
 /// A port in use.

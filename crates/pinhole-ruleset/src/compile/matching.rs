@@ -82,7 +82,7 @@ impl Compiler {
             Comparison::GreaterEqual => (low, max, false),
         };
         self.learn(part, low, high, negate, right.span)?;
-        self.emit(Instruction::Compare { operand, low, high, negate });
+        self.emit(Instruction::compare(operand, low, high, negate));
         Ok(())
     }
 
@@ -118,8 +118,8 @@ impl Compiler {
                 negate: true,
             }),
             Comparison::None => Instruction::Masked { operand, mask: value, value: 0, negate: false },
-            Comparison::Equal => Instruction::Compare { operand, low: value, high: value, negate: false },
-            Comparison::NotEqual => Instruction::Compare { operand, low: value, high: value, negate: true },
+            Comparison::Equal => Instruction::compare(operand, value, value, false),
+            Comparison::NotEqual => Instruction::compare(operand, value, value, true),
             _ => return Err(problem(right.span, "flags have no order; use ==, != or !")),
         });
         Ok(())
@@ -152,7 +152,10 @@ impl Compiler {
 /// The quick form of "any of these flags", if they are plain and few.
 fn any_flag(part: &Typed, flags: u128) -> Option<Instruction> {
     match (part.operand.origin, part.operand.count, u64::try_from(flags)) {
-        (Origin::Field(field), 0, Ok(mask)) => Some(Instruction::AnyFlag { field, mask }),
+        // Labels are 128 flags.
+        (Origin::Field(field), 0, Ok(mask)) if field != Field::CtLabel => {
+            Some(Instruction::AnyFlag { field, mask })
+        }
         _ => None,
     }
 }

@@ -119,7 +119,7 @@ impl Compiler {
     pub(super) fn emit_l4(&mut self, l4: u8) {
         let value = u128::from(l4);
         let operand = Operand::plain(Field::L4Protocol);
-        self.emit(Instruction::Compare { operand, low: value, high: value, negate: false });
+        self.emit(Instruction::compare(operand, value, value, false));
     }
 
     pub(super) fn imply_family(&mut self, family: Family, span: Span) -> Checked<()> {

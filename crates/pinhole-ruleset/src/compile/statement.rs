@@ -179,7 +179,7 @@ impl Compiler {
         if known.is_none() {
             let operand = crate::program::Operand::plain(crate::field::Field::NfProtocol);
             let value = family.number();
-            self.emit(Instruction::Compare { operand, low: value, high: value, negate: false });
+            self.emit(Instruction::compare(operand, value, value, false));
         }
         Ok(())
     }

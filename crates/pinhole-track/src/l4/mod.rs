@@ -170,6 +170,44 @@ pub fn open(view: View<'_>, settings: &L4Settings) -> Result<L4, Invalid> {
     }
 }
 
+/// A conn that its first packet would open.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    pub(crate) state: L4,
+    /// Seconds that it may live.
+    pub(crate) timeout: u32,
+    /// It is assured at once.
+    pub(crate) assure: bool,
+}
+
+/// Judges the first packet of a conn altogether.
+///
+/// # Errors
+/// The packet cannot open a conn.
+#[inline]
+pub(crate) fn judge_first(
+    view: View<'_>,
+    settings: &L4Settings,
+    timeouts: &Timeouts,
+) -> Result<Opening, Invalid> {
+    let status = Status::empty();
+    let (state, step) =
+        if let (Protocol::UDP, Transport::Udp(_)) = (view.packet.protocol, &view.packet.transport) {
+            let udp = Udp::open(view.now);
+            (L4::Udp(udp), udp.update(view.now, status, timeouts))
+        } else {
+            let mut state = open(view, settings)?;
+            let step = update(&mut state, view, Direction::Original, status, settings, timeouts);
+            (state, step)
+        };
+    match step {
+        Step::Accept { timeout, assure, .. } => Ok(Opening { state, timeout, assure }),
+        Step::Invalid(why) | Step::InvalidClose { reason: why, .. } => Err(why),
+        // A packet that opened a conn just now cannot be out of step with it.
+        Step::Ignore | Step::Reopen | Step::Kill => Err(Invalid::Malformed),
+    }
+}
+
 /// Judges a packet of an existing conn, and the very first one right after [`open`], as netfilter does.
 ///
 /// `status` is the conn's from *before* this packet: [`Status::SEEN_REPLY`] is not yet set when the first answer is judged.

@@ -2,34 +2,32 @@
 
 use std::ops::{Index, IndexMut};
 
-/// Things of a chunk.
-const CHUNK: usize = 4096;
-
-pub(super) struct Chunks<T> {
+/// `SIZE` things a chunk.
+pub(super) struct Chunks<T, const SIZE: usize> {
     chunks: Vec<Vec<T>>,
     /// Things ever added: the next index.
     len: u32,
 }
 
-impl<T> Default for Chunks<T> {
+impl<T, const SIZE: usize> Default for Chunks<T, SIZE> {
     fn default() -> Self {
         Self { chunks: Vec::new(), len: 0 }
     }
 }
 
-impl<T> Chunks<T> {
+impl<T, const SIZE: usize> Chunks<T, SIZE> {
     /// Allocates what `things` of them need.
     pub(super) fn preallocate(&mut self, things: usize) {
-        self.chunks.resize_with(things.div_ceil(CHUNK).max(self.chunks.len()), || Vec::with_capacity(CHUNK));
+        self.chunks.resize_with(things.div_ceil(SIZE).max(self.chunks.len()), || Vec::with_capacity(SIZE));
     }
 
     /// Adds a thing and returns its index.
     #[inline]
     pub(super) fn push(&mut self, thing: T) -> u32 {
         let index = self.len;
-        let chunk = index as usize / CHUNK;
+        let chunk = index as usize / SIZE;
         if chunk >= self.chunks.len() {
-            self.preallocate((chunk + 1) * CHUNK);
+            self.preallocate((chunk + 1) * SIZE);
         }
         self.chunks[chunk].push(thing);
         self.len += 1;
@@ -38,12 +36,12 @@ impl<T> Chunks<T> {
 
     #[inline]
     pub(super) fn get(&self, index: u32) -> Option<&T> {
-        self.chunks.get(index as usize / CHUNK)?.get(index as usize % CHUNK)
+        self.chunks.get(index as usize / SIZE)?.get(index as usize % SIZE)
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
-        self.chunks.get_mut(index as usize / CHUNK)?.get_mut(index as usize % CHUNK)
+        self.chunks.get_mut(index as usize / SIZE)?.get_mut(index as usize % SIZE)
     }
 
     /// Things ever added; every index is below.
@@ -59,18 +57,18 @@ impl<T> Chunks<T> {
     }
 }
 
-impl<T> Index<u32> for Chunks<T> {
+impl<T, const SIZE: usize> Index<u32> for Chunks<T, SIZE> {
     type Output = T;
 
     #[inline]
     fn index(&self, index: u32) -> &T {
-        &self.chunks[index as usize / CHUNK][index as usize % CHUNK]
+        &self.chunks[index as usize / SIZE][index as usize % SIZE]
     }
 }
 
-impl<T> IndexMut<u32> for Chunks<T> {
+impl<T, const SIZE: usize> IndexMut<u32> for Chunks<T, SIZE> {
     #[inline]
     fn index_mut(&mut self, index: u32) -> &mut T {
-        &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK]
+        &mut self.chunks[index as usize / SIZE][index as usize % SIZE]
     }
 }

@@ -35,10 +35,13 @@ impl Cold {
     }
 }
 
+/// Parts of a chunk.
+const CHUNK: usize = 256;
+
 /// Cold parts by number; numbers are reused.
 #[derive(Default)]
 pub(crate) struct ColdSlab {
-    parts: Chunks<Cold>,
+    parts: Chunks<Cold, CHUNK>,
     free: Vec<NonZeroU32>,
 }
 

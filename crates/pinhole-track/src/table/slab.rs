@@ -5,8 +5,11 @@ use super::entry::Entry;
 use super::wheel::{Link, NONE, Parked};
 use std::ops::{Index, IndexMut};
 
+/// Entries of a chunk.
+const CHUNK: usize = 4096;
+
 pub(crate) struct Slab {
-    entries: Chunks<Entry>,
+    entries: Chunks<Entry, CHUNK>,
     /// First free entry, or [`NONE`].
     free: u32,
 }

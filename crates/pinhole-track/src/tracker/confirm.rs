@@ -50,17 +50,26 @@ impl Tracker {
             self.index.insert(tag, index);
             self.translated += 1;
         }
-        let entry = &mut self.conns[index];
-        entry.insert_status(Status::CONFIRMED);
-        let deadline = entry.deadline;
+        self.conns[index].insert_status(Status::CONFIRMED);
+        self.park(index);
+        self.tell_new(now, index);
+        true
+    }
+
+    /// A conn is in the table from now on: it will end when its time is up.
+    pub(super) fn park(&mut self, index: u32) {
+        let deadline = self.conns[index].deadline;
         self.wheel.park(&mut self.conns, index, deadline);
         self.quiet_until = self.quiet_until.min(self.wheel.quiet_until());
+    }
+
+    #[inline]
+    pub(super) fn tell_new(&mut self, now: Time, index: u32) {
         self.statistics.new += 1;
         if self.settings.events {
             let conn = self.photograph(now, index);
             self.tell(Event::New(Box::new(conn)));
         }
-        true
     }
 
     /// The first packet did not survive: the conn never was. Does nothing to a confirmed conn.

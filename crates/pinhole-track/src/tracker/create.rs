@@ -1,12 +1,12 @@
 //! New conns: what opens one, early drop when the table is full.
 
-use super::lookup::{Prepared, count};
+use super::lookup::{Kind, Prepared, count};
 use super::{TableFull, Tracked, Tracker};
 use crate::event::DestroyCause;
-use crate::l4::{self, CALL_UNREPLIED, Step, View};
+use crate::l4::{self, CALL_UNREPLIED, Opening, View};
 use crate::table::entry::Entry;
-use crate::{ConnId, Invalid, State, Status};
-use pinhole_wire::{Direction, Protocol, Time};
+use crate::{ConnId, State, Status};
+use pinhole_wire::{Direction, Packet, Protocol, Time};
 
 /// Slots of the index that early drop looks at, and conns among them.
 const EARLY_DROP_SLOTS: usize = 64;
@@ -16,44 +16,76 @@ impl Tracker {
     /// Creates an unconfirmed conn for a packet that belongs to none.
     #[inline(never)]
     pub(super) fn create(&mut self, view: View<'_>, prepared: &Prepared) -> Result<Tracked, TableFull> {
-        let now = view.now;
-        let mut l4 = match l4::open(view, &self.settings.l4) {
-            Ok(l4) => l4,
-            Err(why) => return Ok(Tracked::invalid(why, None)),
-        };
-        let (settings, timeouts) = (&self.settings.l4, &self.settings.timeouts);
-        let first = l4::update(&mut l4, view, Direction::Original, Status::empty(), settings, timeouts);
-        let (timeout, assure) = match first {
-            Step::Accept { timeout, assure, .. } => (timeout, assure),
-            Step::Invalid(why) | Step::InvalidClose { reason: why, .. } => {
-                return Ok(Tracked::invalid(why, None));
-            }
-            // A packet that opened a conn just now cannot be out of step with it.
-            Step::Ignore | Step::Reopen | Step::Kill => {
-                return Ok(Tracked::invalid(Invalid::Malformed, None));
-            }
-        };
+        match l4::judge_first(view, &self.settings.l4, &self.settings.timeouts) {
+            Ok(opening) => self.create_opened(view.now, view.packet.datagram_length(), prepared, &opening),
+            Err(why) => Ok(Tracked::invalid(why, None)),
+        }
+    }
+
+    /// Creates an unconfirmed conn as a packet of `length` bytes that belongs to none opens it.
+    ///
+    /// # Errors
+    /// The table is full.
+    pub fn create_opened(
+        &mut self,
+        now: Time,
+        length: u32,
+        prepared: &Prepared,
+        opening: &Opening,
+    ) -> Result<Tracked, TableFull> {
         if self.len >= self.settings.max_conns && !self.drop_early(now, prepared.tag) {
             self.statistics.full += 1;
             return Err(TableFull);
         }
-
-        let mut entry = Entry::new(prepared.oriented, l4, now);
-        entry.deadline = now.plus_seconds(u64::from(timeout));
-        if assure {
-            entry.insert_status(Status::ASSURED);
-        }
-        count(&mut entry, Direction::Original, view.packet.datagram_length());
-        let index = self.conns.add(entry);
-        self.len += 1;
+        let index = self.add(now, length, prepared, opening, Status::empty());
         self.fresh = Some((index, prepared.tag));
-
         let mut tracked =
             Tracked { state: State::New, conn: Some(self.id(index)), created: true, ..Tracked::UNTRACKED };
         if !self.expectations.is_empty() {
             self.fulfils(now, index, prepared, &mut tracked);
         }
         Ok(tracked)
+    }
+
+    #[inline]
+    fn add(&mut self, now: Time, length: u32, prepared: &Prepared, opening: &Opening, status: Status) -> u32 {
+        let mut entry = Entry::new(prepared.oriented, opening.state, now);
+        entry.deadline = now.plus_seconds(u64::from(opening.timeout));
+        entry.insert_status(status);
+        if opening.assure {
+            entry.insert_status(Status::ASSURED);
+        }
+        count(&mut entry, Direction::Original, length);
+        self.len += 1;
+        self.conns.add(entry)
+    }
+
+    /// The short way of a first packet, by which rules can be asked before there is a conn: what the packet opens. [`enter_opened`](Self::enter_opened) is
+    /// next if it survives, or [`give_up`](Self::give_up).
+    ///
+    /// `None`: the packet takes another way, as it belongs to a conn, or cannot open one, or more is to be looked at than its tuple.
+    pub fn open(&self, now: Time, packet: &Packet, bytes: &[u8], prepared: &Prepared) -> Option<Opening> {
+        let is_simple =
+            matches!(prepared.kind, Kind::Packet) && self.translated == 0 && self.expectations.is_empty();
+        if !is_simple || self.len >= self.settings.max_conns || self.search(prepared).is_some() {
+            return None;
+        }
+        l4::judge_first(View { packet, bytes, now }, &self.settings.l4, &self.settings.timeouts).ok()
+    }
+
+    /// The first packet survived: its conn enters the table, confirmed.
+    pub fn enter_opened(&mut self, now: Time, length: u32, prepared: &Prepared, opening: &Opening) -> ConnId {
+        let index = self.add(now, length, prepared, opening, Status::CONFIRMED);
+        self.fresh = None;
+        self.index.insert(prepared.tag, index);
+        self.park(index);
+        self.tell_new(now, index);
+        self.id(index)
+    }
+
+    /// The first packet did not survive: there was no conn.
+    pub const fn give_up(&mut self) {
+        self.statistics.abandoned += 1;
     }
 
     /// Makes the new conn the expected one if an expectation matches it.

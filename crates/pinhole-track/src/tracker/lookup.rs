@@ -46,6 +46,12 @@ impl Prepared {
     /// What prepares no packet: it is untracked.
     pub const NOTHING: Self = Self::without_key(Kind::Untracked);
 
+    /// Whether [`Tracker::touch`] has found no conn that may be the packet's.
+    #[inline]
+    pub const fn is_unknown(&self) -> bool {
+        self.likely == NONE
+    }
+
     /// Source address of a packet with ports.
     #[inline]
     pub fn source(&self) -> Address {
@@ -99,6 +105,12 @@ enum Way {
 }
 
 impl Unusual {
+    /// Whether no conn is known whose packet it might be.
+    #[inline]
+    pub const fn is_apart(&self) -> bool {
+        matches!(self.0, Way::Apart)
+    }
+
     /// The conn whose packet this is, if its sequence numbers are adjusted: [`Tracker::track_unusual`] is to be shown the packet with
     /// its acknowledgement (and SACK blocks) in the numbers of the receiver, as if nothing were adjusted.
     pub fn adjusted(&self, tracker: &Tracker) -> Option<ConnId> {
@@ -453,8 +465,7 @@ impl Tracker {
     }
 
     /// The confirmed conn that the index holds for a packet.
-    #[inline(never)]
-    fn search(&self, prepared: &Prepared) -> Option<u32> {
+    pub(super) fn search(&self, prepared: &Prepared) -> Option<u32> {
         self.index.find(prepared.tag, |index| self.is_of(index, &prepared.oriented))
     }
 

@@ -144,7 +144,7 @@ impl Tracker {
             self.translated += 1;
         }
         self.conns[index].insert_status(Status::CONFIRMED);
-        self.wheel.park(&mut self.conns, index, saved.deadline);
+        self.park(index);
         Ok(())
     }
 
@@ -174,7 +174,9 @@ impl Tracker {
         if self.conns[master].key.zone() != expectation.zone {
             return Err(Unrestorable::Unsound);
         }
-        self.expectations.restore(now, expectation)
+        self.expectations.restore(now, expectation)?;
+        self.renew_quiet();
+        Ok(())
     }
 
     /// The calls of PPTP.
