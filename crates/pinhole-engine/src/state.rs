@@ -84,6 +84,8 @@ pub struct Restored {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Head {
     pub(crate) saved: Time,
+    /// Nothing passed after it was saved: it is the state of a stop.
+    pub(crate) is_last: bool,
     pub(crate) secret: [u64; 2],
     pub(crate) draws: u64,
     /// Names of helpers by the numbers that conns and expectations bear.

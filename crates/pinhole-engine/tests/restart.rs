@@ -290,6 +290,33 @@ fn an_expected_conn_comes_in_after_the_restart_and_the_helper_reads_on() {
     assert_eq!(lab.engine.tracker().expectations().count(), waiting);
 }
 
+/// The state is some seconds old when a gateway is killed: what passed since then must not make the conn's next packets invalid.
+#[test]
+fn windows_are_learned_anew_from_a_state_that_is_old() {
+    for (dies, expected) in [(true, PacketState::Established), (false, PacketState::Invalid)] {
+        let mut lab = Lab::new(Settings::default(), Some(RULES));
+        let mut control = lab.connect("10.0.0.1:4000", "192.0.2.1:21");
+        lab.say(&mut control, S, b"220 ready\r\n");
+        let saved = if dies {
+            let mut saving = lab.engine.begin_save(lab.now);
+            while !saving.proceed(&lab.engine, 10) {}
+            saving.finish()
+        } else {
+            lab.engine.save(lab.now)
+        };
+        // Much more than any window passes unseen.
+        control.deliver(S, 10_000_000);
+        lab.engine = start();
+        lab.engine.restore(State::read(&saved).unwrap(), lab.now).unwrap();
+        assert_eq!(lab.send(&control.at(S, 10_000_000, b"more")).state, Some(expected));
+    }
+}
+
+fn start() -> Engine {
+    let rules = pinhole_ruleset::compile_text("firewall.nft", RULES).unwrap();
+    Engine::new(Settings::default(), registry(), Some(rules)).unwrap()
+}
+
 #[test]
 fn files_that_are_not_whole_are_refused_and_said_to_be() {
     let lab = busy_lab();

@@ -35,6 +35,15 @@ pub struct SavedConn {
     pub(crate) l4: L4,
 }
 
+impl SavedConn {
+    /// Packets of the conn may have passed since it was saved: where they stand is learned anew from the next ones.
+    pub fn forget_windows(&mut self) {
+        if let L4::Tcp(tcp) = &mut self.l4 {
+            tcp.forget_windows();
+        }
+    }
+}
+
 /// A call of PPTP.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SavedCall {

@@ -28,6 +28,7 @@ struct Building<'a> {
     rules: &'a RuleNames,
     helpers: Vec<Option<u16>>,
     policies: Vec<u16>,
+    is_last: bool,
     conns: HashMap<ConnId, ConnId>,
     reused: Vec<Reused>,
     restored: Restored,
@@ -127,6 +128,7 @@ impl<'a> Building<'a> {
             nat,
             rules,
             policies,
+            is_last: head.is_last,
             conns: HashMap::new(),
             reused: Vec::new(),
             restored: Restored { saved: head.saved, ..Restored::default() },
@@ -168,6 +170,9 @@ impl<'a> Building<'a> {
         conn.helper = conn.helper.map(|number| self.helper(number)).transpose()?.flatten();
         if translation.is_some() != conn.reply.is_some() {
             return Err(StateError::Unsound("a connection is translated, and is not"));
+        }
+        if !self.is_last {
+            conn.forget_windows();
         }
         let blind = session.is_some() && conn.helper.is_some();
         let id = match self.tracker.restore_conn(self.now, &conn) {

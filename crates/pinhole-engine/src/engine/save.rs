@@ -25,15 +25,20 @@ enum Stage {
 }
 
 impl Engine {
-    /// The state as bytes, for [`State::read`](crate::State::read) and [`Engine::restore`].
+    /// The state as bytes, for [`State::read`](crate::State::read) and [`Engine::restore`]. This engine must not handle another packet: TCP
+    /// windows are taken for what they are.
     pub fn save(&self, now: Time) -> Vec<u8> {
-        let mut saving = self.begin_save(now);
+        let mut saving = self.begin(now, true);
         while !saving.proceed(self, u32::MAX) {}
         saving.finish()
     }
 
-    /// Begins to save; [`Saving::proceed`] does it.
+    /// Begins to save while packets pass; [`Saving::proceed`] does it. TCP windows are learned anew after this.
     pub fn begin_save(&self, now: Time) -> Saving {
+        self.begin(now, false)
+    }
+
+    fn begin(&self, now: Time, is_last: bool) -> Saving {
         let mut saving = Saving {
             bytes: vec![0; FRAME],
             checksum: crc32fast::Hasher::new(),
@@ -42,6 +47,7 @@ impl Engine {
         };
         saving.write(&Head {
             saved: now,
+            is_last,
             secret: self.secret,
             draws: self.nat.drawn(),
             helpers: self.host.helper_names().collect(),

@@ -214,6 +214,11 @@ impl Tracker {
         self.len as usize
     }
 
+    /// Most conns that count.
+    pub fn capacity(&self) -> usize {
+        self.settings.max_conns as usize
+    }
+
     /// Whether there is no conn.
     pub fn is_empty(&self) -> bool {
         self.len == 0

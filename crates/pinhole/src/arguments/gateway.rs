@@ -23,6 +23,9 @@ pub struct RunArguments {
     /// Control socket
     #[arg(long, value_name = "SOCKET")]
     pub control: Option<PathBuf>,
+    /// File in which connections outlive a restart
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
     /// Write all frames that come and go to a pcapng file
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,

@@ -6,6 +6,7 @@ use pinhole_engine::Settings;
 use pinhole_gateway::{LinkPolicy, RouterSettings, SourceCheck, Treatment};
 use serde::Deserialize;
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Where the control socket is if nothing else is said.
@@ -13,6 +14,9 @@ pub const SOCKET: &str = "/run/pinhole.sock";
 
 /// Most ports of a router.
 const MOST_PORTS: usize = 64;
+
+/// Seconds between two times that state is written.
+const STATE_PAUSE: u64 = 10;
 
 /// The file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -33,6 +37,11 @@ pub struct Config {
     pub control_users: Vec<u32>,
     /// A capture of all frames that come and go.
     pub record: Option<PathBuf>,
+    /// Where counters can be read by HTTP: an address with its port, or the path of a Unix socket.
+    pub metrics: Option<Endpoint>,
+    /// What outlives a restart.
+    #[serde(default)]
+    pub state: StateConfig,
     /// What passes a bridge beside IP.
     #[serde(default)]
     pub bridge: Option<BridgeConfig>,
@@ -65,6 +74,58 @@ impl Mode {
             Self::Bridge => "bridge",
             Self::Router => "router",
         }
+    }
+}
+
+/// `[state]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct StateConfig {
+    /// The file; without one nothing outlives a restart.
+    pub file: Option<PathBuf>,
+    every: Option<u64>,
+    /// What to do about a file that is not whole.
+    pub damaged: Damaged,
+}
+
+impl StateConfig {
+    /// Seconds between two times that it is written; zero: at the stop alone.
+    pub fn every(&self) -> u64 {
+        self.every.unwrap_or(STATE_PAUSE)
+    }
+}
+
+/// What to do about a state file that is not whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Damaged {
+    /// Put it aside, say so, and begin with nothing.
+    #[default]
+    SetAside,
+    /// Do not start.
+    Refuse,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Endpoint {
+    /// An address and a port.
+    Address(SocketAddr),
+    /// A Unix socket.
+    Path(PathBuf),
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.starts_with('/') {
+            return Ok(Self::Path(text.into()));
+        }
+        let parsed = text.parse().map(Self::Address);
+        parsed
+            .map_err(|_| format!("`{text}` is neither an address with its port (127.0.0.1:9188) nor a path"))
     }
 }
 
@@ -177,6 +238,7 @@ impl Config {
             (&mut config.rules, &arguments.rules),
             (&mut config.control, &arguments.control),
             (&mut config.record, &arguments.record),
+            (&mut config.state.file, &arguments.state),
         ] {
             if flag.is_some() {
                 place.clone_from(flag);

@@ -8,10 +8,13 @@ use super::config::Config;
 use super::control::Control;
 use super::journal::Journal;
 use super::links::Links;
+use super::metrics::Metrics;
+use super::notify::ServiceManager;
+use super::state::{Recalled, StateFile};
 use crate::commands::{Failure, Terminal};
 use crate::{exit, files};
 use pinhole_engine::Engine;
-use pinhole_gateway::Datapath;
+use pinhole_gateway::{Datapath, Observer};
 use pinhole_io::live::record::Recording;
 use pinhole_io::live::{Interest, Port, privilege, wait};
 use pinhole_ruleset::Ruleset;
@@ -58,6 +61,12 @@ impl Clock {
         Self { start: Instant::now(), date: u64::try_from(since.as_nanos()).unwrap_or(0) }
     }
 
+    /// Shows at least this time, which an earlier run has seen.
+    fn not_before(mut self, time: Time) -> Self {
+        self.date = self.date.max(time.0);
+        self
+    }
+
     fn now(&self) -> Time {
         Time(self.date).plus_nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
@@ -77,6 +86,17 @@ impl Gateway {
 
     pub(super) fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// Seconds since the start.
+    pub(super) fn uptime(&self, now: Time) -> u64 {
+        now.since(Time(self.clock.date)) / 1_000_000_000
+    }
+
+    /// Tells the journal what there is already.
+    pub(super) fn introduce(&mut self) {
+        let engine = self.datapath.engine();
+        engine.describe(self.clock.now(), &mut |event| self.journal.event(engine, event));
     }
 
     /// Brings what is known of a conn up to date.
@@ -124,9 +144,9 @@ impl Gateway {
         self.datapath.advance(self.clock.now(), &mut self.journal) || more
     }
 
-    /// Nanoseconds until something is due, here or for the links.
-    fn patience(&self, links: &Links) -> u64 {
-        let deadline = self.datapath.next_deadline().into_iter().chain(links.next_deadline()).min();
+    /// Nanoseconds until something is due, here or for others.
+    fn patience(&self, others: impl Iterator<Item = Time>) -> u64 {
+        let deadline = self.datapath.next_deadline().into_iter().chain(others).min();
         let due = deadline.map(|deadline| deadline.since(self.clock.now()));
         due.map_or(LONGEST_WAIT, |nanos| nanos.clamp(1_000_000, LONGEST_WAIT))
     }
@@ -140,20 +160,34 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
     let rules = config.rules.clone().unwrap_or_default();
     let ruleset = load(&rules)?;
     let settings = config.settings(secret()).map_err(|error| Failure::Usage(error.to_string()))?;
-    let engine = Engine::new(settings, pinhole_helpers::registry(), Some(ruleset)).map_err(Failure::Setup)?;
+    let mut engine =
+        Engine::new(settings, pinhole_helpers::registry(), Some(ruleset)).map_err(Failure::Setup)?;
     let mut signals = Signals::new().map_err(|error| Failure::Gateway(format!("signals: {error}")))?;
     demand_privileges()?;
 
     let recording = config.record.as_deref().map(record).transpose()?;
-    let clock = Clock::new();
+    let manager = ServiceManager::of_process();
+    let recalled = Recalled::of(&config.state, Clock::new().now())?;
+    let clock = Clock::new().not_before(recalled.saved());
+    if let Some(told) = recalled.restore(&config.state, &mut engine, clock.now())? {
+        terminal.warn(&told)?;
+    }
     let (datapath, mut links) = Links::open(config, engine, clock.now(), recording.as_ref())?;
-    let gateway = Gateway::new(datapath, rules, clock);
+    let mut gateway = Gateway::new(datapath, rules, clock);
+    gateway.introduce();
+    let metrics = config
+        .metrics
+        .as_ref()
+        .map(Metrics::bind)
+        .transpose()
+        .map_err(|error| Failure::Gateway(format!("metrics: {error}")))?;
     let control = Control::bind(config.socket(), config.control_users.clone()).map_err(|error| {
         Failure::Gateway(format!("control socket {}: {error}", config.socket().display()))
     })?;
     links.close_to_host()?;
     // From here on, whatever fails, the interfaces are given back.
-    let result = serve(config, gateway, control, &mut links, &mut signals, terminal);
+    let clients = Clients { control, metrics, manager };
+    let result = serve(config, gateway, clients, &mut links, &mut signals, terminal);
     if let Err(warning) = links.give_back() {
         terminal.warn(&warning)?;
     }
@@ -165,11 +199,18 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
     result.map(|()| exit::OK)
 }
 
+/// Those who want to know.
+struct Clients {
+    control: Control,
+    metrics: Option<Metrics>,
+    manager: ServiceManager,
+}
+
 /// Serves ports and clients until a signal says that it is enough.
 fn serve(
     config: &Config,
     mut gateway: Gateway,
-    mut control: Control,
+    clients: Clients,
     links: &mut Links,
     signals: &mut Signals,
     terminal: &mut Terminal,
@@ -187,7 +228,10 @@ fn serve(
         config.socket().display()
     )?;
     terminal.out.flush()?;
+    let Clients { mut control, mut metrics, mut manager } = clients;
+    manager.ready(&format!("{} {}", config.mode.name(), config.ports.join(" - ")));
 
+    let mut state = StateFile::of(&config.state, gateway.now());
     let mut troubles = Troubles::default();
     let mut turns = 0u32;
     loop {
@@ -211,16 +255,36 @@ fn serve(
             troubles.tell(now, &format!("interfaces, addresses and routes cannot be read: {error}"));
         }
         control.serve(&mut gateway);
-        if !busy && !control.is_busy() {
+        manager.live(now);
+        if let Some(metrics) = &mut metrics {
+            metrics.serve(now, &mut gateway);
+        }
+        if let Some(trouble) = state.as_mut().and_then(|state| state.proceed(now, gateway.datapath.engine()))
+        {
+            troubles.tell(now, &trouble);
+        }
+        if !busy && !control.is_busy() && !state.as_ref().is_some_and(StateFile::is_busy) {
             let ports = gateway.datapath.ports().iter().filter_map(Port::descriptor);
             let waiting: Vec<Interest<'_>> = ports
                 .chain(signals.descriptors())
                 .chain(links.descriptor())
                 .map(Interest::reading)
                 .chain(control.interests())
+                .chain(metrics.iter().flat_map(Metrics::interests))
                 .collect();
-            wait(&waiting, gateway.patience(links)).map_err(|error| Failure::Gateway(error.to_string()))?;
+            let others = [
+                links.next_deadline(),
+                manager.next_deadline(),
+                state.as_ref().and_then(StateFile::next_deadline),
+                metrics.as_ref().and_then(Metrics::next_deadline),
+            ];
+            wait(&waiting, gateway.patience(others.into_iter().flatten()))
+                .map_err(|error| Failure::Gateway(error.to_string()))?;
         }
+    }
+    manager.stopping();
+    if let Some(state) = state {
+        state.finish(gateway.now(), gateway.datapath.engine())?;
     }
     Ok(())
 }

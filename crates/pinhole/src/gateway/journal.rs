@@ -7,9 +7,10 @@ use crate::render::conntrack::Events;
 use crate::replay::{Change, Headers, Keep, Left, Place, Report, Seen, Sink};
 use pinhole_engine::{Engine, Event, Frame, Outcome, Verdict};
 use pinhole_gateway::Observer;
+use pinhole_helper::Name;
 use pinhole_track::ConnId;
 use pinhole_wire::{LinkType, Time};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -36,6 +37,28 @@ pub(super) struct Journal {
     news: Vec<u8>,
     news_lost: u64,
     logs: (u64, u32),
+    pub(super) tallies: Tallies,
+}
+
+/// What helpers did not do, by helper and reason.
+#[derive(Default)]
+pub(super) struct Tallies {
+    pub(super) refusals: BTreeMap<(Name, &'static str), u64>,
+    pub(super) blind: BTreeMap<(Name, &'static str), u64>,
+}
+
+impl Tallies {
+    fn count(&mut self, event: &Event) {
+        match event {
+            Event::Refusal(record) => {
+                *self.refusals.entry((record.provenance.helper, record.reason.name())).or_default() += 1;
+            }
+            Event::HelperBlind { helper, reason, .. } => {
+                *self.blind.entry((*helper, reason.name())).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A packet that did not survive.
@@ -61,6 +84,7 @@ impl Journal {
             news: Vec::new(),
             news_lost: 0,
             logs: (0, 0),
+            tallies: Tallies::default(),
         }
     }
 
@@ -209,6 +233,7 @@ impl Observer for Journal {
     }
 
     fn event(&mut self, engine: &Engine, event: Event) {
+        self.tallies.count(&event);
         let (rule, time) = match &event {
             Event::HelperAttached { rule, time, .. } => (*rule, *time),
             Event::Log { rule, time, .. } => (Some(*rule), *time),

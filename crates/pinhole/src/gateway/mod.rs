@@ -9,6 +9,7 @@
 //! * `journal`: what is known of the traffic: a [`crate::replay::Report`] that forgets what is over.
 //! * `control`: the socket and its clients; `answer`: what they are told.
 //! * [`daemon`]: start, loop and stop; `links`: what is taken from the host for it, and given back.
+//! * `state`: the state file; `metrics`: counters by HTTP; `notify`: what a service manager is told.
 //! * [`client`]: the other end of the socket.
 
 mod answer;
@@ -18,6 +19,9 @@ mod control;
 pub mod daemon;
 mod journal;
 mod links;
+mod metrics;
+mod notify;
 pub mod request;
+mod state;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,12 @@
 //! Configuration files, requests, and the journal of a gateway between ports in memory.
 
 use super::answer::{Reply, answer};
-use super::config::{Config, ConfigError};
+use super::config::{Config, ConfigError, Endpoint, StateConfig};
 use super::control::Control;
 use super::daemon::Gateway;
+use super::metrics::Metrics;
 use super::request::{ListFormat, Listed, Request};
+use super::state::{Recalled, StateFile};
 use pinhole_engine::{Engine, Settings};
 use pinhole_gateway::{Bridge, LinkPolicy, RouterSettings, SourceCheck, Treatment};
 use pinhole_io::capture::CaptureReader;
@@ -30,10 +32,17 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// A lab whose engine is prepared before it is used.
+    fn with(prepare: impl FnOnce(&mut Engine)) -> Self {
         let mut rules = tempfile::Builder::new().suffix(".nft").tempfile().unwrap();
         rules.write_all(RULES.as_bytes()).unwrap();
         let ruleset = pinhole_ruleset::compile_text("fw.nft", RULES).unwrap();
-        let engine = Engine::new(Settings::default(), pinhole_helpers::registry(), Some(ruleset)).unwrap();
+        let mut engine =
+            Engine::new(Settings::default(), pinhole_helpers::registry(), Some(ruleset)).unwrap();
+        prepare(&mut engine);
         let ((a, left), (b, _)) = (memory::port("left"), memory::port("right"));
         let bridge = Bridge::new(engine, [Box::new(a), Box::new(b)], LinkPolicy::default());
         let path: PathBuf = rules.path().into();
@@ -314,4 +323,122 @@ fn who_watches_is_told_what_happens() {
     drop(client);
     control.serve(&mut lab.gateway);
     assert!(!control.is_watched());
+}
+
+fn state_config(text: &str) -> StateConfig {
+    parse(&format!("[state]\n{text}")).unwrap().state
+}
+
+#[test]
+fn what_is_known_outlives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let config = state_config(&format!("file = {path:?}\nevery = 1\n"));
+    let mut lab = Lab::new();
+    lab.play("ftp-active.pcap", 16);
+    let mut state = StateFile::of(&config, lab.gateway.now()).unwrap();
+    // Now and then, beside the loop.
+    let later = lab.gateway.now().plus_seconds(2);
+    while !path.exists() {
+        assert_eq!(state.proceed(later, lab.gateway.datapath.engine()), None);
+    }
+    assert!(Recalled::of(&config, later).unwrap().saved() >= later, "it is whole");
+    // And at the stop.
+    state.finish(lab.gateway.now(), lab.gateway.datapath.engine()).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+
+    let now = lab.gateway.now();
+    let mut told = None;
+    let mut lab = Lab::with(|engine| {
+        told = Recalled::of(&config, now).unwrap().restore(&config, engine, now).unwrap();
+    });
+    lab.gateway.introduce();
+    assert!(told.unwrap().starts_with("1 connections, 1 expectations and 1 helper sessions go on"));
+    let conns = lab.list(Listed::Helpers, ListFormat::Conntrack);
+    assert!(conns.contains("dport=21") && conns.contains("helper=ftp"), "{conns}");
+    assert!(lab.list(Listed::Expectations, ListFormat::Conntrack).contains("dport=37333"));
+}
+
+#[test]
+fn a_file_that_is_not_whole_is_put_aside_or_no_reason_to_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let now = Lab::new().gateway.now();
+    let aside = state_config(&format!("file = {path:?}\n"));
+    assert!(Recalled::of(&aside, now).unwrap().restore(&aside, &mut engine(), now).unwrap().is_none());
+    for (content, why) in [
+        (&b"not a state file"[..], "it is not a state file of pinhole"),
+        (b"pinhole\x1a\x09\0\0\0", "it has version 9 of the form, and this pinhole reads version 1"),
+        (b"pinhole\x1a\x01\0\0\0\x05\0\0\0\0\0\0\0abcd", "it is 24 bytes long and should be 29"),
+        (b"pinhole\x1a\x01\0\0\0\0\0\0\0\0\0\0\0abcd", "it is damaged: its checksum is wrong"),
+    ] {
+        std::fs::write(&path, content).unwrap();
+        let strict = state_config(&format!("file = {path:?}\ndamaged = \"refuse\"\n"));
+        let error = Recalled::of(&strict, now).map(drop).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        let warning =
+            Recalled::of(&aside, now).unwrap().restore(&aside, &mut engine(), now).unwrap().unwrap();
+        assert!(warning.contains(why) && warning.contains("no connection is known"), "{warning}");
+        assert!(!path.exists() && folder.path().join("state.damaged").exists());
+    }
+    let future = engine().save(now.plus_seconds(2 * 86_400));
+    std::fs::write(&path, future).unwrap();
+    let warning = Recalled::of(&aside, now).unwrap().restore(&aside, &mut engine(), now).unwrap().unwrap();
+    assert!(warning.contains("it was written in the future"), "{warning}");
+}
+
+fn engine() -> Engine {
+    Engine::new(Settings::default(), pinhole_helpers::registry(), None).unwrap()
+}
+
+#[test]
+fn counters_are_read_by_http() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metrics.sock");
+    let mut lab = Lab::new();
+    lab.play("ftp-active.pcap", 16);
+    lab.play("irc-dcc.pcap", 1);
+    let mut metrics = Metrics::bind(&Endpoint::Path(path.clone())).unwrap();
+    let mut ask = |request: &str| {
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.write_all(request.as_bytes()).unwrap();
+        for _ in 0..3 {
+            let now = lab.gateway.now();
+            metrics.serve(now, &mut lab.gateway);
+        }
+        client.set_nonblocking(true).unwrap();
+        let mut answer = Vec::new();
+        let _ = client.read_to_end(&mut answer);
+        String::from_utf8(answer).unwrap()
+    };
+    let answer = ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: application/openmetrics-text"), "{head}");
+    assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+    assert!(body.ends_with("# EOF\n"));
+    for line in [
+        "pinhole_conns 1",
+        "pinhole_conns_limit 262144",
+        "pinhole_expectations_entered_total 1",
+        "pinhole_helper_sessions{helper=\"ftp\"} 1",
+        "pinhole_drops_total{verdict=\"drop\",reason=\"rule\",rule=\"fw.nft:4\"} 1",
+        "pinhole_port_received_frames_total{port=\"left\"} 17",
+    ] {
+        assert!(body.lines().any(|found| found == line), "{line} is not in\n{body}");
+    }
+    // Every sample is of the family that was declared last.
+    let mut family = "";
+    for line in body.lines() {
+        match line.strip_prefix("# TYPE ") {
+            Some(declared) => family = declared.split_once(' ').unwrap().0,
+            None if line.starts_with('#') => {}
+            None => assert!(line.starts_with(family), "{line} after {family}"),
+        }
+    }
+    assert!(ask("HEAD /metrics HTTP/1.1\r\n\r\n").ends_with("\r\n\r\n"));
+    assert!(ask("DELETE /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
+    assert!(ask("GET /etc/passwd HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404 "));
+    assert!(ask("\u{16}\u{3}\u{1}\0").starts_with("HTTP/1.1 400 "));
 }

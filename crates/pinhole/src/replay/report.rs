@@ -204,6 +204,10 @@ impl Report {
 
     /// `frame 12`, with its capture's name if there are several.
     pub fn frame(&self, place: Place) -> String {
+        // Frames of an earlier run of a gateway have no number in this one.
+        if place.frame() == 0 {
+            return "a frame before the restart".to_owned();
+        }
         match self.captures.get(place.capture()) {
             Some(capture) if self.captures.len() > 1 => {
                 format!("frame {} of {}", place.frame(), capture.name)

@@ -5,6 +5,7 @@
 //!
 //! * `bench`: the namespaces, the gateway and its rules; `servers` and `ftp_clients`: what runs in them.
 //! * `bridge`: what that mode promises.
+//! * `restart`: what outlives the gateway's end.
 //! * `ftp`: clients and servers in every topology, with and without the helper's two halves.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
@@ -13,4 +14,5 @@ mod bench;
 mod bridge;
 mod ftp;
 mod ftp_clients;
+mod restart;
 mod servers;

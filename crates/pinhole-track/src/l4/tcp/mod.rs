@@ -134,6 +134,14 @@ impl Tcp {
         [one.scale, other.scale, self.syn_scale].into_iter().all(|scale| scale <= options::MAX_SCALE)
     }
 
+    /// Forgets the windows: packets may have passed that were not seen. They are learned anew, as of a conn that is picked up.
+    pub(crate) fn forget_windows(&mut self) {
+        for end in &mut self.ends {
+            let flags = end.flags & (EndFlags::SCALES | EndFlags::SACK | EndFlags::CLOSED_FIRST);
+            *end = End { scale: end.scale, flags: flags | EndFlags::LIBERAL, ..End::default() };
+        }
+    }
+
     /// Its state.
     pub const fn state(&self) -> TcpState {
         self.state
