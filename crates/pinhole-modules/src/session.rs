@@ -1,0 +1,143 @@
+//! A session of a module: the contract on one side, the guest on the other.
+
+use crate::guest::{Running, Shown};
+use crate::judge::Judge;
+use crate::module::Shared;
+use pinhole_abi::exchange::Function;
+use pinhole_helper::{
+    Action, BlindReason, Context, Expect, Fault, Handle, Master, Policy, Progress, Session, Span,
+};
+use pinhole_wire::{Direction, Protocol};
+use std::cell::Cell;
+use std::sync::Arc;
+
+pub(crate) struct ModuleSession {
+    module: Arc<Shared>,
+    master: Master,
+    /// `None` if it did not even begin.
+    running: Option<Running>,
+    /// Found where there is no way to tell of it; the next read does.
+    fault: Cell<Option<Fault>>,
+    /// The host's handle for the session's first expectation.
+    first_handle: u32,
+}
+
+impl ModuleSession {
+    pub(crate) fn new(module: Arc<Shared>, master: &Master, policy: &Policy) -> Self {
+        let attached = module.guest().attach(master, policy);
+        let fault = Cell::new(attached.as_ref().err().copied());
+        Self { module, master: *master, running: attached.ok(), fault, first_handle: 0 }
+    }
+
+    /// Reads once; how many bytes were shown, and what came of it.
+    fn turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: Direction,
+        bytes: &[u8],
+        at: usize,
+    ) -> Result<(usize, Progress), Fault> {
+        let Some(running) = &mut self.running else { return Err(Fault::Malformed) };
+        let mut guest = self.module.guest();
+        let rest = bytes.get(at..).unwrap_or_default();
+        let shown = rest.get(..rest.len().min(guest.capacity())).unwrap_or_default();
+        if shown.len() < rest.len() && self.master.protocol != Protocol::TCP {
+            return Ok((0, Progress::Blind(BlindReason::MessageTooLong)));
+        }
+        let judge = Judge {
+            master: &self.master,
+            from,
+            grants: &self.module.manifest.grants,
+            classes: self.module.manifest.spec.classes.len(),
+        };
+        let offset = cx.span(at, at).start;
+        let progress = guest.read(running, Shown { from, now: cx.now, offset, bytes: shown }, &judge)?;
+        for action in guest.actions() {
+            self.first_handle = forward(cx, action, at, self.first_handle);
+        }
+        Ok((shown.len(), progress))
+    }
+}
+
+impl Session for ModuleSession {
+    fn read(&mut self, cx: &mut Context<'_>, from: Direction, bytes: &[u8]) -> Progress {
+        if let Some(fault) = self.fault.get() {
+            return Progress::Blind(BlindReason::Quarantined(fault));
+        }
+        let mut at = 0;
+        loop {
+            match self.turn(cx, from, bytes, at) {
+                // More waits than could be shown.
+                Ok((shown, Progress::Consumed(count))) if count > 0 && at + shown < bytes.len() => {
+                    at += count;
+                }
+                Ok((_, Progress::Consumed(count))) => return Progress::Consumed(at + count),
+                Ok((_, end)) => return end,
+                Err(fault) => return Progress::Blind(BlindReason::Quarantined(fault)),
+            }
+        }
+    }
+
+    fn longest_message(&self) -> usize {
+        self.running.as_ref().map_or(0, |running| running.longest)
+    }
+
+    fn pick_up(&mut self, from: Direction) -> bool {
+        self.goes_on(Function::PickUp, from)
+    }
+
+    fn resynchronise(&mut self, from: Direction) -> bool {
+        self.goes_on(Function::Resynchronise, from)
+    }
+
+    fn may_announce(&self, from: Direction, unread: &[u8]) -> bool {
+        let Some(running) = &self.running else { return false };
+        self.module.guest().may_announce(running, from, unread).unwrap_or_else(|fault| {
+            self.fault.set(Some(fault));
+            false
+        })
+    }
+
+    fn memory(&self) -> usize {
+        self.running.as_ref().map_or(0, Running::memory)
+    }
+}
+
+impl ModuleSession {
+    /// A fault is told by the read that follows.
+    fn goes_on(&mut self, function: Function, from: Direction) -> bool {
+        let Some(running) = &mut self.running else { return true };
+        self.module.guest().goes_on(running, function, from).unwrap_or_else(|fault| {
+            self.fault.set(Some(fault));
+            true
+        })
+    }
+}
+
+/// Asks the host for what the guest asked for: spans begin at `at` of what the host shows, handles at `first`. Answers where they begin from
+/// now on.
+fn forward(cx: &mut Context<'_>, action: &Action, at: usize, first: u32) -> u32 {
+    // Spans were found to lie inside what was shown.
+    let span = |cx: &Context<'_>, span: &Span| cx.span(at + span.start as usize, at + span.end as usize);
+    let handle = |handle: &Handle| Handle(handle.0.wrapping_add(first));
+    match action {
+        Action::Expect(own, expect) => {
+            let given = cx.expect(Expect { span: span(cx, &expect.span), ..expect.clone() });
+            return given.0.wrapping_sub(own.0);
+        }
+        Action::Activate(own) => cx.activate(handle(own)),
+        Action::Extend(own, seconds) => cx.extend(handle(own), *seconds),
+        Action::Prolong(seconds) => cx.prolong(*seconds),
+        Action::Cancel(own) => cx.cancel(handle(own)),
+        Action::Locate(own, place, field) => cx.locate(handle(own), span(cx, place), *field),
+        Action::Mention(end, place, field) => cx.mention(*end, span(cx, place), *field),
+        Action::Length(digits, body) => cx.length(span(cx, digits), span(cx, body)),
+        Action::Renumber(place, field, number) => cx.renumber(span(cx, place), *field, *number),
+        Action::Lead(own, source, destination) => cx.lead(handle(own), *source, *destination),
+        Action::Refuse(why, place) => cx.refuse(*why, span(cx, place)),
+        Action::Condition(condition) => cx.condition(*condition),
+        // The interface has no others.
+        _ => {}
+    }
+    first
+}
