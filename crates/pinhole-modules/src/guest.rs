@@ -47,6 +47,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Writes what [`Guest::resume`] goes on with.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.handles.to_le_bytes());
+        out.extend_from_slice(&u32::try_from(self.longest).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend_from_slice(&self.image);
+    }
+
     /// Bytes of memory besides its own size.
     pub(crate) fn memory(&self) -> usize {
         self.image.capacity()
@@ -120,6 +127,22 @@ impl Guest {
         });
         self.settle(attached)?;
         Ok(running)
+    }
+
+    /// A session goes on with what another [saved](Running::save). Whatever the bytes are, they can do no more than the module can.
+    pub(crate) fn resume(&mut self, saved: &[u8]) -> Option<Running> {
+        let (handles, rest) = saved.split_first_chunk()?;
+        let (longest, image) = rest.split_first_chunk()?;
+        if image.len() > self.limits.state.min(self.areas.state.capacity as usize) {
+            return None;
+        }
+        self.sessions += 1;
+        Some(Running {
+            id: self.sessions,
+            image: image.to_vec(),
+            handles: u32::from_le_bytes(*handles),
+            longest: u32::from_le_bytes(*longest) as usize,
+        })
     }
 
     /// A session reads. Its requests, judged, are [`actions`](Self::actions) then.

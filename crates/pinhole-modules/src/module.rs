@@ -72,7 +72,7 @@ pub struct Module(Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) manifest: Manifest,
-    hash: [u8; 32],
+    pub(crate) hash: [u8; 32],
     guest: Mutex<Guest>,
 }
 
@@ -191,6 +191,10 @@ impl Helper for ModuleHelper {
 
     fn attach(&self, master: &Master, policy: &Policy) -> Box<dyn Session> {
         Box::new(ModuleSession::new(Arc::clone(&self.0), master, &self.bound(*policy)))
+    }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        Some(Box::new(ModuleSession::restore(Arc::clone(&self.0), saved)?))
     }
 
     fn introduces(&self, class: u8) -> bool {

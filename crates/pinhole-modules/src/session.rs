@@ -4,6 +4,7 @@ use crate::guest::{Running, Shown};
 use crate::judge::Judge;
 use crate::module::Shared;
 use pinhole_abi::exchange::Function;
+use pinhole_abi::master;
 use pinhole_helper::{
     Action, BlindReason, Context, Expect, Fault, Handle, Master, Policy, Progress, Session, Span,
 };
@@ -27,6 +28,21 @@ impl ModuleSession {
         let attached = module.guest().attach(master, policy);
         let fault = Cell::new(attached.as_ref().err().copied());
         Self { module, master: *master, running: attached.ok(), fault, first_handle: 0 }
+    }
+
+    /// A session that goes on with what another one of the same module, to the byte, has saved.
+    pub(crate) fn restore(module: Arc<Shared>, saved: &[u8]) -> Option<Self> {
+        let (hash, rest) = saved.split_first_chunk()?;
+        let (first_handle, rest) = rest.split_first_chunk()?;
+        let (master, _) = master::read(rest)?;
+        let running = module.guest().resume(rest.get(master::SIZE..)?)?;
+        (*hash == module.hash).then(|| Self {
+            module,
+            master,
+            running: Some(running),
+            fault: Cell::new(None),
+            first_handle: u32::from_le_bytes(*first_handle),
+        })
     }
 
     /// Reads once; how many bytes were shown, and what came of it.
@@ -96,6 +112,15 @@ impl Session for ModuleSession {
             self.fault.set(Some(fault));
             false
         })
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        let running = self.running.as_ref().filter(|_| self.fault.get().is_none())?;
+        let mut saved = self.module.hash.to_vec();
+        saved.extend_from_slice(&self.first_handle.to_le_bytes());
+        saved.extend_from_slice(&master::write(&self.master, &Policy::default()));
+        running.save(&mut saved);
+        Some(saved)
     }
 
     fn memory(&self) -> usize {

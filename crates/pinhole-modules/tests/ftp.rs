@@ -3,7 +3,7 @@
 
 mod support;
 
-use pinhole_helper::{Action, Helper, NatHelper, Pickup, Policy, Reader};
+use pinhole_helper::{Action, Context, Handle, Helper, NatHelper, Pickup, Policy, Reader, Session};
 use pinhole_helpers::ftp::{Ftp, FtpNat};
 use pinhole_modules::Module;
 use pinhole_wire::{Direction, Tcp, TcpFlags, Time};
@@ -204,6 +204,42 @@ fn longer_than_the_input_area() {
     both.segment(Direction::Original, &vec![b'x'; 200_000], TcpFlags::ACK);
     both.segment(Direction::Original, b"\r\nPORT 10,0,0,1,200,11\r\n", TcpFlags::ACK);
     assert_eq!(both.actions[0].len(), 2);
+}
+
+#[test]
+fn sessions_are_saved_and_restored() {
+    let Some(module) = CONNTRACK.as_ref() else { return };
+    let (master, policy, mut next) = (master("10.0.0.1:40000", "198.51.100.7:21"), Policy::default(), 0);
+    let helper = module.helper().unwrap();
+    let mut session = helper.attach(&master, &policy);
+    let mut say = |session: &mut Box<dyn Session>, from, text: &[u8]| {
+        let mut actions = Vec::new();
+        session.read(&mut Context::new(&master, &policy, Time(1), 0, &mut actions, &mut next), from, text);
+        actions
+    };
+    say(&mut session, Direction::Reply, b"220 ready\r\n");
+    say(&mut session, Direction::Original, b"PORT 10,0,0,1,200,10\r\nPASV\r\n");
+    let saved = session.save().unwrap();
+    let mut restored = load(&guest("saved sessions", "conntrack_ftp").unwrap())
+        .unwrap()
+        .helper()
+        .unwrap()
+        .restore(&saved)
+        .unwrap();
+    let cancelled = say(&mut restored, Direction::Reply, b"500 no\r\n");
+    assert_eq!(cancelled, [Action::Cancel(Handle(0))]);
+    let passive = b"227 Entering Passive Mode (198,51,100,7,200,10)\r\n";
+    let actions = say(&mut restored, Direction::Reply, passive);
+    assert!(
+        matches!(actions[..], [Action::Expect(Handle(1), _), Action::Locate(Handle(1), ..)]),
+        "{actions:?}"
+    );
+    // Of another module, or cut off.
+    let mut other = saved.clone();
+    other[0] ^= 1;
+    for bad in [&other[..], &saved[..40], &saved[..130], b""] {
+        assert!(helper.restore(bad).is_none());
+    }
 }
 
 #[test]
