@@ -65,6 +65,14 @@ export namespace Field {
   export const Port: u32 = 2;
 }
 
+/** Answers of `pinhole_encode`. */
+export namespace Encoded {
+  export const Written: i32 = 0;
+  export const UnknownNotation: i32 = 1;
+  /** The notation has no room for an address of this family. */
+  export const NoRoom: i32 = 2;
+}
+
 /** So many bytes are done with. */
 export function consumed(bytes: i32): i64 {
   return <i64>bytes;
@@ -200,6 +208,21 @@ export function admitPort(port: u32): u32 {
   if (port == 0) return Refusal.PortZero;
   if (port > 65535) return Refusal.BadNumber;
   return port < master.lowestPort() ? Refusal.PrivilegedPort : Refusal.None;
+}
+
+/** Appends a byte to what is to stand in place of the old bytes. */
+export function writeByte(byte: u8): void {
+  const at = load<u32>(block, 32);
+  if (at >= <u32>OUTPUT_CAPACITY) unreachable();
+  store<u8>(output + at, byte);
+  store<u32>(block, at + 1, 32);
+}
+
+/** Appends a number in decimal digits. */
+export function writeDecimal(number: u32): void {
+  let power: u32 = 1;
+  while (number / power >= 10) power *= 10;
+  for (; power > 0; power /= 10) writeByte(<u8>(48 + ((number / power) % 10)));
 }
 
 /** Two bytes, most significant first. */

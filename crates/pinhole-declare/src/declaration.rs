@@ -38,6 +38,8 @@ pub struct Declaration {
 /// What a helper opens only if its operator has allowed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
+    /// Conns from others than the ends of the control conn.
+    AnySource,
     /// Conns of the announcer's peer to third hosts.
     Introduce,
     /// Ports below 1024.
@@ -46,12 +48,16 @@ pub enum Need {
 
 impl Need {
     /// All, with their names in files and on command lines.
-    pub const ALL: [(&'static str, Self); 2] =
-        [("introduce", Self::Introduce), ("privileged-ports", Self::PrivilegedPorts)];
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("any-source", Self::AnySource),
+        ("introduce", Self::Introduce),
+        ("privileged-ports", Self::PrivilegedPorts),
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::AnySource => "any-source",
             Self::Introduce => "introduce",
             Self::PrivilegedPorts => "privileged-ports",
         }
@@ -80,6 +86,7 @@ pub(crate) struct Expected {
 impl Expected {
     pub(crate) fn needs(&self, need: Need) -> bool {
         match need {
+            Need::AnySource => self.source == Source::Anyone,
             Need::Introduce => self.address == AddressOf::ThirdParty,
             Need::PrivilegedPorts => {
                 let fixed = matches!(self.port, Some(PortOf::Number(port)) if !UNPRIVILEGED.contains(&port));
@@ -228,6 +235,14 @@ impl Declaration {
         Need::ALL.into_iter().map(|(_, need)| need).filter(needed)
     }
 
+    /// Whether a message holds what NAT may have to rewrite: something of the announcer's own.
+    pub(crate) fn is_located(&self, message: &Message) -> bool {
+        let has = |template: &Template| template.has_address() || template.has_port();
+        let expected = message.expects.and_then(|class| self.expected.get(usize::from(class)));
+        expected.is_some_and(|expected| expected.address == AddressOf::Sender)
+            && message.announcing().iter().any(has)
+    }
+
     /// Whether the first message of a side tells whether it speaks the protocol.
     pub(crate) fn has_opening(&self, from: Direction) -> bool {
         self.messages.iter().any(|message| message.from.has(from) && message.when != When::Later)
@@ -243,12 +258,6 @@ impl Message {
                 When::Later => !is_first,
                 When::Always => true,
             }
-    }
-
-    /// Whether it holds what NAT may have to rewrite.
-    pub(crate) fn is_located(&self) -> bool {
-        let has = |template: &Template| template.has_address() || template.has_port();
-        self.expects.is_some() && self.announcing().iter().any(has)
     }
 
     /// The templates that hold what is announced.

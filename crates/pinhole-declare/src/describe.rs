@@ -34,10 +34,10 @@ impl Declaration {
             ),
             refuses: Texts::Loaded(self.refuses()),
             limits: Texts::Loaded(self.limits()),
-            nat: Cow::Borrowed(if self.messages.iter().any(Message::is_located) {
+            nat: Cow::Borrowed(if self.messages.iter().any(|message| self.is_located(message)) {
                 "writes translated addresses and ports in the notation they came in"
             } else {
-                "translates nothing in the payload: it holds no endpoint"
+                "translates nothing in the payload: it holds no endpoint of its sender's"
             }),
             ipv6: Cow::Borrowed(self.ipv6()),
             references: Texts::Loaded(references),

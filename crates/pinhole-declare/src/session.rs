@@ -136,7 +136,7 @@ impl Session for DeclaredSession {
     fn may_announce(&self, from: Direction, unread: &[u8]) -> bool {
         let side = &self.sides[from.index()];
         let may = |message: &Message| {
-            message.is_located()
+            self.declaration.is_located(message)
                 && message.counts(from, !side.has_opened)
                 && message.forms.iter().any(|form| form.may_begin(unread))
         };
@@ -365,6 +365,10 @@ impl Announcement<'_> {
             timeout: Some(expected.timeout),
             ..Expect::to(expected.protocol, source, destination, span)
         });
+        if expected.address == AddressOf::ThirdParty {
+            // Third hosts are not translated.
+            return Ok(handle);
+        }
         if let Some((range, notation)) = &found.address {
             cx.locate(handle, said.span(cx, range), notation.field());
         }

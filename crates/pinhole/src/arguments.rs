@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod gateway;
+mod helper;
+mod load;
 mod nat;
 mod nat_options;
 mod replay;
@@ -9,6 +11,8 @@ mod target;
 
 #[cfg(target_os = "linux")]
 pub use gateway::{FlowArguments, ListArguments, RunArguments, SocketArgument, StatsArguments};
+pub use helper::{HelperCommand, HelperNewArguments, HelperTestArguments, Language};
+pub use load::LoadArguments;
 pub use nat::{NatEnd, NatHalves, NatMapping, rules as nat_rules};
 pub use nat_options::{FilteringChoice, MappingChoice, NatOptions};
 pub use replay::{Checksums, Clock, FailOn, Format, HelperPorts, Interface, PickupChoice, ReplayArguments};
@@ -53,7 +57,7 @@ pub enum Color {
 pub enum Command {
     /// Send captures through a firewall, and show what it decides and why
     Replay(Box<ReplayArguments>),
-    /// Check rulesets, and configuration files of `run` (`.toml`)
+    /// Check rulesets, configuration files of `run` and declared helpers (`.toml`)
     Check(CheckArguments),
     /// Put the firewall between two interfaces
     #[cfg(target_os = "linux")]
@@ -81,6 +85,9 @@ pub enum Command {
     Reload(SocketArgument),
     /// List what each protocol helper reads, opens, limits and refuses
     Helpers(HelpersArguments),
+    /// Test a helper, or begin a new one
+    #[command(subcommand)]
+    Helper(HelperCommand),
     /// Show an active and a passive FTP transfer and an IRC DCC transfer, without and with their helper
     Demo,
     /// Print shell completions
@@ -102,12 +109,15 @@ pub enum Plainness {
 /// `pinhole check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// Rulesets in the nftables language (`-` is standard input), or configuration files of `run`, whose names end in `.toml`
+    /// Rulesets in the nftables language (`-` is standard input); configuration files of `run` and declared helpers, whose names end in `.toml`
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// How diagnostics are written
     #[arg(long, value_enum, default_value_t)]
     pub format: Plainness,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap takes a comment here for a help text")]
+    pub loading: LoadArguments,
 }
 
 /// `pinhole helpers`.
@@ -119,6 +129,9 @@ pub struct HelpersArguments {
     /// How helpers are described
     #[arg(long, value_enum, default_value_t)]
     pub format: Plainness,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap takes a comment here for a help text")]
+    pub loading: LoadArguments,
 }
 
 /// `pinhole completions`.

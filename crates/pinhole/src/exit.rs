@@ -6,7 +6,7 @@ pub const OK: u8 = 0;
 pub const INPUT: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
-/// The ruleset is wrong.
+/// The ruleset is wrong, or a helper of a file.
 pub const RULESET: u8 = 3;
 /// What `--fail-on` names has happened.
 pub const FAILED_ON: u8 = 4;

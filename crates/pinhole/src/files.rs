@@ -1,6 +1,7 @@
 //! Rulesets from the file system.
 
 use pinhole_engine::{Engine, Settings};
+use pinhole_helper::Registry;
 use pinhole_ruleset::{ChainKind, Diagnostic, Family, Hook, LoadError, Loader, Ruleset};
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -129,9 +130,9 @@ fn wildcard(pattern: &[u8], name: &[u8]) -> bool {
     pattern.get(p..).is_some_and(|rest| rest.iter().all(|&c| c == b'*'))
 }
 
-/// What is wrong with a ruleset that compiles: helpers and timeouts that do not exist here.
-pub fn setup_problems(ruleset: Ruleset) -> Vec<String> {
-    match Engine::new(Settings::default(), pinhole_helpers::registry(), Some(ruleset)) {
+/// What is wrong with a ruleset that compiles: helpers that are not among these, and timeouts that do not exist.
+pub fn setup_problems(ruleset: Ruleset, helpers: Registry) -> Vec<String> {
+    match Engine::new(Settings::default(), helpers, Some(ruleset)) {
         Ok(_) => Vec::new(),
         Err(errors) => errors.iter().map(ToString::to_string).collect(),
     }

@@ -13,12 +13,15 @@
 
 pub mod arguments;
 pub mod commands;
+pub mod conformance;
 pub mod exit;
 pub mod files;
 #[cfg(target_os = "linux")]
 pub mod gateway;
+pub mod load;
 pub mod render;
 pub mod replay;
+pub mod signature;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
@@ -75,6 +78,7 @@ pub fn run(command: Command, terminal: &mut Terminal) -> Result<u8, Failure> {
         #[cfg(target_os = "linux")]
         Command::Reload(socket) => commands::control::plain(&socket, &Request::Reload {}, terminal),
         Command::Helpers(arguments) => commands::helpers::run(&arguments, terminal),
+        Command::Helper(command) => commands::helper::run(&command, terminal),
         Command::Demo => commands::demo::run(terminal),
         Command::Completions(arguments) => commands::completions::run(&arguments, terminal),
         Command::Man(arguments) => commands::man::run(&arguments, terminal),

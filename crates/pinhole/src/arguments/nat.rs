@@ -7,6 +7,7 @@ use pinhole_engine::{Cidr, NatRule};
 use pinhole_helper::NatHelper;
 use pinhole_nat::prefix::{Nptv6, Prefix};
 use pinhole_wire::IpVersion;
+use std::convert::Infallible;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -213,41 +214,50 @@ pub enum NatHalves {
     #[default]
     All,
     /// Those of these NAT helpers; none, if there are none.
-    Only(Vec<&'static str>),
+    Only(Vec<String>),
 }
 
 impl NatHalves {
-    /// The NAT helpers themselves.
-    pub fn loaded(&self) -> Vec<&'static dyn NatHelper> {
-        let is_wanted = |name: &str| match self {
+    /// Those of them that are built in.
+    pub fn built_in(&self) -> Vec<&'static dyn NatHelper> {
+        pinhole_helpers::nat_helpers().iter().copied().filter(|half| self.wants(half.name())).collect()
+    }
+
+    /// Whether this one is wanted.
+    pub fn wants(&self, name: &str) -> bool {
+        match self {
             Self::All => true,
-            Self::Only(names) => names.contains(&name),
-        };
-        pinhole_helpers::nat_helpers().iter().copied().filter(|helper| is_wanted(helper.name())).collect()
+            Self::Only(names) => names.iter().any(|wanted| wanted == name),
+        }
+    }
+
+    /// Whether all that are named are built in or among these.
+    ///
+    /// # Errors
+    /// One is not; which there are.
+    pub fn check<'a>(&self, loaded: impl Iterator<Item = &'a str>) -> Result<(), String> {
+        let known: Vec<&str> =
+            pinhole_helpers::nat_helpers().iter().map(NatHelper::name).chain(loaded).collect();
+        let Self::Only(names) = self else { return Ok(()) };
+        match names.iter().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => Err(format!(
+                "no NAT helper is called `{name}`; there are: {}, or all, or none",
+                known.join(", ")
+            )),
+        }
     }
 }
 
 impl FromStr for NatHalves {
-    type Err = String;
+    type Err = Infallible;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = || pinhole_helpers::nat_helpers().iter().map(NatHelper::name);
-        match text {
-            "all" => Ok(Self::All),
-            "none" => Ok(Self::Only(Vec::new())),
-            list => {
-                let named = list.split(',').map(str::trim).map(|name| {
-                    known().find(|known| *known == name).ok_or_else(|| {
-                        let known: Vec<&str> = known().collect();
-                        format!(
-                            "no NAT helper is called `{name}`; there are: {}, or all, or none",
-                            known.join(", ")
-                        )
-                    })
-                });
-                named.collect::<Result<_, _>>().map(Self::Only)
-            }
-        }
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "all" => Self::All,
+            "none" => Self::Only(Vec::new()),
+            list => Self::Only(list.split(',').map(|name| name.trim().to_owned()).collect()),
+        })
     }
 }
 
@@ -348,8 +358,9 @@ mod tests {
         for text in ["all", "none", "ftp", "ftp,irc"] {
             assert_eq!(text.parse::<NatHalves>().unwrap().to_string(), text);
         }
-        let error = "ftp,smtp".parse::<NatHalves>().unwrap_err();
+        let error = "ftp,smtp".parse::<NatHalves>().unwrap().check(["relay"].into_iter()).unwrap_err();
         assert!(error.starts_with("no NAT helper is called `smtp`; there are: "), "{error}");
+        assert_eq!("ftp,relay".parse::<NatHalves>().unwrap().check(["relay"].into_iter()), Ok(()));
     }
 
     #[test]

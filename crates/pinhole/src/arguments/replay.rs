@@ -1,9 +1,10 @@
 //! `pinhole replay`: its arguments, and the engine settings that follow from them.
 
+use super::LoadArguments;
 use super::{NatHalves, NatMapping, NatOptions, Target, TargetError};
 use clap::{ArgAction, Args, ValueEnum};
 use pinhole_engine::{Attachment, ChecksumPolicy, Cidr, NatHelpers, Settings};
-use pinhole_helper::Pickup;
+use pinhole_helper::{Pickup, Registry};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -25,6 +26,9 @@ pub struct ReplayArguments {
     /// Attach a helper by destination port, without a rule: `ftp=21,2121`, or `ftp` for its conventional ports (repeatable)
     #[arg(long, value_name = "NAME[=PORTS]", help_heading = "Firewall")]
     pub helpers: Vec<HelperPorts>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap takes a comment here for a help text")]
+    pub loading: LoadArguments,
     /// Control connections whose beginning the capture lacks: `strict` never reads them, `lenient` reads from the first byte seen
     #[arg(long, value_enum, default_value_t, value_name = "POLICY", help_heading = "Firewall")]
     pub pickup: PickupChoice,
@@ -155,7 +159,7 @@ impl ReplayArguments {
         }
         settings.nat.rules = self.nat.iter().filter_map(NatMapping::setting).collect();
         settings.nat.behaviour = self.nat_options.behaviour();
-        settings.nat.helpers = NatHelpers::new(&self.nat_helpers.loaded());
+        settings.nat.helpers = NatHelpers::new(&self.nat_helpers.built_in());
         settings
     }
 }
@@ -164,16 +168,26 @@ impl ReplayArguments {
 #[derive(Clone, Debug)]
 pub struct HelperPorts(pub Attachment);
 
+impl HelperPorts {
+    /// Whether there is such a helper.
+    ///
+    /// # Errors
+    /// There is none; which there are.
+    pub fn check(&self, registry: &Registry) -> Result<(), String> {
+        let name = &self.0.helper;
+        if registry.find(name).is_some() {
+            return Ok(());
+        }
+        let known: Vec<&str> = registry.iter().map(|helper| helper.spec().name.as_str()).collect();
+        Err(format!("no helper is called `{name}`; there are: {}", known.join(", ")))
+    }
+}
+
 impl FromStr for HelperPorts {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, list) = text.split_once('=').map_or((text, None), |(name, list)| (name, Some(list)));
-        let registry = pinhole_helpers::registry();
-        if registry.find(name).is_none() {
-            let known: Vec<&str> = registry.iter().map(|h| h.spec().name.as_str()).collect();
-            return Err(format!("no helper is called `{name}`; there are: {}", known.join(", ")));
-        }
         let ports = list.map_or(Ok(Vec::new()), |list| list.split(',').map(parse_port).collect())?;
         Ok(Self(Attachment { helper: name.to_owned(), ports }))
     }

@@ -3,6 +3,7 @@
 use super::{Failure, Terminal};
 use crate::arguments::{HelpersArguments, Plainness};
 use crate::exit;
+use crate::load::{Loaded, Origin};
 use crate::render::Palette;
 use pinhole_helper::{Helper, Spec, Texts};
 use serde_json::{Value, json};
@@ -13,7 +14,8 @@ use std::io::{self, Write};
 /// # Errors
 /// No helper has the name asked for, or writing failed.
 pub fn run(arguments: &HelpersArguments, terminal: &mut Terminal) -> Result<u8, Failure> {
-    let registry = pinhole_helpers::registry();
+    let loader = arguments.loading.loader().map_err(|error| Failure::Usage(error.to_string()))?;
+    let Loaded { registry, origins, .. } = loader.load()?;
     let specs: Vec<&Spec> = match &arguments.name {
         None => registry.iter().map(Helper::spec).collect(),
         Some(name) => match registry.find(name) {
@@ -29,13 +31,13 @@ pub fn run(arguments: &HelpersArguments, terminal: &mut Terminal) -> Result<u8, 
     match (arguments.format, &arguments.name) {
         (Plainness::Json, _) => {
             for spec in specs {
-                writeln!(out, "{}", describe_json(spec))?;
+                writeln!(out, "{}", describe_json(spec, origin_of(&origins, spec)))?;
             }
         }
         (Plainness::Text, None) => list(out, palette, &specs)?,
         (Plainness::Text, Some(_)) => {
             for spec in specs {
-                describe(out, palette, spec)?;
+                describe(out, palette, spec, origin_of(&origins, spec))?;
             }
         }
     }
@@ -58,12 +60,23 @@ fn list(out: &mut dyn Write, p: &Palette, specs: &[&Spec]) -> io::Result<()> {
     )
 }
 
-fn describe(out: &mut dyn Write, p: &Palette, spec: &Spec) -> io::Result<()> {
+/// The file of a helper that is not built in.
+fn origin_of<'a>(origins: &'a [Origin], spec: &Spec) -> Option<&'a Origin> {
+    origins.iter().find(|origin| origin.helper == spec.name)
+}
+
+fn describe(out: &mut dyn Write, p: &Palette, spec: &Spec, origin: Option<&Origin>) -> io::Result<()> {
     writeln!(out, "{}{}{} · {}", p.strong, spec.name, p.strong.end(), spec.summary)?;
     if !spec.aliases.is_empty() {
         writeln!(out, "also called {}", spec.aliases.join(", "))?;
     }
     writeln!(out, "control connection: {}", endpoints(spec))?;
+    if let Some(origin) = origin {
+        writeln!(out, "declared in {}", origin.path.display())?;
+        if let Some(signed) = &origin.signed {
+            writeln!(out, "signed: {signed}")?;
+        }
+    }
     let classes: Vec<String> = spec
         .classes
         .iter()
@@ -113,7 +126,7 @@ fn ranges(ports: &[u16]) -> String {
     texts.join(",")
 }
 
-fn describe_json(spec: &Spec) -> Value {
+fn describe_json(spec: &Spec, origin: Option<&Origin>) -> Value {
     json!({
         "name": spec.name.as_str(),
         "aliases": lines(&spec.aliases),
@@ -129,6 +142,8 @@ fn describe_json(spec: &Spec) -> Value {
         "limits": lines(&spec.limits),
         "nat": spec.nat,
         "ipv6": spec.ipv6,
+        "origin": origin.map_or_else(|| "built-in".to_owned(), |origin| origin.path.display().to_string()),
+        "signed": origin.and_then(|origin| origin.signed.as_ref()).map(ToString::to_string),
         "references": lines(&spec.references),
     })
 }

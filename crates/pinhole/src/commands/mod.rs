@@ -5,6 +5,7 @@ pub mod completions;
 #[cfg(target_os = "linux")]
 pub mod control;
 pub mod demo;
+pub mod helper;
 pub mod helpers;
 pub mod man;
 pub mod replay;
@@ -13,6 +14,7 @@ pub mod run;
 
 use crate::arguments::Color;
 use crate::exit;
+use crate::load::LoadError;
 use crate::render::Palette;
 use anstream::ColorChoice;
 use pinhole_engine::SetupError;
@@ -84,7 +86,7 @@ impl Terminal {
         writeln!(self.messages, "{}warning:{} {message}", p.warn, p.warn.end())
     }
 
-    /// Shows what is wrong with a ruleset.
+    /// Shows what is wrong with a ruleset or a declared helper.
     ///
     /// # Errors
     /// Writing failed.
@@ -106,9 +108,12 @@ pub enum Failure {
     /// A capture cannot be opened.
     #[error("{0}")]
     Capture(#[from] CaptureError),
-    /// The ruleset is wrong.
+    /// The ruleset, or a declared helper, is wrong.
     #[error("the ruleset is wrong")]
     Ruleset(Vec<Diagnostic>),
+    /// A helper of a file is not to be loaded.
+    #[error("{0}")]
+    Load(LoadError),
     /// The ruleset asks for what does not exist.
     #[error("{}", join(.0))]
     Setup(Vec<SetupError>),
@@ -123,6 +128,16 @@ pub enum Failure {
     File(String, io::Error),
 }
 
+impl From<LoadError> for Failure {
+    /// What is wrong in a declaration is shown as what is wrong in a ruleset.
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Declaration(diagnostics) => Self::Ruleset(diagnostics),
+            other => Self::Load(other),
+        }
+    }
+}
+
 fn join(errors: &[SetupError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\nerror: ")
 }
@@ -133,7 +148,7 @@ impl Failure {
         match self {
             Self::Usage(_) => exit::USAGE,
             Self::Capture(_) => exit::INPUT,
-            Self::Ruleset(_) | Self::Setup(_) => exit::RULESET,
+            Self::Ruleset(_) | Self::Setup(_) | Self::Load(_) => exit::RULESET,
             Self::Output(_) | Self::File(..) => exit::OUTPUT,
             Self::Gateway(_) => exit::GATEWAY,
         }

@@ -2,6 +2,7 @@
 
 use super::{Failure, Terminal};
 use crate::arguments::{FailOn, Format, ReplayArguments, Target, nat_rules};
+use crate::load::Loaded;
 use crate::render::conntrack::{Events, Listing};
 use crate::render::diagram::{self, Diagram};
 use crate::render::explain::Explain;
@@ -13,6 +14,7 @@ use crate::replay::{Keep, OneSided, Replay, Report, Sink, Translation};
 use crate::{exit, files};
 use indicatif::{ProgressBar, ProgressStyle};
 use pinhole_engine::{Engine, Verdict};
+use pinhole_helper::NatHelper;
 use pinhole_io::capture::{CaptureReader, Merge};
 use pinhole_ruleset::{Diagnostic, Ruleset};
 use serde_json::{Value, json};
@@ -29,11 +31,14 @@ pub fn run(mut arguments: ReplayArguments, terminal: &mut Terminal) -> Result<u8
     if arguments.captures.is_empty() {
         return Err(Failure::Usage("no capture is given (see `pinhole replay --help`)".to_owned()));
     }
+    let loaded = helpers(&arguments)?;
     let ruleset = ruleset(&arguments).map_err(Failure::Ruleset)?;
-    let nat_helpers = arguments.nat_helpers.loaded().iter().map(|helper| helper.name()).collect();
     let translation = translation(&arguments, ruleset.as_ref());
-    let engine =
-        Engine::new(arguments.settings(), pinhole_helpers::registry(), ruleset).map_err(Failure::Setup)?;
+    let mut engine = Engine::new(arguments.settings(), loaded.registry, ruleset).map_err(Failure::Setup)?;
+    for half in loaded.halves.into_iter().filter(|half| arguments.nat_helpers.wants(half.name())) {
+        engine.load_nat(half);
+    }
+    let nat_helpers = engine.nat_helpers().map(str::to_owned).collect();
     let merge = open(&arguments)?;
     let bar = progress_bar(&merge, terminal.interactive);
     let replay = Replay::new(merge, engine, arguments.clock, keep(&arguments, target.as_ref()))
@@ -57,6 +62,16 @@ pub fn run(mut arguments: ReplayArguments, terminal: &mut Terminal) -> Result<u8
         terminal.warn(message)?;
     }
     Ok(exit_code(&arguments, &report))
+}
+
+/// All helpers, and whether those exist that the arguments name.
+fn helpers(arguments: &ReplayArguments) -> Result<Loaded, Failure> {
+    let loader = arguments.loading.loader().map_err(|error| Failure::Usage(error.to_string()))?;
+    let loaded = loader.load()?;
+    let named = arguments.helpers.iter().try_for_each(|helper| helper.check(&loaded.registry));
+    named.map_err(Failure::Usage)?;
+    arguments.nat_helpers.check(loaded.halves.iter().map(NatHelper::name)).map_err(Failure::Usage)?;
+    Ok(loaded)
 }
 
 /// The ruleset of `--rules` and `--nat`.
@@ -126,6 +141,7 @@ fn format<'a>(
 fn settings_json(arguments: &ReplayArguments) -> Value {
     json!({
         "helpers": arguments.helpers.iter().map(|h| json!({"name": h.0.helper, "ports": h.0.ports})).collect::<Vec<_>>(),
+        "loaded": arguments.loading.load.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
         "pickup": format!("{:?}", arguments.pickup).to_lowercase(),
         "clock": format!("{:?}", arguments.clock).to_lowercase(),
         "checksum": format!("{:?}", arguments.checksum).to_lowercase(),

@@ -1,9 +1,11 @@
 //! `pinhole.toml`: what a gateway is told at its start. Documented in docs/gateway.md.
 
-use crate::arguments::{HelperPorts, RunArguments};
-use pinhole_engine::NatHelpers;
-use pinhole_engine::Settings;
+use crate::arguments::{HelperPorts, LoadArguments, RunArguments};
+use crate::load::{Grant, LoadError, Loaded};
+use crate::signature::KeyError;
+use pinhole_engine::{NatHelpers, Settings};
 use pinhole_gateway::{LinkPolicy, RouterSettings, SourceCheck, Treatment};
+use pinhole_helper::NatHelper;
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -188,6 +190,10 @@ pub struct HelpersConfig {
     nat: Option<Vec<String>>,
     third_party: bool,
     wait_for_answer: bool,
+    load: Vec<PathBuf>,
+    allow: Vec<Grant>,
+    trusted_keys: Vec<String>,
+    require_signed: bool,
 }
 
 /// Why there is no gateway to be made of a file and flags.
@@ -202,6 +208,9 @@ pub enum ConfigError {
     /// Something is missing or contradicts something else.
     #[error("{0}")]
     Incomplete(String),
+    /// A helper of a file is not to be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
 }
 
 impl Config {
@@ -212,16 +221,23 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read(name.clone(), error))?;
-        let mut config = Self::parse(&text).map_err(|message| ConfigError::File(name, message))?;
+        let mut config = Self::parse(&text).map_err(|message| ConfigError::File(name.clone(), message))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         config.rules = config.rules.map(|rules| folder.join(rules));
+        for file in &mut config.helpers.load {
+            *file = folder.join(&*file);
+        }
+        let of_file = |error| match error {
+            ConfigError::Incomplete(message) => ConfigError::File(name.clone(), message),
+            other => other,
+        };
+        config.check_helpers().map_err(of_file)?;
         Ok(config)
     }
 
     fn parse(text: &str) -> Result<Self, String> {
         let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         config.attachments().map_err(|error| error.to_string())?;
-        config.nat_helpers().map_err(|error| error.to_string())?;
         Ok(config)
     }
 
@@ -337,23 +353,63 @@ impl Config {
         track.l4.tcp_be_liberal = self.conntrack.tcp_be_liberal.unwrap_or(track.l4.tcp_be_liberal);
         settings.policy.third_party = self.helpers.third_party;
         settings.policy.wait_for_answer = self.helpers.wait_for_answer;
-        settings.nat.helpers = self.nat_helpers()?;
+        settings.nat.helpers = self.nat_helpers();
         settings.attachments = self.attachments()?.into_iter().map(|helper| helper.0).collect();
         Ok(settings)
     }
 
-    /// The NAT halves of helpers: all, or those that are named.
-    fn nat_helpers(&self) -> Result<NatHelpers, ConfigError> {
-        let all = pinhole_helpers::nat_helpers();
-        let Some(names) = &self.helpers.nat else { return Ok(NatHelpers::new(all)) };
-        let find = |name: &String| {
-            let found = all.iter().find(|half| half.name() == name).copied();
-            found.ok_or_else(|| {
-                ConfigError::Incomplete(format!("helpers.nat: no NAT helper is called `{name}`"))
-            })
+    /// The NAT halves of built-in helpers: all, or those that are named.
+    fn nat_helpers(&self) -> NatHelpers {
+        let all = pinhole_helpers::nat_helpers().iter().copied();
+        NatHelpers::new(&all.filter(|half| self.wants_nat_helper(half.name())).collect::<Vec<_>>())
+    }
+
+    fn wants_nat_helper(&self, name: &str) -> bool {
+        self.helpers.nat.as_ref().is_none_or(|names| names.iter().any(|wanted| wanted == name))
+    }
+
+    /// Whether all helpers exist that are named.
+    fn check_helpers(&self) -> Result<(), ConfigError> {
+        let helpers = self.loaded()?.registry;
+        self.attachments()?.iter().try_for_each(|attachment| {
+            let unknown = |message| ConfigError::Incomplete(format!("helpers.attach: {message}"));
+            attachment.check(&helpers).map_err(unknown)
+        })
+    }
+
+    /// Which helpers of files are loaded, and on which terms.
+    ///
+    /// # Errors
+    /// A key is none, or signatures are required and nobody is trusted.
+    pub fn loading(&self) -> Result<LoadArguments, ConfigError> {
+        let loading = LoadArguments {
+            load: self.helpers.load.clone(),
+            allow: self.helpers.allow.clone(),
+            trusted_key: self.helpers.trusted_keys.clone(),
+            require_signed: self.helpers.require_signed,
         };
-        let chosen: Vec<_> = names.iter().map(find).collect::<Result<_, _>>()?;
-        Ok(NatHelpers::new(&chosen))
+        let wrong = |error: KeyError| ConfigError::Incomplete(format!("helpers.trusted-keys: {error}"));
+        loading.loader().map(|_| loading).map_err(wrong)
+    }
+
+    /// All helpers, and the NAT halves of those of files that are wanted.
+    ///
+    /// # Errors
+    /// One of a file is not to be loaded, or a NAT helper is named that there is not.
+    pub fn loaded(&self) -> Result<Loaded, ConfigError> {
+        let loader = self.loading()?.loader();
+        let loader = loader.map_err(|error| ConfigError::Incomplete(error.to_string()))?;
+        let mut loaded = loader.load()?;
+        let is_known = |name: &str| {
+            pinhole_helpers::nat_helpers().iter().any(|half| half.name() == name)
+                || loaded.halves.iter().any(|half| half.name() == name)
+        };
+        if let Some(name) = self.helpers.nat.iter().flatten().find(|name| !is_known(name)) {
+            let message = format!("helpers.nat: no NAT helper is called `{name}`");
+            return Err(ConfigError::Incomplete(message));
+        }
+        loaded.halves.retain(|half| self.wants_nat_helper(half.name()));
+        Ok(loaded)
     }
 
     fn attachments(&self) -> Result<Vec<HelperPorts>, ConfigError> {

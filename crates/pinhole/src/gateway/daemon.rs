@@ -4,7 +4,7 @@
 //! ports are opened, the socket is bound, the guard closes the interfaces to the host, privileges are dropped, and frames begin to pass. At
 //! the stop the guard and the socket are taken away again. `links` has what that means in each mode.
 
-use super::config::Config;
+use super::config::{Config, ConfigError};
 use super::control::Control;
 use super::journal::Journal;
 use super::links::Links;
@@ -159,9 +159,11 @@ impl Gateway {
 pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
     let rules = config.rules.clone().unwrap_or_default();
     let ruleset = load(&rules)?;
-    let settings = config.settings(secret()).map_err(|error| Failure::Usage(error.to_string()))?;
-    let mut engine =
-        Engine::new(settings, pinhole_helpers::registry(), Some(ruleset)).map_err(Failure::Setup)?;
+    let wrong = |error: ConfigError| Failure::Usage(error.to_string());
+    let settings = config.settings(secret()).map_err(wrong)?;
+    let loaded = config.loaded().map_err(wrong)?;
+    let mut engine = Engine::new(settings, loaded.registry, Some(ruleset)).map_err(Failure::Setup)?;
+    loaded.halves.into_iter().for_each(|half| engine.load_nat(half));
     let mut signals = Signals::new().map_err(|error| Failure::Gateway(format!("signals: {error}")))?;
     demand_privileges()?;
 

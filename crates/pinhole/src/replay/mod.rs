@@ -140,7 +140,7 @@ impl Replay {
 
     /// The same, for a firewall that translates addresses and rewrites the announcements that these NAT helpers know.
     #[must_use]
-    pub fn translating(mut self, translation: Option<Translation>, nat_helpers: Vec<&'static str>) -> Self {
+    pub fn translating(mut self, translation: Option<Translation>, nat_helpers: Vec<String>) -> Self {
         self.report.nat_helpers = nat_helpers;
         Self { translation, ..self }
     }

@@ -111,7 +111,7 @@ pub struct Report {
     /// Rules that were met.
     pub rules: RuleBook,
     /// Names of the NAT helpers that are loaded.
-    pub nat_helpers: Vec<&'static str>,
+    pub nat_helpers: Vec<String>,
     /// What went wrong with captures, and what the ruleset asks for and does not get.
     pub warnings: Vec<String>,
     /// Whether any capture could not be read to its end.
@@ -490,7 +490,7 @@ impl Report {
     /// translated.
     pub fn is_rewritten(&self, conn: &Conn) -> Option<bool> {
         let helper = conn.helper.filter(|_| conn.is_translated())?;
-        Some(self.nat_helpers.iter().any(|name| helper.name == *name))
+        Some(self.nat_helpers.iter().any(|name| helper.name == name.as_str()))
     }
 
     /// The location and text of a rule that was met.

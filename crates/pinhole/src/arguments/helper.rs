@@ -1,0 +1,53 @@
+//! `pinhole helper`: for those who write helpers.
+
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// `pinhole helper …`.
+#[derive(Debug, Subcommand)]
+pub enum HelperCommand {
+    /// Run conformance cases: what two ends say (`NAME.say`), and what the helper makes of it (`NAME.expected`), also cut and reordered
+    Test(HelperTestArguments),
+    /// Make the files of a new helper, which works, with its cases
+    New(HelperNewArguments),
+}
+
+/// `pinhole helper test`.
+#[derive(Debug, Args)]
+pub struct HelperTestArguments {
+    /// A file with a helper, or the name of a built-in one
+    #[arg(value_name = "HELPER")]
+    pub helper: String,
+    /// Folder with the cases
+    #[arg(value_name = "CASES")]
+    pub cases: PathBuf,
+    /// Write what it comes to as what is expected
+    #[arg(long)]
+    pub update: bool,
+}
+
+/// `pinhole helper new`.
+#[derive(Debug, Args)]
+pub struct HelperNewArguments {
+    /// The helper's name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What it is written in
+    #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t)]
+    pub lang: Language,
+    /// Folder for the files (default: the name)
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+}
+
+/// What a helper is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// TOML: no code.
+    #[default]
+    Declaration,
+    /// C, for a module.
+    C,
+    /// AssemblyScript, for a module.
+    Assemblyscript,
+}
