@@ -92,6 +92,11 @@ impl<'a> Scene<'a> {
         self.ingress
     }
 
+    /// Whether a packet to another host cannot be sent anywhere.
+    pub(crate) fn has_no_route(&self) -> bool {
+        self.egress.is_none() && self.topology.is_routed()
+    }
+
     /// The interface that it will leave by.
     pub(crate) fn egress(&self) -> Option<InterfaceId> {
         self.egress

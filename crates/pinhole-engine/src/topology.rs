@@ -128,7 +128,9 @@ pub struct Topology {
     /// The last bytes that a local address may have, a bit each: most addresses are told to be foreign by it.
     last_bytes: [u64; 4],
     names: Vec<String>,
-    ranges: PrefixMap<InterfaceId>,
+    /// `None`: what lies there cannot be reached.
+    ranges: PrefixMap<Option<InterfaceId>>,
+    routed: bool,
 }
 
 impl Topology {
@@ -162,8 +164,24 @@ impl Topology {
     /// Says that a range of addresses lies behind an interface. The longest prefix wins.
     pub fn add_interface(&mut self, name: &str, range: Cidr) -> InterfaceId {
         let id = self.interface(name);
-        self.ranges.insert(range, id);
+        self.ranges.insert(range, Some(id));
         id
+    }
+
+    /// Says that a range of addresses cannot be reached, though a shorter prefix can.
+    pub fn add_unreachable(&mut self, range: Cidr) {
+        self.ranges.insert(range, None);
+    }
+
+    /// Says whether all interfaces are known. Then packets to addresses that lie behind none of them have no route, and meet no chain of
+    /// the forward hook.
+    pub fn set_routed(&mut self, routed: bool) {
+        self.routed = routed;
+    }
+
+    /// Whether all interfaces are known.
+    pub(crate) fn is_routed(&self) -> bool {
+        self.routed
     }
 
     /// The id of an interface name; a new one for a new name.
@@ -182,7 +200,7 @@ impl Topology {
 
     /// The interface behind which an address lies.
     pub fn towards(&self, version: IpVersion, address: Address) -> Option<InterfaceId> {
-        self.ranges.lookup(version, address).copied()
+        self.ranges.lookup(version, address).copied().flatten()
     }
 
     /// Whether any address is the firewall's own.
@@ -267,5 +285,8 @@ mod tests {
             Some("wan")
         );
         assert_eq!(topology.towards(IpVersion::V6, address("2001:db8::1")), None);
+        topology.add_unreachable("10.9.0.0/16".parse().unwrap());
+        assert_eq!(topology.towards(IpVersion::V4, address("10.9.2.3")), None);
+        assert_eq!(topology.towards(IpVersion::V4, address("10.8.2.3")), Some(lan));
     }
 }

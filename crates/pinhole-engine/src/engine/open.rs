@@ -20,6 +20,9 @@ impl Engine {
             return None;
         }
         packet.parse_plain(frame.bytes, bounds).ok()?;
+        if self.has_no_route(frame, self.path(packet), packet) {
+            return None;
+        }
         let (now, bytes, length) = (frame.time, frame.bytes, bounds.length());
         let opening = self.tracker.open(now, packet, bytes, prepared)?;
         let first = Tracked { state: State::New, created: true, ..Tracked::UNTRACKED };

@@ -341,12 +341,26 @@ impl Engine {
         {
             return self.judge_translating(frame, packet, bytes, wishes, tracked);
         }
+        if self.has_no_route(frame, path, packet) {
+            let drop = Decision { verdict: Verdict::Drop, rule: None };
+            let outcome = self.settle(frame, packet, wishes, tracked, drop);
+            return Outcome { reason: Some(Reason::NoRoute), ..outcome };
+        }
         let decision = self.decide(frame, Way::new(path, packet.version), packet, bytes, wishes, tracked);
         let outcome = self.settle(frame, packet, wishes, tracked, decision);
         if outcome.verdict == Verdict::Accept {
             self.show(frame, packet, bytes, tracked);
         }
         outcome
+    }
+
+    /// Whether a packet that is to be forwarded can be sent nowhere.
+    #[inline]
+    pub(super) fn has_no_route(&self, frame: &Frame<'_>, path: Path, packet: &Packet) -> bool {
+        let topology = &self.topology;
+        topology.is_routed()
+            && path == Path::Forward
+            && frame.egress.or_else(|| topology.towards(packet.version, packet.destination)).is_none()
     }
 
     /// Runs the chains that come after tracking.

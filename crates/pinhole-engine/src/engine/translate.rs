@@ -11,6 +11,7 @@ use crate::scene::{AfterTracking, Scene, Wishes};
 use crate::stage::Stage;
 use crate::topology::Topology;
 use pinhole_nat::BindingError;
+use pinhole_ruleset::Hook;
 use pinhole_track::{ConnId, Prepared, State, TableFull, Tracked, Unusual};
 use pinhole_wire::{Direction, LinkType, Packet};
 use std::cell::OnceCell;
@@ -205,6 +206,9 @@ impl Engine {
         while let Some(&hook) = path.hooks().get(passed) {
             passed += 1;
             scene.enter(hook);
+            if hook == Hook::Forward && scene.has_no_route() {
+                return Walked { decision, course, translated_by, refused: Some(Refused::NoRoute) };
+            }
             let steps =
                 rules.as_ref().map_or_else(|| Steps::without_rules(hook), |rules| rules.steps(version, hook));
             let is_last_hook = passed == path.hooks().len();

@@ -93,12 +93,13 @@ pub(crate) struct Nat {
     pub(crate) further: Vec<u8>,
 }
 
-/// Why a new conn cannot be translated.
+/// Why a new conn cannot be translated, or led anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     Exhausted,
     NoAddress,
     Clash,
+    NoRoute,
 }
 
 impl Refused {
@@ -107,6 +108,7 @@ impl Refused {
             Self::Exhausted => Reason::NatExhausted,
             Self::NoAddress => Reason::NatNoAddress,
             Self::Clash => Reason::Clash,
+            Self::NoRoute => Reason::NoRoute,
         }
     }
 
@@ -115,7 +117,7 @@ impl Refused {
         match self {
             Self::Exhausted => Some(NatFailure::Exhausted),
             Self::NoAddress => Some(NatFailure::NoAddress),
-            Self::Clash => None,
+            Self::Clash | Self::NoRoute => None,
         }
     }
 }
@@ -178,7 +180,7 @@ impl Nat {
         match refused {
             Refused::Exhausted => self.statistics.exhausted += 1,
             Refused::NoAddress => self.statistics.no_address += 1,
-            Refused::Clash => {}
+            Refused::Clash | Refused::NoRoute => {}
         }
     }
 
