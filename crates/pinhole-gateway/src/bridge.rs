@@ -93,7 +93,7 @@ impl Bridge {
     /// The port's; frames that came before the error are handled.
     pub fn serve(&mut self, now: Time, side: usize, observer: &mut dyn Observer) -> io::Result<usize> {
         let side = side & 1;
-        let mut batch = std::mem::replace(&mut self.batch, Batch::new(0));
+        let mut batch = std::mem::take(&mut self.batch);
         batch.clear();
         let result = self.ports[side].receive(now, &mut batch);
         let bytes = batch.frames().iter().map(|frame| frame.bytes().len() as u64).sum();

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! * `screen`: which frames the engine sees.
-//! * `forward`: what becomes of those that it accepted; `cut`: fragments.
+//! * `forward`: what becomes of those that it accepted; `emit`: what it made in their stead; `cut`: fragments; `tell`: answers.
 //! * `routes`, `neighbours`: what is known of the network; `header`: what is read and changed of a datagram.
 //!
 //! The host keeps its addresses, routes and neighbours: a [`Snapshot`] tells of them ([`Router::configure`]), a [`Neighbour`] of a change
@@ -18,11 +18,13 @@
 //! such an address; the host is given only what the rules accepted.
 
 mod cut;
+mod emit;
 mod forward;
 mod header;
 mod neighbours;
 mod routes;
 mod screen;
+mod tell;
 #[cfg(test)]
 mod tests;
 
@@ -88,8 +90,9 @@ pub struct Router {
     routes: Routes,
     neighbours: Neighbours,
     batch: Batch,
-    /// One frame that is not of the batch.
+    /// Frames that are not of the batch: one on its way, one to be sent.
     extra: Batch,
+    spare: Batch,
     /// By side: frames of the batch that are to be sent.
     outboxes: Vec<Vec<u16>>,
     outcomes: Vec<Outcome>,
@@ -125,6 +128,7 @@ impl Router {
             neighbours: Neighbours::default(),
             batch: Batch::new(BATCH),
             extra: Batch::new(1),
+            spare: Batch::new(1),
             outboxes: vec![Vec::with_capacity(BATCH); 2 * count],
             outcomes: Vec::with_capacity(BATCH),
             emitted: 0,
@@ -151,13 +155,17 @@ impl Router {
         }
         self.configure_addresses(snapshot);
         let ports: Vec<u32> = self.links.iter().map(|link| link.index).collect();
-        let Self { engine, interfaces, sides, .. } = self;
-        engine.topology_mut().clear_ranges();
-        self.routes = Routes::new(snapshot, &ports, |range, port| {
-            if let (Some(side), Some(_)) = (sides.get(port), interfaces.get(port)) {
-                engine.topology_mut().add_interface(side.name(), range);
-            }
-        });
+        let Self { engine, sides, .. } = self;
+        let topology = engine.topology_mut();
+        topology.clear_ranges();
+        topology.set_routed(true);
+        self.routes =
+            Routes::new(snapshot, &ports, |range, port| match port.and_then(|port| sides.get(port)) {
+                Some(side) => {
+                    topology.add_interface(side.name(), range);
+                }
+                None => topology.add_unreachable(range),
+            });
         self.neighbours.clear_known();
         for neighbour in &snapshot.neighbours {
             self.update(now, neighbour);
@@ -237,7 +245,7 @@ impl Router {
     /// The port's; frames that came before the error are handled.
     pub fn serve(&mut self, now: Time, side: usize, observer: &mut dyn Observer) -> io::Result<usize> {
         let Some(port) = self.sides.get_mut(side) else { return Ok(0) };
-        let mut batch = std::mem::replace(&mut self.batch, Batch::new(0));
+        let mut batch = std::mem::take(&mut self.batch);
         batch.clear();
         let result = port.receive(now, &mut batch);
         let bytes = batch.frames().iter().map(|frame| frame.bytes().len() as u64).sum();

@@ -56,8 +56,13 @@ pub(super) struct Routes {
 }
 
 impl Routes {
-    /// Those of a snapshot, with the ports by their interfaces' numbers. With each network that a port leads to, `lies_behind` is told of it.
-    pub(super) fn new(snapshot: &Snapshot, ports: &[u32], mut lies_behind: impl FnMut(Cidr, usize)) -> Self {
+    /// Those of a snapshot, with the ports by their interfaces' numbers. `lies_behind` is told of each network, and the port that leads to it, if
+    /// any does.
+    pub(super) fn new(
+        snapshot: &Snapshot,
+        ports: &[u32],
+        mut lies_behind: impl FnMut(Cidr, Option<usize>),
+    ) -> Self {
         let mut routes = Self::default();
         let mut main: Vec<&Route> = snapshot.routes.iter().filter(|route| is_main(route)).collect();
         // The best comes last, and stays. The sort is stable: of equals the kernel tells the better one first.
@@ -70,10 +75,9 @@ impl Routes {
         }
         for route in snapshot.routes.iter().filter(|route| is_main(route)) {
             let range = Cidr::new(route.destination, route.length);
-            if let Some(Way::Go { hops, .. }) = routes.ways.get(range)
-                && let Some(hop) = hops.first()
-            {
-                lies_behind(range, hop.port);
+            match routes.ways.get(range) {
+                Some(Way::Go { hops, .. }) => lies_behind(range, hops.first().map(|hop| hop.port)),
+                _ => lies_behind(range, None),
             }
         }
         for route in snapshot.routes.iter().filter(|route| route.kind == RouteKind::Broadcast) {

@@ -278,7 +278,7 @@ fn the_hop_limit_ends_here() {
 
 #[test]
 fn without_a_route_the_sender_is_told() {
-    let mut lab = Lab::new("");
+    let mut lab = Lab::new("chain c { type filter hook forward priority 0; policy drop; }");
     lab.send(LAN, &six_frame("2001:db8::1", 64, b"x"));
     let (side, frame) = lab.one();
     assert_eq!((side, frame[14 + 40], frame[14 + 41]), (LAN, 1, 0), "no route to destination");
@@ -287,6 +287,13 @@ fn without_a_route_the_sender_is_told() {
     assert_eq!(lab.one().1[34..36], [3, 13], "prohibited");
     lab.send(LAN, &from_client([203, 0, 113, 65], b"x"));
     assert!(lab.out().is_empty(), "a black hole says nothing");
+    assert_eq!(lab.last_reason(), Some(Reason::NoRoute));
+    assert_eq!(lab.router.engine().tracker().len(), 0, "no chain was asked, and no conn made");
+    // Where NAT sends it, there is no route.
+    let mut lab =
+        Lab::new("chain d { type nat hook prerouting priority -100; udp dport 53 dnat ip to 203.0.113.1; }");
+    lab.send(LAN, &from_client(SERVER, b"x"));
+    assert_eq!((lab.one().0, lab.last_reason()), (LAN, Some(Reason::NoRoute)));
 }
 
 #[test]

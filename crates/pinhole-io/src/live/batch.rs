@@ -78,8 +78,8 @@ impl Buffer {
     }
 }
 
-/// Frames received together.
-#[derive(Debug)]
+/// Frames received together. The default has room for none.
+#[derive(Debug, Default)]
 pub struct Batch {
     buffers: Vec<Buffer>,
     used: usize,

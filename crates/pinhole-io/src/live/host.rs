@@ -10,9 +10,13 @@ use super::rtnetlink::RouteSocket;
 use super::rtnetlink::read::Link;
 use std::fs;
 use std::io;
+use std::net::Ipv4Addr;
 
 /// Longest datagram between router and host: superframes pass whole.
 const MTU: u32 = 65_535;
+
+/// The address that an interface has which needs none (RFC 7600 §4.8).
+const DUMMY: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
 
 /// The pair of one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +57,8 @@ pub fn remove_pairs(socket: &mut RouteSocket, pairs: &[Pair]) {
 fn add_pair(socket: &mut RouteSocket, pair: &Pair) -> io::Result<()> {
     let Pair { host, router } = pair;
     socket.add_pair(host, router, MTU)?;
-    // Packets come from everywhere; whether their source is plausible was the router's to judge. 2 outweighs a 1 that stands for all interfaces.
+    // Packets come from everywhere; whether their source is plausible was the router's to judge. 2 outweighs a 1 that stands for all interfaces,
+    // but lets nothing in by an interface without an address.
     set(&format!("ipv4/conf/{host}/rp_filter"), "2")?;
     set(&format!("ipv4/conf/{host}/forwarding"), "0")?;
     set(&format!("ipv6/conf/{host}/forwarding"), "0")?;
@@ -62,7 +67,9 @@ fn add_pair(socket: &mut RouteSocket, pair: &Pair) -> io::Result<()> {
     set(&format!("ipv6/conf/{host}/addr_gen_mode"), "1")?;
     set(&format!("ipv6/conf/{router}/disable_ipv6"), "1")?;
     socket.set_up(host)?;
-    socket.set_up(router)
+    socket.set_up(router)?;
+    let index = socket.dump()?.link(host).map_or(0, |link| link.index);
+    socket.add_host_address(index, DUMMY)
 }
 
 /// The setting by which the kernel itself forwards what comes in by an interface; `None`: it does not.

@@ -16,7 +16,7 @@ use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::net::{bind, recv, send, socket_with, sockopt};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// `RTMGRP_LINK`, `RTMGRP_NEIGH`, and addresses and routes of both families: bit 0 for group 1.
@@ -25,6 +25,7 @@ const GROUPS: u32 = 1 | 1 << 2 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10;
 /// `RTM_*` requests.
 const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
+const NEW_ADDRESS: u16 = 20;
 const NEW_NEIGHBOUR: u16 = 28;
 const DUMPS: [u16; 4] = [18, 22, 26, 30];
 
@@ -215,6 +216,22 @@ impl RouteSocket {
     pub fn set_up(&mut self, name: &str) -> io::Result<()> {
         let message = Message::new(NEW_LINK, REQUEST | ACKNOWLEDGE, &interface_header((UP, UP)));
         self.request(&message.with(IFLA_NAME, &zero_terminated(name)))
+    }
+
+    /// Gives a device an IPv4 address that is of no use beyond this host.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn add_host_address(&mut self, interface: u32, address: Ipv4Addr) -> io::Result<()> {
+        /// `RT_SCOPE_HOST`.
+        const HOST: u8 = 254;
+        const ADDRESS: u16 = 1;
+        const LOCAL: u16 = 2;
+        let [i0, i1, i2, i3] = interface.to_ne_bytes();
+        // `struct ifaddrmsg`: family, prefix length, flags, scope, index.
+        let header = [FAMILY_INET, 32, 0, HOST, i0, i1, i2, i3];
+        let message = Message::new(NEW_ADDRESS, REQUEST | ACKNOWLEDGE | CREATE, &header);
+        self.request(&message.with(LOCAL, &address.octets()).with(ADDRESS, &address.octets()))
     }
 
     /// Removes a device; with one of a pair the other goes too.
