@@ -3,8 +3,9 @@
 use crate::command::{capture, cargo, succeeds};
 use crate::repository::Repository;
 use std::env;
-use std::path::PathBuf;
-use std::process::Command;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// Looks a program up in `PATH`.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
@@ -52,6 +53,55 @@ pub(crate) fn debian(program: &str, package: &str) -> Result<(), String> {
         install(package);
     }
     if find(program).is_some() { Ok(()) } else { Err(format!("{missing} and cannot be installed")) }
+}
+
+/// Unpacks a Debian package into a folder of its own name, with the libraries that it needs installed, unless it is there already.
+pub(crate) fn unpack(package: &str, folder: &Path) -> Result<(), String> {
+    let target = folder.join(package);
+    if target.is_dir() {
+        return Ok(());
+    }
+    let failed = |step: &str| format!("{package} cannot be unpacked: {step}");
+    let archive = folder.join(format!("{package}.deb"));
+    fs::create_dir_all(folder).map_err(|error| failed(&error.to_string()))?;
+    if !download(package, folder, &archive) {
+        let _ = capture(Command::new("apt-get").args(["update", "--quiet=2"]));
+        if !download(package, folder, &archive) {
+            return Err(failed("apt-get download"));
+        }
+    }
+    let depends = capture(Command::new("dpkg-deb").arg("--field").arg(&archive).arg("Depends"))
+        .map_err(|failure| failed(&failure.to_string()))?;
+    let depends = String::from_utf8_lossy(&depends.stdout).into_owned();
+    let names = depends.split(',').filter_map(|choice| choice.split_whitespace().next());
+    for library in names.filter(|name| name.starts_with("lib")) {
+        if !is_installed(library) && !install(library) {
+            return Err(failed(library));
+        }
+    }
+    let unpacked = target.with_extension("part");
+    if !succeeds(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(&unpacked)) {
+        return Err(failed("dpkg-deb"));
+    }
+    fs::rename(&unpacked, &target).map_err(|error| failed(&error.to_string()))
+}
+
+fn is_installed(package: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat", "${db:Status-Status}\n", package]).stderr(Stdio::null());
+    query.output().is_ok_and(|output| output.stdout.starts_with(b"installed"))
+}
+
+/// Downloads a package, under a name that does not tell its version.
+fn download(package: &str, folder: &Path, archive: &Path) -> bool {
+    let mut command = Command::new("apt-get");
+    command.args(["download", "--quiet=2", package]).current_dir(folder);
+    let prefix = format!("{package}_");
+    let done = capture(&mut command).is_ok_and(|output| output.status.success());
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    let found =
+        entries.filter_map(Result::ok).find(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
+    done && found.is_some_and(|entry| fs::rename(entry.path(), archive).is_ok())
 }
 
 fn install(package: &str) -> bool {

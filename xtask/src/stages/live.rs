@@ -7,14 +7,23 @@ use crate::stage::{Notes, Outcome};
 use crate::tool;
 
 /// Programs, and the Debian packages that have them.
-const NEEDED: [(&str, &str); 6] = [
+const NEEDED: [(&str, &str); 12] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("sysctl", "procps"),
     ("setpriv", "util-linux"),
     ("vsftpd", "vsftpd"),
     ("curl", "curl"),
+    ("lftp", "lftp"),
+    ("tnftp", "tnftp"),
+    ("ngircd", "ngircd"),
+    ("irssi", "irssi"),
+    ("tmux", "tmux"),
+    ("python3", "python3"),
 ];
+
+/// Servers that Debian does not install beside each other: they are unpacked.
+const UNPACKED: [&str; 2] = ["pure-ftpd", "proftpd-core"];
 
 pub(crate) fn run(repository: &Repository, notes: &mut Notes) -> Outcome {
     if !tool::is_root() {
@@ -25,7 +34,15 @@ pub(crate) fn run(repository: &Repository, notes: &mut Notes) -> Outcome {
             return Outcome::Skipped(reason);
         }
     }
+    let peers = repository.target("peers");
+    for package in UNPACKED {
+        // Tests that lack it say so.
+        if let Err(reason) = tool::unpack(package, &peers) {
+            notes.skipped(reason);
+        }
+    }
     let mut command = cargo(repository);
+    command.env("PINHOLE_PEERS", &peers);
     command.args(["test", "--package", "pinhole", "--test", "live"]);
     // One network at a time: a transfer that must time out shall do so for the firewall's sake, not the machine's.
     let only = ["--ignored", "--test-threads", "1"];

@@ -139,6 +139,10 @@ impl Bench {
         for role in ["client", "gateway", "server"] {
             command(&["ip", "netns", "add", &bench.space(role)]);
             bench.run(role, &["ip", "link", "set", "lo", "up"]);
+            // Servers look names up, and would wait long for a name server that is not there.
+            let files = bench.files_of(role);
+            fs::create_dir_all(&files).unwrap();
+            fs::write(files.join("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
         }
         for (role, port, [four, six]) in [("client", "pg0", net.client()), ("server", "pg1", net.server())] {
             let (near, far) = (bench.space("gateway"), bench.space(role));
@@ -149,6 +153,9 @@ impl Bench {
             if net == Net::Bridged {
                 bench.run("gateway", &["sysctl", "-qw", &format!("net.ipv6.conf.{port}.disable_ipv6=1")]);
             }
+            // Addresses are there at once, without a look for duplicates.
+            bench.run("gateway", &["sysctl", "-qw", &format!("net.ipv6.conf.{port}.accept_dad=0")]);
+            bench.run(role, &["sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=0"]);
             bench.run("gateway", &["ip", "link", "set", port, "up"]);
             bench.run(role, &["ip", "addr", "add", &format!("{four}/24"), "dev", "eth0"]);
             bench.run(role, &["ip", "addr", "add", &format!("{six}/64"), "dev", "eth0", "nodad"]);
@@ -181,6 +188,11 @@ impl Bench {
         format!("{}-{role}", self.name)
     }
 
+    /// Files that a namespace has in the stead of those in /etc (ip-netns(8)).
+    fn files_of(&self, role: &str) -> PathBuf {
+        Path::new("/etc/netns").join(self.space(role))
+    }
+
     /// A program in a namespace.
     pub(crate) fn inside(&self, role: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("ip");
@@ -209,18 +221,16 @@ impl Bench {
             "mode = \"{mode}\"\nports = [\"pg0\", \"pg1\"]\nrules = \"fw.nft\"\ncontrol = {socket:?}\n{more}"
         ));
         self.write("fw.nft", rules);
-        let mut child = self.start_gateway(&config);
+        let mut child = self.gateway_command(&config).stdout(Stdio::piped()).spawn().unwrap();
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
         assert!(first.contains("running"), "{first}");
         Gateway { child, socket }
     }
 
-    /// Starts `pinhole run` and does not wait for it.
-    pub(crate) fn start_gateway(&self, config: &Path) -> Child {
-        let arguments = [env!("CARGO_BIN_EXE_pinhole"), "run", "--config", config.to_str().unwrap()];
-        let mut command = self.inside("gateway", &arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    /// `pinhole run` with a configuration file.
+    pub(crate) fn gateway_command(&self, config: &Path) -> Command {
+        self.inside("gateway", &[env!("CARGO_BIN_EXE_pinhole"), "run", "--config", config.to_str().unwrap()])
     }
 
     /// Writes a file into the test's folder.
@@ -272,6 +282,7 @@ impl Drop for Bench {
     fn drop(&mut self) {
         for role in ["client", "gateway", "server"] {
             let _ = Command::new("ip").args(["netns", "del", &self.space(role)]).status();
+            let _ = fs::remove_dir_all(self.files_of(role));
         }
     }
 }

@@ -4,9 +4,9 @@
 //! is said, and the test does not pass by that: it ends with the word SKIPPED, which the stage counts.
 //!
 //! * `bench`: the namespaces, the gateway and its rules; `servers` and `ftp_clients`: what runs in them.
-//! * `bridge`: what that mode promises.
+//! * `bridge`, `router`: what each mode promises.
 //! * `restart`: what outlives the gateway's end.
-//! * `ftp`: clients and servers in every topology, with and without the helper's two halves.
+//! * `ftp`, `irc`: clients and servers in every topology, with and without the helper's two halves.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -14,5 +14,7 @@ mod bench;
 mod bridge;
 mod ftp;
 mod ftp_clients;
+mod irc;
 mod restart;
+mod router;
 mod servers;

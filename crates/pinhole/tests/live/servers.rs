@@ -51,11 +51,10 @@ impl Server {
         let root = Self::files(bench);
         // Anonymous users get the home of the user ftp, here another one: `ip netns exec` has mounts of its own.
         let script = format!(
-            "mkdir -p /srv/ftp && mount --bind {} /srv/ftp && exec {} -4 -e -i -S 21 -P '' -l puredb:/nowhere",
+            "mkdir -p /srv/ftp && mount --bind {} /srv/ftp && exec {} -e -i -H -S 21",
             root.display(),
             program.display()
         );
-        let script = script.replace("-4 ", "").replace(" -P ''", "").replace(" -l puredb:/nowhere", "");
         Some(Self::start(bench, 21, &["sh", "-c", &script]))
     }
 
@@ -72,6 +71,17 @@ impl Server {
             root.display()
         ));
         Some(Self::start(bench, 21, &[program.to_str().unwrap(), "-n", "-c", config.to_str().unwrap()]))
+    }
+}
+
+impl Server {
+    pub(crate) fn ngircd(bench: &Bench) -> Self {
+        let config = bench.write(
+            "ngircd.conf",
+            "[Global]\nName = irc.test.local\nInfo = test\nPorts = 6667\nServerGID = irc\nServerUID = irc\nMotdPhrase = hello\n\
+             [Options]\nDNS = no\nIdent = no\nPAM = no\n",
+        );
+        Self::start(bench, 6667, &["ngircd", "-n", "-f", config.to_str().unwrap()])
     }
 }
 
