@@ -176,6 +176,7 @@ impl Engine {
                     Some((conn, direction, rule)) => {
                         outcomes.push(Outcome::of_steady(conn, direction, rule));
                     }
+                    None if self.tracker.translates() && self.accept_translated(frame, stage, outcomes) => {}
                     None => outcomes.push(self.act(frame, stage)),
                 }
             }

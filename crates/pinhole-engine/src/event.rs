@@ -184,6 +184,12 @@ impl Outcome {
         }
     }
 
+    /// The same, of a packet that leaves translated.
+    #[inline(always)]
+    pub(crate) const fn of_passing(conn: ConnId, direction: Direction, rule: Option<RuleRef>) -> Self {
+        Self { rewritten: true, ..Self::of_steady(conn, direction, rule) }
+    }
+
     /// Of an accepted packet of a known conn, about which its state decided.
     #[inline]
     pub(crate) fn of_known(known: &Known, verdict: Verdict, rule: Option<RuleRef>) -> Self {

@@ -30,7 +30,7 @@ pub(crate) struct Stage {
 pub(crate) enum Next {
     /// It is a plain packet, of which no more has been read than its key needs.
     Plain,
-    /// It is a plain packet whose checksum is right.
+    /// It is a plain packet whose checksum is right, or is not looked at.
     Sound,
     /// It is a plain packet whose checksum is wrong, read into `packet`.
     Corrupt,

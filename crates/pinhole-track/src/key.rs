@@ -184,7 +184,7 @@ impl Oriented {
     }
 
     /// As [`tuple`](Self::tuple), for what is not ICMP.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tuple_with_ports(&self) -> Tuple {
         let [a, b, c, d, rest] = self.key.0;
         let (low, high) = (Address::from_words([a, b]), Address::from_words([c, d]));

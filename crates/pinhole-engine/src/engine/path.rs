@@ -29,11 +29,8 @@ impl Engine {
         if !matches!(stage.next, Next::Plain) || !self.at_once[stage.way.index()].accepts_established {
             return None;
         }
-        if self.checksums == ChecksumPolicy::Verify {
-            self.verify_plain(frame, stage);
-            if matches!(stage.next, Next::Corrupt) {
-                return None;
-            }
+        if self.checksums == ChecksumPolicy::Verify && !self.is_sound(frame, stage) {
+            return None;
         }
         let Stage { bounds, prepared, .. } = stage;
         let (conn, direction) = self.tracker.follow_steady(frame.time, bounds, frame.bytes, prepared)?;
@@ -41,32 +38,24 @@ impl Engine {
         Some((conn, direction, self.at_once[stage.way.index()].rule))
     }
 
+    /// Verifies the checksum of a plain packet, as far as the policy wants it and it was not done before.
     #[inline(never)]
-    fn verify_plain(&mut self, frame: &Frame<'_>, stage: &mut Stage) {
-        let Stage { packet, bounds, .. } = stage;
-        let is_read =
-            frame.checksum != FrameChecksum::Unknown || packet.parse_plain(frame.bytes, bounds).is_ok();
-        let is_corrupt = is_read && self.is_corrupt(frame, packet, frame.bytes);
-        stage.next = if is_corrupt { Next::Corrupt } else { Next::Sound };
+    pub(super) fn is_sound(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> bool {
+        let Stage { next, packet, bounds, .. } = stage;
+        if matches!(next, Next::Plain) {
+            let is_read = self.checksums == ChecksumPolicy::Ignore
+                || frame.checksum != FrameChecksum::Unknown
+                || packet.parse_plain(frame.bytes, bounds).is_ok();
+            let is_corrupt = is_read && self.is_corrupt(frame, packet, frame.bytes);
+            *next = if is_corrupt { Next::Corrupt } else { Next::Sound };
+        }
+        matches!(next, Next::Sound)
     }
 
     /// Other plain packets of which no more need be read. The outcome; else what comes next is in the stage.
     fn accept_plain(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> Option<Outcome> {
-        if !self.at_once[stage.way.index()].tracks_first {
+        if !self.at_once[stage.way.index()].tracks_first || !self.is_sound(frame, stage) {
             return None;
-        }
-        if self.checksums == ChecksumPolicy::Ignore {
-            self.partial = frame.checksum == FrameChecksum::Partial;
-        } else if matches!(stage.next, Next::Plain) {
-            self.verify_plain(frame, stage);
-        }
-        if matches!(stage.next, Next::Corrupt) {
-            return None;
-        }
-        if self.tracker.translates()
-            && let Some(outcome) = self.accept_translated(frame, stage)
-        {
-            return Some(outcome);
         }
         // What no early load has found is most likely of no conn; whatever was found then may have ended since.
         let is_unknown = stage.prepared.is_unknown();

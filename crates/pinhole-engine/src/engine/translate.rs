@@ -8,7 +8,7 @@ use crate::event::{Event, Outcome, Reason, Verdict};
 use crate::nat::{Course, EmissionKind, Refused, Side, TranslatedBy};
 use crate::rules::{Decision, Path, Steps, Way};
 use crate::scene::{AfterTracking, Scene, Wishes};
-use crate::stage::Stage;
+use crate::stage::{Next, Stage};
 use crate::topology::Topology;
 use pinhole_nat::BindingError;
 use pinhole_ruleset::Hook;
@@ -27,31 +27,38 @@ struct Walked {
 
 impl Engine {
     /// What is to be done about most packets of translated conns: as [`accept_steady`](Self::accept_steady), and the packet leaves with other
-    /// headers.
-    pub(super) fn accept_translated(&mut self, frame: &Frame<'_>, stage: &Stage) -> Option<Outcome> {
-        let Stage { bounds, prepared, .. } = stage;
-        let passing = self.tracker.find_passing(frame.time, prepared)?;
-        let (version, destination) = (passing.leaves.version, passing.leaves.destination);
-        let path = Path::of(&self.topology, version, prepared.source(), destination);
-        let at_once = self.at_once[Way::new(path, version).index()];
-        if !at_once.accepts(State::Established) {
-            return None;
+    /// headers. Its outcome is written where it belongs. `false`: there is more to be done, and nothing has changed.
+    #[inline(never)]
+    pub(super) fn accept_translated(
+        &mut self,
+        frame: &Frame<'_>,
+        stage: &mut Stage,
+        outcomes: &mut Vec<Outcome>,
+    ) -> bool {
+        if !matches!(stage.next, Next::Plain | Next::Sound) || !self.at_once[stage.way.index()].tracks_first {
+            return false;
         }
-        let conn = self.tracker.pass(frame.time, bounds, frame.bytes, &passing)?;
-        let outcome = Outcome::of_steady(conn, passing.direction, at_once.rule);
-        let outcome = Outcome { rewritten: true, ..outcome };
+        let Some(passing) = self.tracker.find_passing(frame.time, &stage.prepared) else { return false };
+        let path =
+            Path::of(&self.topology, passing.leaves.version, passing.came.source, passing.leaves.destination);
+        let at_once = self.at_once[Way::new(path, passing.leaves.version).index()];
+        if !at_once.accepts(State::Established) || !self.is_sound(frame, stage) {
+            return false;
+        }
+        let bounds = &stage.bounds;
         let link = if bounds.network == 0 { LinkType::RAW } else { frame.link };
         let checksum = self.checksum_field();
         let leaving = self.nat.output.add(frame.number, EmissionKind::Translated, link, frame.bytes);
-        let outcome = match pinhole_nat::translate_plain(leaving, bounds, &passing.leaves, checksum) {
-            Some(()) => {
-                self.nat.statistics.packets += 1;
-                outcome
-            }
-            None => self.untranslatable(outcome, BindingError::Missing),
+        let done = pinhole_nat::translate_plain(leaving, bounds, &passing.came, &passing.leaves, checksum)
+            .and_then(|()| self.tracker.pass(frame.time, bounds, frame.bytes, &passing));
+        let Some(conn) = done else {
+            self.nat.output.withdraw();
+            return false;
         };
+        self.nat.statistics.packets += 1;
+        outcomes.push(Outcome::of_passing(conn, passing.direction, at_once.rule));
         self.after_steady(frame);
-        Some(outcome)
+        true
     }
 
     /// A packet that was put into the output and could not be translated.
@@ -59,12 +66,7 @@ impl Engine {
     fn untranslatable(&mut self, outcome: Outcome, why: BindingError) -> Outcome {
         self.nat.output.withdraw();
         self.nat.statistics.untranslatable += 1;
-        Outcome {
-            verdict: Verdict::Drop,
-            reason: Some(Reason::Untranslatable(why)),
-            rewritten: false,
-            ..outcome
-        }
+        Outcome { verdict: Verdict::Drop, reason: Some(Reason::Untranslatable(why)), ..outcome }
     }
 
     /// A packet of a known, translated conn.

@@ -4,20 +4,29 @@
 //! those that it let in included. Invariants: no two mappings have one outer end; the outer port is held by the mapping, not by its conns.
 
 use super::blocks::BlockId;
-use super::pools::{Keyed, Port};
+use super::pools::{Keyed, Port, hash_words, packed};
 use pinhole_track::Tuple;
 use pinhole_wire::{Address, IpVersion, Protocol};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 
 /// One end of conns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct End {
     pub(crate) address: Address,
     pub(crate) port: u16,
     protocol: Protocol,
     version: IpVersion,
     zone: u16,
+}
+
+/// All at once, as [`PoolKey`](super::pools::PoolKey) is hashed.
+impl Hash for End {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b] = self.address.words();
+        hash_words([a, b, packed(self.port, self.protocol, self.version, self.zone)], state);
+    }
 }
 
 impl End {

@@ -264,13 +264,14 @@ proptest! {
         let mut plain = bytes.clone();
         let packet = Packet::parse(&bytes, link as u32).unwrap();
         case.binding().translate(Direction::Original, &mut bytes, &packet, field).unwrap();
+        let came = tuple(case.version, case.protocol, &case.original);
         let leaves = tuple(case.version, case.protocol, &case.inverse(&case.reply));
-        prop_assert_eq!(translate_plain(&mut plain, &bounds, &leaves, field), Some(()));
+        prop_assert_eq!(translate_plain(&mut plain, &bounds, &came, &leaves, field), Some(()));
         prop_assert_eq!(&plain, &bytes);
         // Of a packet that is cut nothing is changed.
         let cut = bounds.transport as usize + 5;
         plain.truncate(cut);
-        prop_assert_eq!(translate_plain(&mut plain, &bounds, &leaves, field), None);
+        prop_assert_eq!(translate_plain(&mut plain, &bounds, &came, &leaves, field), None);
         prop_assert_eq!(&plain[..], &bytes[..cut]);
     }
 

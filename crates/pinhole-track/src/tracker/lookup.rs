@@ -8,7 +8,7 @@ use crate::l4::{self, L4, L4Settings, Step, View, tcp};
 use crate::table::entry::Entry;
 use crate::table::wheel::NONE;
 use crate::{ConnId, Invalid, State, Status, Timeouts};
-use pinhole_wire::{Address, Bounds, Direction, Packet, Plain, Protocol, Time, Transport};
+use pinhole_wire::{Bounds, Direction, Packet, Plain, Protocol, Time, Transport};
 use std::hint::black_box;
 
 /// A packet's key and hash, computed once.
@@ -50,12 +50,6 @@ impl Prepared {
     #[inline]
     pub const fn is_unknown(&self) -> bool {
         self.likely == NONE
-    }
-
-    /// Source address of a packet with ports.
-    #[inline]
-    pub fn source(&self) -> Address {
-        self.oriented.tuple_with_ports().source
     }
 
     pub(super) const fn without_key(kind: Kind) -> Self {

@@ -15,6 +15,8 @@ pub struct Passing {
     index: u32,
     /// Its direction in the conn.
     pub direction: Direction,
+    /// What it bears.
+    pub came: Tuple,
     /// What it leaves bearing.
     pub leaves: Tuple,
 }
@@ -88,7 +90,7 @@ impl Tracker {
     /// The shortest way of packets of translated conns begins here: a plain packet of one that has been answered, and that neither a helper
     /// nor a timeout policy concerns. Its state is established. Nothing changes before [`pass`](Self::pass); `None`: the packet takes
     /// another way.
-    #[inline]
+    #[inline(always)]
     pub fn find_passing(&self, now: Time, prepared: &Prepared) -> Option<Passing> {
         let index = prepared.likely;
         let entry = self.conns.peek(index)?;
@@ -105,16 +107,16 @@ impl Tracker {
         } else {
             return None;
         };
-        cold.is_left_alone().then(|| Passing {
-            index,
-            direction,
-            leaves: leaves.inverse().tuple_with_ports(),
-        })
+        if !cold.is_left_alone() {
+            return None;
+        }
+        let (came, leaves) = (prepared.oriented.tuple_with_ports(), leaves.inverse().tuple_with_ports());
+        Some(Passing { index, direction, came, leaves })
     }
 
     /// The packet that was found to be passing, which lies in `bytes` at `bounds`, goes on with its conn, as in
     /// [`follow_steady`](Self::follow_steady).
-    #[inline]
+    #[inline(always)]
     pub fn pass(&mut self, now: Time, bounds: &Bounds, bytes: &[u8], passing: &Passing) -> Option<ConnId> {
         self.go_on(now, bounds, bytes, passing.index, passing.direction)
     }

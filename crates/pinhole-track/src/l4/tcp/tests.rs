@@ -105,7 +105,9 @@ impl Conn {
         let packet = Packet::parse(&bytes, 0).unwrap();
         let view = View { packet: &packet, bytes: &bytes, now: Time::default() };
         let timeouts = Timeouts::default();
+        let before = self.l4;
         let step = update(&mut self.l4, view, direction, self.status, &self.settings, &timeouts);
+        self.check_short_way(before, step, direction, &bytes);
         if let Step::Accept { timeout, assure, .. } = step {
             self.timeout = timeout;
             self.status.set(Status::ASSURED, assure || self.status.contains(Status::ASSURED));
@@ -116,6 +118,25 @@ impl Conn {
             self.status.contains(Status::SEEN_REPLY) || (passes && direction == Direction::Reply),
         );
         step
+    }
+
+    /// What [`Tcp::go_on`] accepts is accepted with the same result, and what it does not accept leaves no trace.
+    fn check_short_way(&self, before: L4, step: Step, direction: Direction, bytes: &[u8]) {
+        let plain = pinhole_wire::Plain::read(pinhole_wire::IpVersion::V4, bytes, 0);
+        let (L4::Tcp(before), L4::Tcp(after), Some(plain)) = (before, &self.l4, plain) else { return };
+        if !self.status.contains(Status::SEEN_REPLY) {
+            return;
+        }
+        let mut tcp = before;
+        match tcp.go_on(&plain.bounds, bytes, direction, &self.settings, &Timeouts::default()) {
+            Some(timeout) => {
+                let (old, new) = (before.state(), tcp.state());
+                let assure = !self.status.contains(Status::ASSURED) && establishes(old, new);
+                assert_eq!(step, Step::Accept { timeout, assure, changed: old != new });
+                assert_eq!(format!("{tcp:?}"), format!("{after:?}"));
+            }
+            None => assert_eq!(format!("{tcp:?}"), format!("{before:?}")),
+        }
     }
 
     fn state(&self) -> TcpState {
@@ -140,6 +161,26 @@ fn handshake_states_timeouts_and_assurance() {
     let step = conn.a(cut(ACK, 101, 501));
     assert_eq!(step, Step::Accept { timeout: 432_000, assure: true, changed: true });
     assert_eq!(conn.state(), TcpState::Established);
+}
+
+#[test]
+fn acks_and_fins_that_fit_take_the_short_way() {
+    let mut conn = Conn::established();
+    for (direction, cut) in [
+        (Direction::Original, cut(ACK, 101, 501).payload(100)),
+        (Direction::Reply, cut(ACK, 501, 201)),
+        (Direction::Reply, cut(FIN | ACK, 501, 201)),
+        (Direction::Original, cut(FIN | ACK, 201, 502)),
+        (Direction::Reply, cut(ACK, 502, 202)),
+    ] {
+        let L4::Tcp(mut tcp) = conn.l4 else { panic!("not TCP") };
+        let bytes = cut.bytes();
+        let plain = pinhole_wire::Plain::read(pinhole_wire::IpVersion::V4, &bytes, 0).unwrap();
+        let gone = tcp.go_on(&plain.bounds, &bytes, direction, &conn.settings, &Timeouts::default());
+        assert!(accepted(conn.pass(direction, &cut)));
+        assert_eq!(gone, Some(conn.timeout));
+    }
+    assert_eq!(conn.state(), TcpState::TimeWait);
 }
 
 #[test]
