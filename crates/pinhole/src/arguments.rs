@@ -15,7 +15,10 @@ pub use helper::{HelperCommand, HelperNewArguments, HelperTestArguments, Languag
 pub use load::LoadArguments;
 pub use nat::{NatEnd, NatHalves, NatMapping, rules as nat_rules};
 pub use nat_options::{FilteringChoice, MappingChoice, NatOptions};
-pub use replay::{Checksums, Clock, FailOn, Format, HelperPorts, Interface, PickupChoice, ReplayArguments};
+pub use replay::{
+    Checksums, Clock, FailOn, Format, HelperPorts, Interface, MediaSourceChoice, PickupChoice,
+    ReplayArguments,
+};
 pub use target::{Endpoint, Flow, Target, TargetError};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

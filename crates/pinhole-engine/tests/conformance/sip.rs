@@ -130,6 +130,15 @@ fn call(world: &mut World, transport: &str, phone: (Host, u16)) {
         world.say(conn, S, |v| message(70, method, "", "").request(v.server, v.client));
         world.say(conn, C, |v| message(70, method, "", "").answer("200 OK", v.server, v.client));
     }
+    // A transfer: the parties are named in fields of their own.
+    world.say(conn, S, |v| {
+        let fields = format!(
+            "r: <sip:user@{}?Replaces=1%40x>\r\nReferred-By: sip:user@{}\r\nP-Asserted-Identity: \"A\" <sip:user@{}>, <tel:+1>\r\n",
+            v.client, v.server, v.server
+        );
+        Message { transport, call: "1", number: 69, method: "REFER", fields: &fields, body: "" }
+            .request(v.server, v.client)
+    });
     world.say(conn, S, |v| message(71, "BYE", "", "").request(v.server, v.client));
     world.say(conn, C, |v| message(71, "BYE", "", "").answer("200 OK", v.server, v.client));
     world.is_strange(Protocol::UDP, (Host::Server, 40020), (Host::Client, 30011));

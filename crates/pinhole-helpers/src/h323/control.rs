@@ -133,17 +133,13 @@ struct Media {
 impl Message {
     /// Reads a control message at the beginning of `bytes`, which stand `base` octets into what the session was given. Also says how
     /// many octets it takes.
-    pub(super) fn read(bytes: &[u8], base: usize) -> Result<(Self, usize), Fault> {
-        let mut reader = Reader::new(bytes, base);
-        let length = walk(bytes, &CONTROL_MESSAGE, &mut reader)?;
-        Ok((reader.message, length))
+    pub(super) fn read(&mut self, bytes: &[u8], base: usize) -> Result<usize, Fault> {
+        walk(bytes, &CONTROL_MESSAGE, &mut Reader::new(self, bytes, base))
     }
 
     /// Reads an element of `fastStart`.
-    pub(super) fn read_fast_start(bytes: &[u8], base: usize) -> Result<Self, Fault> {
-        let mut reader = Reader::new(bytes, base);
-        walk(bytes, &FAST_START, &mut reader)?;
-        Ok(reader.message)
+    pub(super) fn read_fast_start(&mut self, bytes: &[u8], base: usize) -> Result<(), Fault> {
+        walk(bytes, &FAST_START, &mut Reader::new(self, bytes, base)).map(drop)
     }
 
     fn announce(&self, to: &mut Announcements<'_, '_>, purpose: Purpose, tcp: [bool; 2]) {
@@ -169,19 +165,19 @@ struct Reader<'m> {
     base: usize,
     address: AddressReader,
     media: Media,
-    message: Message,
+    message: &'m mut Message,
 }
 
 impl<'m> Reader<'m> {
-    fn new(bytes: &'m [u8], base: usize) -> Self {
-        let (address, media, message) = Default::default();
+    fn new(message: &'m mut Message, bytes: &'m [u8], base: usize) -> Self {
+        let (address, media) = Default::default();
         Self { bytes, base, address, media, message }
     }
 }
 
 impl Visitor for Reader<'_> {
     fn found(&mut self, found: Found) {
-        let message = &mut self.message;
+        let message = &mut *self.message;
         match found.mark {
             Mark::Ip4 | Mark::Ip6 | Mark::Port => self.address.see(&found, self.bytes, self.base),
             Mark::ChannelNumber => message.number = u16::try_from(found.number).unwrap_or_default(),

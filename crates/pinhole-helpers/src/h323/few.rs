@@ -42,18 +42,30 @@ impl<T: Copy, const N: usize> Few<T, N> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = T> + '_ {
-        self.values.iter().flatten().copied()
+        self.values.iter().take(self.count).flatten().copied()
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> + '_ {
-        self.values.iter_mut().flatten()
+        self.values.iter_mut().take(self.count).flatten()
     }
 
     /// Keeps the values that pass.
     pub(super) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
-        let kept = *self;
-        *self = Self { overflown: kept.overflown, ..Self::default() };
-        kept.iter().filter(keep).for_each(|value| self.push(value));
+        let mut kept = 0;
+        for index in 0..self.count {
+            let value = self.values.get_mut(index).and_then(Option::take);
+            if let Some(value) = value.filter(&keep)
+                && let Some(place) = self.values.get_mut(kept)
+            {
+                *place = Some(value);
+                kept += 1;
+            }
+        }
+        self.count = kept;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     pub(super) fn is_overflown(&self) -> bool {

@@ -26,7 +26,8 @@ impl PacketReader for ControlReader {
     ) -> Result<(), BlindReason> {
         let mut at = 0;
         while let Some(rest) = packet.get(at..).filter(|rest| !rest.is_empty()) {
-            let Ok((message, length)) = Message::read(rest, base + at) else {
+            let mut message = Message::default();
+            let Ok(length) = message.read(rest, base + at) else {
                 let span = cx.span(base + at, base + packet.len());
                 return errors.malformed(cx, from, span);
             };

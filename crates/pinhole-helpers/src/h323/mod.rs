@@ -143,7 +143,7 @@ static RAS_SPEC: Spec = Spec {
         "registered addresses that are not the sender's own",
         "confirms that answer no request",
         "ports below 1024, port 0; addresses of hosts that are none (multicast, loopback)",
-        "malformed messages; a conn whose first eight are malformed, for ever",
+        "malformed messages; a conn whose first one is malformed, for ever",
     ]),
     limits: Texts::Built(&[
         "16 requests and 16 registrations remembered, 8 addresses of a kind a message",

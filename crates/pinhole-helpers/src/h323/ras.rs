@@ -109,17 +109,21 @@ struct Registration {
 
 impl Session for RasSession {
     fn read(&mut self, cx: &mut Context<'_>, from: Direction, bytes: &[u8]) -> Progress {
-        let Ok(message) = Message::read(bytes) else {
+        let mut message = Message::default();
+        let length = message.read(bytes);
+        // What opens a conn is a message and nothing else: many a text begins like one.
+        if !self.opened && length != Ok(bytes.len()) {
+            return Progress::Blind(BlindReason::NotThisProtocol);
+        }
+        if length.is_err() {
             cx.refuse(Refusal::Malformed, cx.span(0, bytes.len()));
             self.errors = self.errors.saturating_add(1);
             return if self.errors < ERROR_LIMIT {
                 Progress::Consumed(bytes.len())
-            } else if self.opened {
-                Progress::Blind(BlindReason::TooManyErrors)
             } else {
-                Progress::Blind(BlindReason::NotThisProtocol)
+                Progress::Blind(BlindReason::TooManyErrors)
             };
-        };
+        }
         self.opened = true;
         self.errors = 0;
         self.message(cx, from, &message);
@@ -306,20 +310,19 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Reads a datagram.
-    fn read(bytes: &[u8]) -> Result<Self, Fault> {
-        let mut reader = Reader { bytes, address: AddressReader::default(), message: Self::default() };
-        walk(bytes, &RAS_MESSAGE, &mut reader)?;
-        Ok(reader.message)
+    /// Reads a datagram; how many octets of it the message takes.
+    fn read(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        let mut reader = Reader { bytes, address: AddressReader::default(), message: self };
+        walk(bytes, &RAS_MESSAGE, &mut reader)
     }
 
     fn overflown(&self) -> bool {
-        [self.signal, self.destinations, self.ras, self.named].iter().any(Few::is_overflown)
+        [&self.signal, &self.destinations, &self.ras, &self.named].into_iter().any(Few::is_overflown)
     }
 
     /// Tells the NAT half of all addresses: none of them opens anything.
     fn mention_all(&self, cx: &mut Context<'_>, from: Direction) {
-        for addresses in [self.signal, self.destinations, self.ras] {
+        for addresses in [&self.signal, &self.destinations, &self.ras] {
             addresses.iter().for_each(|announced| announced.mention(cx, from));
         }
     }
@@ -335,12 +338,12 @@ impl Message {
 struct Reader<'m> {
     bytes: &'m [u8],
     address: AddressReader,
-    message: Message,
+    message: &'m mut Message,
 }
 
 impl Visitor for Reader<'_> {
     fn found(&mut self, found: Found) {
-        let message = &mut self.message;
+        let message = &mut *self.message;
         match found.mark {
             Mark::Ip4 | Mark::Ip6 | Mark::Port => self.address.see(&found, self.bytes, 0),
             Mark::Ras => message.alternative = found.number,

@@ -52,16 +52,14 @@ impl PacketReader for SignallingReader {
         if packet.is_empty() {
             return Ok(());
         }
-        let read = q931::parse(packet).and_then(|message| {
-            let user = message.user.clone().unwrap_or_default();
-            let contents = packet.get(user.clone())?;
-            let information = match message.user {
-                Some(_) => Information::read(contents, base + user.start).ok()?,
-                None => Information::default(),
-            };
-            Some((message, information))
+        let mut information = Information::default();
+        let read = q931::parse(packet).filter(|message| {
+            message.user.as_ref().is_none_or(|user| {
+                let contents = packet.get(user.clone()).unwrap_or_default();
+                information.read(contents, base + user.start).is_ok()
+            })
         });
-        let Some((message, information)) = read else {
+        let Some(message) = read else {
             let span = cx.span(base, base + packet.len());
             return errors.malformed(cx, from, span);
         };
@@ -103,21 +101,23 @@ impl SignallingReader {
         }
         let contents = |part: &Part| packet.get(part.start - base..part.end - base).unwrap_or_default();
         let mut sound = true;
-        if call.caller == from && information.fast_start.iter().next().is_some() {
+        if call.caller == from && !information.fast_start.is_empty() {
             self.proposed.retain(|key| *key != call.key);
             self.proposed.push_over(call.key);
         }
         let answers = self.proposed.iter().any(|key| key == call.key);
         for part in information.fast_start.iter() {
-            match Message::read_fast_start(contents(&part), part.start) {
-                Ok(message) if answers => self.channels.fast_start(&mut to, call.key, &message),
-                Ok(message) => message.refuse(&mut to),
+            let mut message = Message::default();
+            match message.read_fast_start(contents(&part), part.start) {
+                Ok(()) if answers => self.channels.fast_start(&mut to, call.key, &message),
+                Ok(()) => message.refuse(&mut to),
                 Err(_) => sound = false,
             }
         }
         for part in information.tunnelled.iter() {
-            match Message::read(contents(&part), part.start) {
-                Ok((message, _)) => self.channels.message(&mut to, call.key, &message),
+            let mut message = Message::default();
+            match message.read(contents(&part), part.start) {
+                Ok(_) => self.channels.message(&mut to, call.key, &message),
                 Err(_) => sound = false,
             }
         }
@@ -157,11 +157,9 @@ pub(super) struct Information {
 
 impl Information {
     /// Reads user information that stands `base` octets into what the session was given.
-    fn read(bytes: &[u8], base: usize) -> Result<Self, Fault> {
-        let mut reader =
-            Reader { bytes, base, address: AddressReader::default(), information: Self::default() };
-        walk(bytes, &USER_INFORMATION, &mut reader)?;
-        Ok(reader.information)
+    fn read(&mut self, bytes: &[u8], base: usize) -> Result<(), Fault> {
+        let mut reader = Reader { bytes, base, address: AddressReader::default(), information: self };
+        walk(bytes, &USER_INFORMATION, &mut reader).map(drop)
     }
 }
 
@@ -169,13 +167,13 @@ struct Reader<'m> {
     bytes: &'m [u8],
     base: usize,
     address: AddressReader,
-    information: Information,
+    information: &'m mut Information,
 }
 
 impl Visitor for Reader<'_> {
     fn found(&mut self, found: Found) {
         let part = Part { start: self.base + found.octets.start, end: self.base + found.octets.end };
-        let information = &mut self.information;
+        let information = &mut *self.information;
         match found.mark {
             Mark::Ip4 | Mark::Ip6 | Mark::Port => self.address.see(&found, self.bytes, self.base),
             Mark::H245Address => information.h245_address = Some(self.address.take(&found, self.base)),

@@ -77,6 +77,7 @@ static SPEC: Spec = Spec {
     limits: Texts::Built(&[
         "1 listening port a connection, while the client keeps alive (every 120 s), 300 s after it last did",
         "64 contacts a connection, 300 s each",
+        "logins of 512 bytes",
         "SRV_MULTI: 255 packets, not nested",
         "the control connection lives at least 300 s after a login and each keep-alive",
     ]),

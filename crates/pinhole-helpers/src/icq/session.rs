@@ -3,6 +3,7 @@
 use super::parse::{self, BEGINNING, Client, Login, Server};
 use super::{class, notation};
 use crate::endpoint::{admit_address, admit_port};
+use pinhole_helper::reader::MAX_QUOTE;
 use pinhole_helper::{
     AddressMatch, BlindReason, Context, Expect, Handle, Lifetime, Progress, Refusal, Session, Span, saved,
 };
@@ -12,6 +13,9 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 /// Seconds that an expectation lives on after the client last kept its conn alive.
 pub(super) const SILENCE: u32 = 300;
+
+/// Longest login that is honoured: it is rewritten whole, out of its quote.
+const LONGEST_LOGIN: usize = MAX_QUOTE;
 
 /// One conn of a client with its server.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -74,6 +78,9 @@ impl IcqSession {
 
     fn login(&mut self, cx: &mut Context<'_>, login: &Login, length: usize) -> Result<(), Refusal> {
         let from = Direction::Original;
+        if length > LONGEST_LOGIN {
+            return Err(Refusal::Limit);
+        }
         let port = u16::try_from(login.port).map_err(|_| Refusal::BadNumber)?;
         admit_port(port, cx.policy)?;
         // A client that does not know its own address leaves it out; servers take the one that they see anyway.

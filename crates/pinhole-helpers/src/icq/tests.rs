@@ -203,6 +203,12 @@ fn attack_1_third_parties_2_low_ports_and_9_numbers() {
         wire.datagram(S, &from_server(5, LOGIN_REPLY, &[0; 16]));
         assert_eq!((wire.open_ports(), wire.refusals()), (vec![], vec![why]));
     }
+    // Longer than can be rewritten at once.
+    let mut long = wire();
+    let mut packet = login(2, LISTENS, [10, 1, 0, 2]);
+    packet.resize(513, 0);
+    long.datagram(C, &packet);
+    assert_eq!((long.open_ports(), long.refusals()), (vec![], vec![Why::Limit]));
     // A client that does not know its address leaves it out; the server takes the one that it sees.
     let mut unknown = wire();
     unknown.datagram(C, &login(5, LISTENS, [0; 4]));

@@ -1,4 +1,5 @@
-//! Where a message names the two ends of its own conn, for the NAT half: request URI, Via, Contact, From, To, Route and Record-Route.
+//! Where a message names the two ends of its own conn, for the NAT half: request URI, Via, Contact, From, To, routes, referrals and asserted
+//! identities.
 //!
 //! A place counts if both its address and its port (or the default one) are an end's; what names others is left alone.
 
@@ -29,7 +30,7 @@ pub(super) fn mention(cx: &mut Context<'_>, head: &Head<'_>, place: Place<'_>) {
                     writer.via(cx, head.bytes, value);
                 }
             }
-            Name::Contact | Name::Route | Name::RecordRoute => {
+            Name::Contact | Name::Route | Name::RecordRoute | Name::Address => {
                 for value in split(head.bytes, field.value, b',') {
                     writer.address(cx, head.bytes, value);
                 }

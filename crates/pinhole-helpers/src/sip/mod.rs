@@ -104,7 +104,7 @@ static SPEC: Spec = Spec {
         "registrations live as granted, one day at most; the connection lives as long, or an hour while there are calls",
     ]),
     nat: Cow::Borrowed(
-        "request URI, Via (received, rport, maddr), Contact, From, To, Route, Record-Route, SDP, Content-Length",
+        "request URI, Via (received, rport, maddr), Contact, From, To, Route, Record-Route, Path, Service-Route, Refer-To, Referred-By, Reply-To, asserted identities, SDP, Content-Length",
     ),
     ipv6: Cow::Borrowed("yes"),
     references: Texts::Built(&[

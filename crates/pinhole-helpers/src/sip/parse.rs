@@ -80,6 +80,8 @@ fn is_version(word: &[u8]) -> bool {
 /// Header fields that mean something to the helper, with their compact forms (RFC 3261 §7.3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
+    /// One of the fields that name somebody, and mean nothing else here.
+    Address,
     CallId,
     Contact,
     ContentEncoding,
@@ -96,7 +98,8 @@ pub(super) enum Name {
 
 impl Name {
     pub(super) fn of(field: &HeaderField<'_>) -> Option<Self> {
-        const NAMES: [(&[u8], &[u8], Name); 12] = [
+        // RFC 3261; RFC 3327 (Path), RFC 3608 (Service-Route), RFC 3515, RFC 3892 (referrals), RFC 3325 (asserted identities).
+        const NAMES: [(&[u8], &[u8], Name); 20] = [
             (b"Call-ID", b"i", Name::CallId),
             (b"Contact", b"m", Name::Contact),
             (b"Content-Encoding", b"e", Name::ContentEncoding),
@@ -105,8 +108,16 @@ impl Name {
             (b"CSeq", b"CSeq", Name::Cseq),
             (b"Expires", b"Expires", Name::Expires),
             (b"From", b"f", Name::From),
+            (b"P-Asserted-Identity", b"P-Asserted-Identity", Name::Address),
+            (b"P-Preferred-Identity", b"P-Preferred-Identity", Name::Address),
+            (b"Path", b"Path", Name::Address),
             (b"Record-Route", b"Record-Route", Name::RecordRoute),
+            (b"Refer-To", b"r", Name::Address),
+            (b"Referred-By", b"b", Name::Address),
+            (b"Remote-Party-ID", b"Remote-Party-ID", Name::Address),
+            (b"Reply-To", b"Reply-To", Name::Address),
             (b"Route", b"Route", Name::Route),
+            (b"Service-Route", b"Service-Route", Name::Address),
             (b"To", b"t", Name::To),
             (b"Via", b"v", Name::Via),
         ];

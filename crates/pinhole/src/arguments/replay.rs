@@ -4,7 +4,12 @@ use super::LoadArguments;
 use super::{NatHalves, NatMapping, NatOptions, Target, TargetError};
 use clap::{ArgAction, Args, ValueEnum};
 use pinhole_engine::{Attachment, ChecksumPolicy, Cidr, NatHelpers, Settings};
+<<<<<<< HEAD
 use pinhole_helper::{Pickup, Registry};
+=======
+use pinhole_helper::{MediaSource, Pickup};
+use serde::Deserialize;
+>>>>>>> eb5f9fb (Answer every known weakness of helpers with a test; read H.323 with fewer steps; media policies on the command line)
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -39,6 +44,13 @@ pub struct ReplayArguments {
     /// answer then
     #[arg(long, help_heading = "Firewall")]
     pub wait_for_answer: bool,
+    /// Who may send media to an announced port (SIP, H.323): the other end of the call's `signalling` only, where that end has `announced` its
+    /// own media, or `anyone`
+    #[arg(long, value_enum, default_value_t, value_name = "WHO", help_heading = "Firewall")]
+    pub media_source: MediaSourceChoice,
+    /// Calls for a registered user (SIP, H.323) may come from anyone, and not from its registrar only
+    #[arg(long, help_heading = "Firewall")]
+    pub any_caller: bool,
     /// Addresses of the firewall host itself: their packets pass input and output instead of forward (repeatable)
     #[arg(long, value_name = "CIDR", help_heading = "Firewall")]
     pub local: Vec<Cidr>,
@@ -149,6 +161,8 @@ impl ReplayArguments {
         };
         settings.policy.third_party = self.third_party;
         settings.policy.wait_for_answer = self.wait_for_answer;
+        settings.policy.media_source = self.media_source.into();
+        settings.policy.any_caller = self.any_caller;
         settings.attachments = self.helpers.iter().map(|h| h.0.clone()).collect();
         for &range in &self.local {
             settings.topology.add_local(range);
@@ -252,6 +266,40 @@ pub enum PickupChoice {
     Strict,
     /// Read from the first byte seen.
     Lenient,
+}
+
+/// Who may send media to an announced port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MediaSourceChoice {
+    /// The other end of the signalling connection only.
+    Signalling,
+    /// Where the other end said that it has its media.
+    #[default]
+    Announced,
+    /// Anyone.
+    Anyone,
+}
+
+impl MediaSourceChoice {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Signalling => "signalling",
+            Self::Announced => "announced",
+            Self::Anyone => "anyone",
+        }
+    }
+}
+
+impl From<MediaSourceChoice> for MediaSource {
+    fn from(choice: MediaSourceChoice) -> Self {
+        match choice {
+            MediaSourceChoice::Signalling => Self::Signalling,
+            MediaSourceChoice::Announced => Self::Announced,
+            MediaSourceChoice::Anyone => Self::Anyone,
+        }
+    }
 }
 
 /// Whose time it is.

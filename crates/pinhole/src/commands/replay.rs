@@ -147,6 +147,8 @@ fn settings_json(arguments: &ReplayArguments) -> Value {
         "checksum": format!("{:?}", arguments.checksum).to_lowercase(),
         "third_party": arguments.third_party,
         "wait_for_answer": arguments.wait_for_answer,
+        "media_source": arguments.media_source.name(),
+        "any_caller": arguments.any_caller,
         "tcp_be_liberal": arguments.tcp_be_liberal,
         "tcp_loose": !arguments.no_tcp_loose,
         "max_conns": arguments.max_conns,

@@ -16,7 +16,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use types::{Component, Size, Type, optional, required};
+pub(crate) use types::{Component, Size, Type, optional, required, sequence};
 pub(crate) use walk::{Found, Visitor, walk};
 
 /// Why a message cannot be read.

@@ -75,8 +75,7 @@ static LIST: Type = Type::List(&ELEMENT, Size::Any);
 static ELEMENT: Component = required("element", &Type::Null);
 static NULLS: Component = required("list", &LIST);
 static LOOP: Component = required("loop", &LOOPED);
-static LOOPED: Type =
-    Type::Sequence { root: &[optional("loop", &LOOPED)], extensible: false, additions: &[] };
+static LOOPED: Type = sequence(&[optional("loop", &LOOPED)], false, &[]);
 
 #[test]
 fn values_that_take_no_bits_are_counted() {
@@ -91,14 +90,11 @@ fn nesting_is_counted() {
 }
 
 static KNOWN: Component = required("sequence", &SEQUENCE);
-static SEQUENCE: Type = Type::Sequence {
-    root: &[],
-    extensible: true,
-    additions: &[
-        optional("any", &Type::Any),
-        optional("port", &PORT).marked(crate::h323::schema::Mark::Port),
-    ],
-};
+static SEQUENCE: Type = sequence(
+    &[],
+    true,
+    &[optional("any", &Type::Any), optional("port", &PORT).marked(crate::h323::schema::Mark::Port)],
+);
 static PORT: Type = Type::Integer(0, 65535);
 
 #[test]
@@ -121,7 +117,7 @@ fn sound(table: &'static Type, seen: &mut Vec<*const Type>) {
     }
     seen.push(table);
     let components: Vec<&'static Component> = match table {
-        Type::Sequence { root, extensible, additions } | Type::Choice { root, extensible, additions } => {
+        Type::Sequence { root, extensible, additions, .. } | Type::Choice { root, extensible, additions } => {
             assert!(*extensible || additions.is_empty(), "additions without a marker: {table:?}");
             root.iter().chain(additions.iter()).collect()
         }

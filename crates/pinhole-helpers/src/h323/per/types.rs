@@ -25,8 +25,10 @@ pub(crate) enum Type {
     Opaque,
     /// SEQUENCE OF, SET OF: what it is a list of.
     List(&'static Component, Size),
-    /// SEQUENCE.
+    /// SEQUENCE; made by [`sequence`].
     Sequence {
+        /// How many of the components ahead of the extension marker may be missing.
+        optional: usize,
         /// Components ahead of the extension marker.
         root: &'static [Component],
         /// Whether there is an extension marker.
@@ -52,6 +54,13 @@ pub(crate) enum Type {
     },
     /// An addition that nobody needs to look into.
     Any,
+}
+
+impl Type {
+    /// Whether it is made of other values.
+    pub(super) fn is_compound(&self) -> bool {
+        matches!(self, Self::List(..) | Self::Sequence { .. } | Self::Choice { .. })
+    }
 }
 
 /// How many elements, characters, octets or bits a value has.
@@ -82,6 +91,21 @@ impl Component {
         self.mark = Some(mark);
         self
     }
+}
+
+/// SEQUENCE: its components, whether there is an extension marker, the first additions behind it.
+pub(crate) const fn sequence(
+    root: &'static [Component],
+    extensible: bool,
+    additions: &'static [Component],
+) -> Type {
+    let mut optional = 0;
+    let mut rest = root;
+    while let [component, others @ ..] = rest {
+        optional += component.optional as usize;
+        rest = others;
+    }
+    Type::Sequence { optional, root, extensible, additions }
 }
 
 /// A component that is always there, or an alternative.

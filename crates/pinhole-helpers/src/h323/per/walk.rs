@@ -42,220 +42,220 @@ pub(crate) fn walk(
     table: &'static Component,
     visitor: &mut impl Visitor,
 ) -> Result<usize, Fault> {
-    let mut cursor = Cursor::new(message);
     let steps = message.len().saturating_mul(STEPS_PER_OCTET) + FIRST_STEPS;
-    Walk { visitor, steps, depth: 0 }.component(&mut cursor, table)?;
+    let mut walk = Walk { cursor: Cursor::new(message), visitor, steps, depth: 0, string: None };
+    walk.component(table)?;
     // A complete encoding takes at least one octet (§11.1).
-    Ok(cursor.octets().max(1))
+    Ok(walk.cursor.octets().max(1))
 }
 
-struct Walk<'v, V> {
+struct Walk<'m, 'v, V> {
+    cursor: Cursor<'m>,
     visitor: &'v mut V,
     steps: usize,
     depth: u8,
+    /// Where the octets of the latest string stand.
+    string: Option<Range<usize>>,
 }
 
-/// What is known of a value besides its bits.
-#[derive(Default)]
-struct Value {
-    number: u32,
-    octets: Option<Range<usize>>,
-}
-
-impl Value {
-    fn number(number: u32) -> Self {
-        Self { number, octets: None }
-    }
-
-    fn string(octets: Range<usize>) -> Self {
-        Self { number: octets.len() as u32, octets: Some(octets) }
-    }
-}
-
-impl<V: Visitor> Walk<'_, V> {
-    fn component(&mut self, cursor: &mut Cursor<'_>, component: &'static Component) -> Result<(), Fault> {
-        let first = cursor.position();
-        let value = self.value(cursor, component.kind)?;
-        if let Some(mark) = component.mark {
-            let bits = first..cursor.position();
-            let octets = value.octets.unwrap_or(bits.start / 8..cursor.octets());
-            self.visitor.found(Found { mark, bits, octets, number: value.number });
+impl<V: Visitor> Walk<'_, '_, V> {
+    #[inline]
+    fn component(&mut self, component: &'static Component) -> Result<(), Fault> {
+        match component.mark {
+            None => self.value(component.kind).map(drop),
+            Some(mark) => self.marked(component.kind, mark),
         }
+    }
+
+    fn marked(&mut self, kind: &'static Type, mark: Mark) -> Result<(), Fault> {
+        let first = self.cursor.position();
+        self.string = None;
+        let number = self.value(kind)?;
+        let bits = first..self.cursor.position();
+        let string = self.string.take().filter(|_| !kind.is_compound());
+        let octets = string.unwrap_or(bits.start / 8..self.cursor.octets());
+        self.visitor.found(Found { mark, bits, octets, number });
         Ok(())
     }
 
-    fn value(&mut self, cursor: &mut Cursor<'_>, kind: &'static Type) -> Result<Value, Fault> {
+    /// Reads a value; its number, as [`Found`] has it. Those that most messages are made of stand here, to be read without a call.
+    #[inline]
+    fn value(&mut self, kind: &'static Type) -> Result<u32, Fault> {
         self.steps = self.steps.checked_sub(1).ok_or(Fault::Long)?;
-        Ok(match *kind {
-            Type::Null | Type::Any => Value::default(),
-            Type::Flags(count) => Value::number(cursor.bits(count.into())?),
-            Type::Integer(low, range) => Value::number(integer(cursor, low, range)?),
-            Type::ExtensibleInteger(low, range) => {
-                if cursor.bit()? {
-                    opaque(cursor)?
-                } else {
-                    Value::number(integer(cursor, low, range)?)
-                }
-            }
-            Type::Unbounded | Type::Opaque => opaque(cursor)?,
-            Type::Octets(size) => octets(cursor, size)?,
-            Type::Bits(size) => bits(cursor, size)?,
-            Type::Text(width, size) => text(cursor, width, size)?,
-            Type::Alternatives { count, extensible } => {
-                if extensible && cursor.bit()? {
-                    let index = cursor.normally_small()?;
-                    cursor.open_type()?;
-                    Value::number(u32::from(count) + index)
-                } else {
-                    Value::number(cursor.constrained(u32::from(count).saturating_sub(1))?)
-                }
-            }
-            Type::List(..) | Type::Sequence { .. } | Type::Choice { .. } => {
-                if self.depth == DEEPEST {
-                    return Err(Fault::Deep);
-                }
-                self.depth += 1;
-                let value = self.compound(cursor, kind)?;
-                self.depth -= 1;
-                value
-            }
-        })
-    }
-
-    fn compound(&mut self, cursor: &mut Cursor<'_>, kind: &'static Type) -> Result<Value, Fault> {
         match *kind {
-            Type::List(element, size) => {
-                let count = cursor.count(size)?;
-                for _ in 0..count {
-                    self.component(cursor, element)?;
-                }
-                Ok(Value::number(count as u32))
-            }
-            Type::Sequence { root, extensible, additions } => {
-                self.sequence(cursor, root, extensible, additions)?;
-                Ok(Value::default())
-            }
-            Type::Choice { root, extensible, additions } => {
-                self.choice(cursor, root, extensible, additions).map(Value::number)
-            }
-            _ => Ok(Value::default()),
+            Type::Null | Type::Any => Ok(0),
+            Type::Flags(count) => self.cursor.bits(count.into()),
+            Type::Integer(low, range) => self.integer(low, range),
+            Type::List(..) | Type::Sequence { .. } | Type::Choice { .. } => self.compound(kind),
+            _ => self.string_or_rare(kind),
         }
     }
 
+    fn string_or_rare(&mut self, kind: &'static Type) -> Result<u32, Fault> {
+        match *kind {
+            Type::ExtensibleInteger(low, range) => {
+                if self.cursor.bit()? {
+                    self.opaque()
+                } else {
+                    self.integer(low, range)
+                }
+            }
+            Type::Unbounded | Type::Opaque => self.opaque(),
+            Type::Octets(size) => self.octets(size),
+            Type::Bits(size) => self.bits(size),
+            Type::Text(width, size) => self.text(width, size),
+            Type::Alternatives { count, extensible } => {
+                if extensible && self.cursor.bit()? {
+                    let index = self.cursor.normally_small()?;
+                    self.cursor.open_type()?;
+                    return Ok(u32::from(count).saturating_add(index));
+                }
+                self.cursor.constrained(u32::from(count).saturating_sub(1))
+            }
+            _ => Ok(0),
+        }
+    }
+
+    #[inline(never)]
+    fn compound(&mut self, kind: &'static Type) -> Result<u32, Fault> {
+        if self.depth == DEEPEST {
+            return Err(Fault::Deep);
+        }
+        self.depth += 1;
+        let number = match *kind {
+            Type::List(element, size) => {
+                let count = self.cursor.count(size)?;
+                for _ in 0..count {
+                    self.component(element)?;
+                }
+                count as u32
+            }
+            Type::Sequence { optional, root, extensible, additions } => {
+                self.sequence(optional, root, extensible, additions)?;
+                0
+            }
+            Type::Choice { root, extensible, additions } => self.choice(root, extensible, additions)?,
+            _ => 0,
+        };
+        self.depth -= 1;
+        Ok(number)
+    }
+
     /// §19: an extension bit, a bit for each optional component, the components; then the additions that are there, as open types.
+    #[inline]
     fn sequence(
         &mut self,
-        cursor: &mut Cursor<'_>,
+        optional: usize,
         root: &'static [Component],
         extensible: bool,
         additions: &'static [Component],
     ) -> Result<(), Fault> {
-        let extended = extensible && cursor.bit()?;
-        let mut present = Presence(*cursor);
-        cursor.skip(root.iter().filter(|component| component.optional).count())?;
+        let extended = extensible && self.cursor.bit()?;
+        let mut present = self.cursor.presence(optional)?;
         for component in root {
-            if !component.optional || present.next()? {
-                self.component(cursor, component)?;
+            if !component.optional || present.next() {
+                self.component(component)?;
             }
         }
-        if !extended {
-            return Ok(());
-        }
-        let count = cursor.normally_small_length()?;
-        let mut present = Presence(*cursor);
-        cursor.skip(count)?;
+        if extended { self.additions(additions) } else { Ok(()) }
+    }
+
+    fn additions(&mut self, additions: &'static [Component]) -> Result<(), Fault> {
+        let count = self.cursor.normally_small_length()?;
+        self.steps = self.steps.checked_sub(count).ok_or(Fault::Long)?;
+        let mut present = self.cursor.presence(count)?;
         for index in 0..count {
-            self.steps = self.steps.checked_sub(1).ok_or(Fault::Long)?;
-            if present.next()? {
-                self.addition(cursor, additions.get(index))?;
+            if present.next() {
+                self.addition(additions.get(index))?;
             }
         }
         Ok(())
     }
 
     /// §23: an extension bit, the number of the alternative, the alternative; one of the additions is an open type.
+    #[inline]
     fn choice(
         &mut self,
-        cursor: &mut Cursor<'_>,
         root: &'static [Component],
         extensible: bool,
         additions: &'static [Component],
     ) -> Result<u32, Fault> {
         let roots = u32::try_from(root.len()).unwrap_or(u32::MAX);
-        if extensible && cursor.bit()? {
-            let index = cursor.normally_small()?;
-            self.addition(cursor, additions.get(index as usize))?;
+        if extensible && self.cursor.bit()? {
+            let index = self.cursor.normally_small()?;
+            self.addition(additions.get(index as usize))?;
             return roots.checked_add(index).ok_or(Fault::Range);
         }
-        let index = cursor.constrained(roots.saturating_sub(1))?;
-        self.component(cursor, root.get(index as usize).ok_or(Fault::Range)?)?;
+        let index = self.cursor.constrained(roots.saturating_sub(1))?;
+        self.component(root.get(index as usize).ok_or(Fault::Range)?)?;
         Ok(index)
     }
 
     /// An open type: what the table does not know is stepped over.
-    fn addition(&mut self, cursor: &mut Cursor<'_>, known: Option<&'static Component>) -> Result<(), Fault> {
-        let mut inside = cursor.open_type()?;
-        match known {
-            Some(component) if !matches!(component.kind, Type::Any) => {
-                self.visitor.open_type(inside.remaining());
-                self.component(&mut inside, component)
-            }
-            _ => Ok(()),
+    fn addition(&mut self, known: Option<&'static Component>) -> Result<(), Fault> {
+        let octets = self.cursor.open_type()?;
+        let Some(component) = known.filter(|component| !matches!(component.kind, Type::Any)) else {
+            return Ok(());
+        };
+        let behind = self.cursor;
+        self.cursor.enter(&octets);
+        self.visitor.open_type(octets);
+        self.component(component)?;
+        self.cursor = behind;
+        Ok(())
+    }
+
+    #[inline]
+    fn integer(&mut self, low: i32, range: u32) -> Result<u32, Fault> {
+        Ok(self.cursor.constrained(range)?.wrapping_add_signed(low))
+    }
+
+    /// So many octets, aligned.
+    #[inline]
+    fn string(&mut self, count: usize) -> Result<u32, Fault> {
+        self.string = Some(self.cursor.aligned(count)?);
+        Ok(count as u32)
+    }
+
+    /// A length and as many octets.
+    fn opaque(&mut self) -> Result<u32, Fault> {
+        let length = self.cursor.length()?;
+        self.string(length)
+    }
+
+    /// §17: one or two octets of a fixed size are not aligned, all others are.
+    fn octets(&mut self, size: Size) -> Result<u32, Fault> {
+        let count = self.cursor.count(size)?;
+        if let Size::Exactly(1 | 2) = size {
+            self.cursor.skip(count * 8)?;
+            return Ok(0);
         }
+        self.string(count)
     }
-}
 
-/// Reads the bits that say which components are there, apart from the components themselves.
-struct Presence<'a>(Cursor<'a>);
-
-impl Presence<'_> {
-    fn next(&mut self) -> Result<bool, Fault> {
-        self.0.bit()
+    /// §16: up to 16 bits of a fixed size are not aligned, all others are.
+    fn bits(&mut self, size: Size) -> Result<u32, Fault> {
+        let count = self.cursor.count(size)?;
+        if !matches!(size, Size::Exactly(..=16)) && count > 0 {
+            self.cursor.align();
+        }
+        self.cursor.skip(count)?;
+        Ok(count as u32)
     }
-}
 
-fn integer(cursor: &mut Cursor<'_>, low: i32, range: u32) -> Result<u32, Fault> {
-    Ok(cursor.constrained(range)?.wrapping_add_signed(low))
-}
-
-/// A length and as many octets.
-fn opaque(cursor: &mut Cursor<'_>) -> Result<Value, Fault> {
-    let length = cursor.length()?;
-    Ok(Value::string(cursor.aligned(length)?))
-}
-
-/// §17: one or two octets of a fixed size are not aligned, all others are.
-fn octets(cursor: &mut Cursor<'_>, size: Size) -> Result<Value, Fault> {
-    let count = cursor.count(size)?;
-    if let Size::Exactly(1 | 2) = size {
-        cursor.skip(count * 8)?;
-        return Ok(Value::default());
+    /// §30.5: characters are aligned unless the longest string takes less than 16 bits, or always 16.
+    fn text(&mut self, width: u8, size: Size) -> Result<u32, Fault> {
+        let count = self.cursor.count(size)?;
+        let width = usize::from(width);
+        let aligned = match size {
+            Size::Exactly(count) => usize::from(count) * width > 16,
+            Size::Between(_, most) => usize::from(most) * width >= 16,
+            Size::Any => true,
+        };
+        if aligned && count > 0 {
+            self.cursor.align();
+        }
+        self.cursor.skip(count.checked_mul(width).ok_or(Fault::Short)?)?;
+        Ok(count as u32)
     }
-    Ok(Value::string(cursor.aligned(count)?))
-}
-
-/// §16: up to 16 bits of a fixed size are not aligned, all others are.
-fn bits(cursor: &mut Cursor<'_>, size: Size) -> Result<Value, Fault> {
-    let count = cursor.count(size)?;
-    if !matches!(size, Size::Exactly(..=16)) && count > 0 {
-        cursor.align();
-    }
-    cursor.skip(count)?;
-    Ok(Value::number(count as u32))
-}
-
-/// §30.5: characters are aligned unless the longest string takes less than 16 bits, or always 16.
-fn text(cursor: &mut Cursor<'_>, width: u8, size: Size) -> Result<Value, Fault> {
-    let count = cursor.count(size)?;
-    let width = usize::from(width);
-    let aligned = match size {
-        Size::Exactly(count) => usize::from(count) * width > 16,
-        Size::Between(_, most) => usize::from(most) * width >= 16,
-        Size::Any => true,
-    };
-    if aligned && count > 0 {
-        cursor.align();
-    }
-    cursor.skip(count.checked_mul(width).ok_or(Fault::Short)?)?;
-    Ok(Value::number(count as u32))
 }

@@ -5,29 +5,29 @@ use super::{
     BOOLEAN, FROM_1_TO_256, Mark, NULL, OBJECT_IDENTIFIER, OCTET_STRING, POSITIVE_16, UNSIGNED_8,
     UNSIGNED_16, UNSIGNED_32, element,
 };
-use crate::h323::per::{Component, Size, Type, optional, required};
+use crate::h323::per::{Component, Size, Type, optional, required, sequence};
 
 /// NonStandardParameter of H.245, whose parts cannot be extended as those of H.225.0 can.
-pub(super) static NON_STANDARD: Type = Type::Sequence {
-    root: &[required("nonStandardIdentifier", &NON_STANDARD_IDENTIFIER), required("data", &OCTET_STRING)],
-    extensible: false,
-    additions: &[],
-};
+pub(super) static NON_STANDARD: Type = sequence(
+    &[required("nonStandardIdentifier", &NON_STANDARD_IDENTIFIER), required("data", &OCTET_STRING)],
+    false,
+    &[],
+);
 pub(super) static NON_STANDARD_ELEMENT: Component = element(&NON_STANDARD);
 static NON_STANDARD_IDENTIFIER: Type = Type::Choice {
     root: &[required("object", &OBJECT_IDENTIFIER), required("h221NonStandard", &H221_NON_STANDARD)],
     extensible: false,
     additions: &[],
 };
-static H221_NON_STANDARD: Type = Type::Sequence {
-    root: &[
+static H221_NON_STANDARD: Type = sequence(
+    &[
         required("t35CountryCode", &UNSIGNED_8),
         required("t35Extension", &UNSIGNED_8),
         required("manufacturerCode", &UNSIGNED_16),
     ],
-    extensible: false,
-    additions: &[],
-};
+    false,
+    &[],
+);
 
 pub(super) static CAPABILITY: Type = Type::Choice {
     root: &[
@@ -47,8 +47,7 @@ pub(super) static CAPABILITY: Type = Type::Choice {
     extensible: true,
     additions: &[],
 };
-static H233_RECEIVE: Type =
-    Type::Sequence { root: &[required("h233IVResponseTime", &UNSIGNED_8)], extensible: true, additions: &[] };
+static H233_RECEIVE: Type = sequence(&[required("h233IVResponseTime", &UNSIGNED_8)], true, &[]);
 
 pub(super) static MULTIPLEX_CAPABILITY: Type = Type::Choice {
     root: &[
@@ -60,78 +59,68 @@ pub(super) static MULTIPLEX_CAPABILITY: Type = Type::Choice {
     extensible: true,
     additions: &[required("h2250Capability", &H2250_CAPABILITY)],
 };
-static H222_CAPABILITY: Type = Type::Sequence {
-    root: &[
+static H222_CAPABILITY: Type = sequence(
+    &[
         required("numberOfVCs", &FROM_1_TO_256),
         required("vcCapability", &Type::List(&VC_CAPABILITY, Size::Any)),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static VC_CAPABILITY: Component = element(&VC_CAPABILITY_KIND);
-static VC_CAPABILITY_KIND: Type = Type::Sequence {
-    root: &[
+static VC_CAPABILITY_KIND: Type = sequence(
+    &[
         optional("aal1", &VC_AAL1),
         optional("aal5", &VC_AAL5),
         required("transportStream, programStream", &Type::Flags(2)),
         required("availableBitRates", &AVAILABLE_BIT_RATES),
     ],
-    extensible: true,
-    additions: &[],
-};
-static VC_AAL1: Type = Type::Sequence {
-    root: &[required("nullClockRecovery … partiallyFilledCells", &Type::Flags(9))],
-    extensible: true,
-    additions: &[],
-};
-static VC_AAL5: Type = Type::Sequence {
-    root: &[
-        required("forwardMaximumSDUSize", &UNSIGNED_16),
-        required("backwardMaximumSDUSize", &UNSIGNED_16),
-    ],
-    extensible: true,
-    additions: &[],
-};
-static AVAILABLE_BIT_RATES: Type =
-    Type::Sequence { root: &[required("type", &BIT_RATE_TYPE)], extensible: true, additions: &[] };
+    true,
+    &[],
+);
+static VC_AAL1: Type =
+    sequence(&[required("nullClockRecovery … partiallyFilledCells", &Type::Flags(9))], true, &[]);
+static VC_AAL5: Type = sequence(
+    &[required("forwardMaximumSDUSize", &UNSIGNED_16), required("backwardMaximumSDUSize", &UNSIGNED_16)],
+    true,
+    &[],
+);
+static AVAILABLE_BIT_RATES: Type = sequence(&[required("type", &BIT_RATE_TYPE)], true, &[]);
 static BIT_RATE_TYPE: Type = Type::Choice {
     root: &[required("singleBitRate", &POSITIVE_16), required("rangeOfBitRates", &BIT_RATE_RANGE)],
     extensible: false,
     additions: &[],
 };
-static BIT_RATE_RANGE: Type = Type::Sequence {
-    root: &[required("lowerBitRate", &POSITIVE_16), required("higherBitRate", &POSITIVE_16)],
-    extensible: false,
-    additions: &[],
-};
-static H223_CAPABILITY: Type = Type::Sequence {
-    root: &[
+static BIT_RATE_RANGE: Type =
+    sequence(&[required("lowerBitRate", &POSITIVE_16), required("higherBitRate", &POSITIVE_16)], false, &[]);
+static H223_CAPABILITY: Type = sequence(
+    &[
         required("transportWithI-frames … dataWithAL3", &Type::Flags(10)),
         required("maximumAl2SDUSize", &UNSIGNED_16),
         required("maximumAl3SDUSize", &UNSIGNED_16),
         required("maximumDelayJitter", &DELAY_JITTER),
         required("h223MultiplexTableCapability", &H223_TABLE_CAPABILITY),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static DELAY_JITTER: Type = Type::Integer(0, 1023);
 static H223_TABLE_CAPABILITY: Type = Type::Choice {
     root: &[required("basic", &NULL), required("enhanced", &H223_ENHANCED_TABLE)],
     extensible: false,
     additions: &[],
 };
-static H223_ENHANCED_TABLE: Type = Type::Sequence {
-    root: &[
+static H223_ENHANCED_TABLE: Type = sequence(
+    &[
         required("maximumNestingDepth", &Type::Integer(1, 14)),
         required("maximumElementListSize", &Type::Integer(2, 253)),
         required("maximumSubElementListSize", &Type::Integer(2, 253)),
     ],
-    extensible: true,
-    additions: &[],
-};
-static V76_CAPABILITY: Type = Type::Sequence {
-    root: &[
+    true,
+    &[],
+);
+static V76_CAPABILITY: Type = sequence(
+    &[
         required("suspendResumeCapabilitywAddress … uihCapability", &Type::Flags(9)),
         required("numOfDLCS", &Type::Integer(2, 8189)),
         required("twoOctetAddressFieldCapability, loopBackTestCapability", &Type::Flags(2)),
@@ -139,14 +128,13 @@ static V76_CAPABILITY: Type = Type::Sequence {
         required("maxWindowSizeCapability", &Type::Integer(1, 126)),
         required("v75Capability", &V75_CAPABILITY),
     ],
-    extensible: true,
-    additions: &[],
-};
-static V75_CAPABILITY: Type =
-    Type::Sequence { root: &[required("audioHeader", &BOOLEAN)], extensible: true, additions: &[] };
+    true,
+    &[],
+);
+static V75_CAPABILITY: Type = sequence(&[required("audioHeader", &BOOLEAN)], true, &[]);
 
-static H2250_CAPABILITY: Type = Type::Sequence {
-    root: &[
+static H2250_CAPABILITY: Type = sequence(
+    &[
         required("maximumAudioDelayJitter", &DELAY_JITTER),
         required("receiveMultipointCapability", &MULTIPOINT_CAPABILITY),
         required("transmitMultipointCapability", &MULTIPOINT_CAPABILITY),
@@ -155,37 +143,31 @@ static H2250_CAPABILITY: Type = Type::Sequence {
         required("rtcpVideoControlCapability", &BOOLEAN),
         required("mediaPacketizationCapability", &MEDIA_PACKETIZATION_CAPABILITY),
     ],
-    extensible: true,
-    additions: &[],
-};
-static MC_CAPABILITY: Type = Type::Sequence {
-    root: &[required("centralizedConferenceMC, decentralizedConferenceMC", &Type::Flags(2))],
-    extensible: true,
-    additions: &[],
-};
-static MEDIA_PACKETIZATION_CAPABILITY: Type = Type::Sequence {
-    root: &[required("h261aVideoPacketization", &BOOLEAN)],
-    extensible: true,
-    additions: &[],
-};
-static MULTIPOINT_CAPABILITY: Type = Type::Sequence {
-    root: &[
+    true,
+    &[],
+);
+static MC_CAPABILITY: Type =
+    sequence(&[required("centralizedConferenceMC, decentralizedConferenceMC", &Type::Flags(2))], true, &[]);
+static MEDIA_PACKETIZATION_CAPABILITY: Type =
+    sequence(&[required("h261aVideoPacketization", &BOOLEAN)], true, &[]);
+static MULTIPOINT_CAPABILITY: Type = sequence(
+    &[
         required("multicastCapability, multiUniCastConference", &Type::Flags(2)),
         required("mediaDistributionCapability", &Type::List(&MEDIA_DISTRIBUTION, Size::Any)),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static MEDIA_DISTRIBUTION: Component = element(&MEDIA_DISTRIBUTION_KIND);
-static MEDIA_DISTRIBUTION_KIND: Type = Type::Sequence {
-    root: &[
+static MEDIA_DISTRIBUTION_KIND: Type = sequence(
+    &[
         required("centralizedControl … distributedVideo", &Type::Flags(6)),
         optional("centralizedData", &Type::List(&DATA_ELEMENT, Size::Any)),
         optional("distributedData", &Type::List(&DATA_ELEMENT, Size::Any)),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static DATA_ELEMENT: Component = element(&DATA_APPLICATION_CAPABILITY);
 
 pub(super) static AUDIO_CAPABILITY: Type = Type::Choice {
@@ -208,36 +190,27 @@ pub(super) static AUDIO_CAPABILITY: Type = Type::Choice {
     extensible: true,
     additions: &[],
 };
-static G7231: Type = Type::Sequence {
-    root: &[required("maxAl-sduAudioFrames", &FROM_1_TO_256), required("silenceSuppression", &BOOLEAN)],
-    extensible: false,
-    additions: &[],
-};
-static IS11172_AUDIO: Type = Type::Sequence {
-    root: &[
-        required("audioLayer1 … twoChannels", &Type::Flags(8)),
-        required("bitRate", &Type::Integer(1, 447)),
-    ],
-    extensible: true,
-    additions: &[],
-};
-static IS13818_AUDIO: Type = Type::Sequence {
-    root: &[
-        required("audioLayer1 … multilingual", &Type::Flags(20)),
-        required("bitRate", &Type::Integer(1, 1129)),
-    ],
-    extensible: true,
-    additions: &[],
-};
+static G7231: Type = sequence(
+    &[required("maxAl-sduAudioFrames", &FROM_1_TO_256), required("silenceSuppression", &BOOLEAN)],
+    false,
+    &[],
+);
+static IS11172_AUDIO: Type = sequence(
+    &[required("audioLayer1 … twoChannels", &Type::Flags(8)), required("bitRate", &Type::Integer(1, 447))],
+    true,
+    &[],
+);
+static IS13818_AUDIO: Type = sequence(
+    &[required("audioLayer1 … multilingual", &Type::Flags(20)), required("bitRate", &Type::Integer(1, 1129))],
+    true,
+    &[],
+);
 
-pub(super) static DATA_APPLICATION_CAPABILITY: Type = Type::Sequence {
-    root: &[
-        required("application", &APPLICATION).marked(Mark::Application),
-        required("maxBitRate", &UNSIGNED_32),
-    ],
-    extensible: true,
-    additions: &[],
-};
+pub(super) static DATA_APPLICATION_CAPABILITY: Type = sequence(
+    &[required("application", &APPLICATION).marked(Mark::Application), required("maxBitRate", &UNSIGNED_32)],
+    true,
+    &[],
+);
 static APPLICATION: Type = Type::Choice {
     root: &[
         required("nonStandard", &NON_STANDARD),
@@ -271,39 +244,26 @@ pub(super) static DATA_PROTOCOL: Type = Type::Choice {
     extensible: true,
     additions: &[],
 };
-static T84: Type = Type::Sequence {
-    root: &[required("t84Protocol", &DATA_PROTOCOL), required("t84Profile", &T84_PROFILE)],
-    extensible: false,
-    additions: &[],
-};
+static T84: Type =
+    sequence(&[required("t84Protocol", &DATA_PROTOCOL), required("t84Profile", &T84_PROFILE)], false, &[]);
 static T84_PROFILE: Type = Type::Choice {
     root: &[required("t84Unrestricted", &NULL), required("t84Restricted", &T84_RESTRICTED)],
     extensible: false,
     additions: &[],
 };
-static T84_RESTRICTED: Type = Type::Sequence {
-    root: &[required("qcif … digPhotoHighProg", &Type::Flags(19))],
-    extensible: true,
-    additions: &[],
-};
-pub(super) static NLPID: Type = Type::Sequence {
-    root: &[required("nlpidProtocol", &DATA_PROTOCOL), required("nlpidData", &OCTET_STRING)],
-    extensible: false,
-    additions: &[],
-};
-static T38_FAX: Type = Type::Sequence {
-    root: &[
+static T84_RESTRICTED: Type = sequence(&[required("qcif … digPhotoHighProg", &Type::Flags(19))], true, &[]);
+pub(super) static NLPID: Type =
+    sequence(&[required("nlpidProtocol", &DATA_PROTOCOL), required("nlpidData", &OCTET_STRING)], false, &[]);
+static T38_FAX: Type = sequence(
+    &[
         required("t38FaxProtocol", &DATA_PROTOCOL).marked(Mark::DataProtocol),
         required("t38FaxProfile", &T38_FAX_PROFILE),
     ],
-    extensible: false,
-    additions: &[],
-};
-static T38_FAX_PROFILE: Type = Type::Sequence {
-    root: &[required("fillBitRemoval, transcodingJBIG, transcodingMMR", &Type::Flags(3))],
-    extensible: true,
-    additions: &[],
-};
+    false,
+    &[],
+);
+static T38_FAX_PROFILE: Type =
+    sequence(&[required("fillBitRemoval, transcodingJBIG, transcodingMMR", &Type::Flags(3))], true, &[]);
 
 pub(super) static ENCRYPTION_MODE: Type = Type::Choice {
     root: &[required("nonStandard", &NON_STANDARD), required("h233Encryption", &NULL)],

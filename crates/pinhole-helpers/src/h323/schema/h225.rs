@@ -4,7 +4,7 @@ use super::{
     H221_NON_STANDARD, Mark, NON_STANDARD_PARAMETER, OCTET_STRING_1_TO_20, OCTET_STRING_1_TO_256,
     OCTET_STRING_4, OCTET_STRING_16, UNSIGNED_16, alternatives_and_more, element,
 };
-use crate::h323::per::{Component, Size, Type, optional, required};
+use crate::h323::per::{Component, Size, Type, optional, required, sequence};
 
 pub(super) static TRANSPORT_ADDRESS: Type = Type::Choice {
     root: &[
@@ -19,42 +19,36 @@ pub(super) static TRANSPORT_ADDRESS: Type = Type::Choice {
     extensible: true,
     additions: &[],
 };
-static IP_ADDRESS: Type = Type::Sequence {
-    root: &[
-        required("ip", &OCTET_STRING_4).marked(Mark::Ip4),
-        required("port", &UNSIGNED_16).marked(Mark::Port),
-    ],
-    extensible: false,
-    additions: &[],
-};
-static IP_SOURCE_ROUTE: Type = Type::Sequence {
-    root: &[
+static IP_ADDRESS: Type = sequence(
+    &[required("ip", &OCTET_STRING_4).marked(Mark::Ip4), required("port", &UNSIGNED_16).marked(Mark::Port)],
+    false,
+    &[],
+);
+static IP_SOURCE_ROUTE: Type = sequence(
+    &[
         required("ip", &OCTET_STRING_4),
         required("port", &UNSIGNED_16),
         required("route", &Type::List(&HOP, Size::Any)),
         required("routing", &Type::Alternatives { count: 2, extensible: true }),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static HOP: Component = element(&OCTET_STRING_4);
-static IPX_ADDRESS: Type = Type::Sequence {
-    root: &[
+static IPX_ADDRESS: Type = sequence(
+    &[
         required("node", &Type::Octets(Size::Exactly(6))),
         required("netnum", &OCTET_STRING_4),
         required("port", &Type::Octets(Size::Exactly(2))),
     ],
-    extensible: false,
-    additions: &[],
-};
-static IP6_ADDRESS: Type = Type::Sequence {
-    root: &[
-        required("ip", &OCTET_STRING_16).marked(Mark::Ip6),
-        required("port", &UNSIGNED_16).marked(Mark::Port),
-    ],
-    extensible: true,
-    additions: &[],
-};
+    false,
+    &[],
+);
+static IP6_ADDRESS: Type = sequence(
+    &[required("ip", &OCTET_STRING_16).marked(Mark::Ip6), required("port", &UNSIGNED_16).marked(Mark::Port)],
+    true,
+    &[],
+);
 
 pub(super) static ALIAS_ADDRESSES: Type = Type::List(&ALIAS_ADDRESS, Size::Any);
 static ALIAS_ADDRESS: Component = element(&ALIAS_ADDRESS_KIND);
@@ -67,8 +61,8 @@ pub(super) static ALIAS_ADDRESS_KIND: Type = Type::Choice {
     additions: &[],
 };
 
-pub(super) static ENDPOINT_TYPE: Type = Type::Sequence {
-    root: &[
+pub(super) static ENDPOINT_TYPE: Type = sequence(
+    &[
         optional("nonStandardData", &NON_STANDARD_PARAMETER),
         optional("vendor", &VENDOR_IDENTIFIER),
         optional("gatekeeper", &ONLY_NON_STANDARD),
@@ -77,23 +71,19 @@ pub(super) static ENDPOINT_TYPE: Type = Type::Sequence {
         optional("terminal", &ONLY_NON_STANDARD),
         required("mc, undefinedNode", &Type::Flags(2)),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 /// GatekeeperInfo, McuInfo, TerminalInfo, and the capabilities that a gateway has for each protocol.
-static ONLY_NON_STANDARD: Type = Type::Sequence {
-    root: &[optional("nonStandardData", &NON_STANDARD_PARAMETER)],
-    extensible: true,
-    additions: &[],
-};
-static GATEWAY_INFO: Type = Type::Sequence {
-    root: &[
+static ONLY_NON_STANDARD: Type = sequence(&[optional("nonStandardData", &NON_STANDARD_PARAMETER)], true, &[]);
+static GATEWAY_INFO: Type = sequence(
+    &[
         optional("protocol", &Type::List(&SUPPORTED_PROTOCOL, Size::Any)),
         optional("nonStandardData", &NON_STANDARD_PARAMETER),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static SUPPORTED_PROTOCOL: Component = element(&SUPPORTED_PROTOCOL_KIND);
 static SUPPORTED_PROTOCOL_KIND: Type = Type::Choice {
     root: &[
@@ -110,29 +100,25 @@ static SUPPORTED_PROTOCOL_KIND: Type = Type::Choice {
     extensible: true,
     additions: &[],
 };
-pub(super) static VENDOR_IDENTIFIER: Type = Type::Sequence {
-    root: &[
+pub(super) static VENDOR_IDENTIFIER: Type = sequence(
+    &[
         required("vendor", &H221_NON_STANDARD),
         optional("productId", &OCTET_STRING_1_TO_256),
         optional("versionId", &OCTET_STRING_1_TO_256),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 
-pub(super) static QSERIES_OPTIONS: Type = Type::Sequence {
-    root: &[required("q932Full … q957Full", &Type::Flags(7)), required("q954Info", &Q954_DETAILS)],
-    extensible: true,
-    additions: &[],
-};
-static Q954_DETAILS: Type = Type::Sequence {
-    root: &[required("conferenceCalling, threePartyService", &Type::Flags(2))],
-    extensible: true,
-    additions: &[],
-};
+pub(super) static QSERIES_OPTIONS: Type = sequence(
+    &[required("q932Full … q957Full", &Type::Flags(7)), required("q954Info", &Q954_DETAILS)],
+    true,
+    &[],
+);
+static Q954_DETAILS: Type =
+    sequence(&[required("conferenceCalling, threePartyService", &Type::Flags(2))], true, &[]);
 
-pub(super) static CALL_IDENTIFIER: Type =
-    Type::Sequence { root: &[required("guid", &OCTET_STRING_16)], extensible: true, additions: &[] };
+pub(super) static CALL_IDENTIFIER: Type = sequence(&[required("guid", &OCTET_STRING_16)], true, &[]);
 pub(super) static CALL_TYPE: Type = alternatives_and_more(4);
 /// GatekeeperIdentifier, EndpointIdentifier.
 pub(super) static IDENTIFIER: Type = Type::Text(16, Size::Between(1, 128));

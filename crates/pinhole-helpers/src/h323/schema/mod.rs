@@ -19,7 +19,7 @@ pub(crate) use h245::CONTROL_MESSAGE;
 pub(crate) use ras::RAS_MESSAGE;
 pub(crate) use signalling::USER_INFORMATION;
 
-use super::per::{Component, Size, Type, required};
+use super::per::{Component, Size, Type, required, sequence};
 
 /// What the tables point out to a [`Visitor`](super::per::Visitor).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ static POSITIVE_16: Type = Type::Integer(1, 65534);
 /// INTEGER (1..4294967295).
 static POSITIVE_32: Type = Type::Integer(1, u32::MAX - 1);
 /// SEQUENCE { ... }, as it was when it was first defined.
-static EMPTY_SEQUENCE: Type = Type::Sequence { root: &[], extensible: true, additions: &[] };
+static EMPTY_SEQUENCE: Type = sequence(&[], true, &[]);
 
 /// A choice of as many NULLs, none to be added.
 const fn alternatives(count: u8) -> Type {
@@ -129,25 +129,25 @@ const fn alternatives_and_more(count: u8) -> Type {
 }
 
 /// NonStandardParameter of H.225.0 §7.6, NonStandardIdentifier and H221NonStandard.
-static NON_STANDARD_PARAMETER: Type = Type::Sequence {
-    root: &[required("nonStandardIdentifier", &NON_STANDARD_IDENTIFIER), required("data", &OCTET_STRING)],
-    extensible: false,
-    additions: &[],
-};
+static NON_STANDARD_PARAMETER: Type = sequence(
+    &[required("nonStandardIdentifier", &NON_STANDARD_IDENTIFIER), required("data", &OCTET_STRING)],
+    false,
+    &[],
+);
 static NON_STANDARD_IDENTIFIER: Type = Type::Choice {
     root: &[required("object", &OBJECT_IDENTIFIER), required("h221NonStandard", &H221_NON_STANDARD)],
     extensible: true,
     additions: &[],
 };
-static H221_NON_STANDARD: Type = Type::Sequence {
-    root: &[
+static H221_NON_STANDARD: Type = sequence(
+    &[
         required("t35CountryCode", &UNSIGNED_8),
         required("t35Extension", &UNSIGNED_8),
         required("manufacturerCode", &UNSIGNED_16),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 
 /// A component of a list whose elements are not marked.
 const fn element(kind: &'static Type) -> Component {

@@ -4,21 +4,21 @@ use super::capability::{DATA_PROTOCOL, ENCRYPTION_MODE, NLPID, NON_STANDARD};
 use super::channel::H223_PARAMETERS;
 use super::video::{BIT_RATE, BUFFER_SIZE, FRAME_EDGE, PICTURE_RATE, VIDEO_BIT_RATE};
 use super::{NULL, UNSIGNED_32, alternatives, alternatives_and_more, element};
-use crate::h323::per::{Component, Size, Type, optional, required};
+use crate::h323::per::{Component, Size, Type, optional, required, sequence};
 
 pub(super) static REQUESTED_MODES: Type = Type::List(&MODE_DESCRIPTION, Size::Between(1, 256));
 static MODE_DESCRIPTION: Component = element(&MODE_DESCRIPTION_KIND);
 static MODE_DESCRIPTION_KIND: Type = Type::List(&MODE_ELEMENT, Size::Between(1, 256));
 static MODE_ELEMENT: Component = element(&MODE_ELEMENT_KIND);
-static MODE_ELEMENT_KIND: Type = Type::Sequence {
-    root: &[
+static MODE_ELEMENT_KIND: Type = sequence(
+    &[
         required("type", &MODE_ELEMENT_TYPE),
         // H223ModeParameters has the components of H223LogicalChannelParameters.
         optional("h223ModeParameters", &H223_PARAMETERS),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static MODE_ELEMENT_TYPE: Type = Type::Choice {
     root: &[
         required("nonStandard", &NON_STANDARD),
@@ -42,17 +42,17 @@ static VIDEO_MODE: Type = Type::Choice {
     extensible: true,
     additions: &[],
 };
-static H261_MODE: Type = Type::Sequence {
-    root: &[
+static H261_MODE: Type = sequence(
+    &[
         required("resolution", &alternatives(2)),
         required("bitRate", &BIT_RATE),
         required("stillImageTransmission", &Type::Flags(1)),
     ],
-    extensible: true,
-    additions: &[],
-};
-static H262_MODE: Type = Type::Sequence {
-    root: &[
+    true,
+    &[],
+);
+static H262_MODE: Type = sequence(
+    &[
         required("profileAndLevel", &alternatives_and_more(11)),
         optional("videoBitRate", &VIDEO_BIT_RATE),
         optional("vbvBufferSize", &BUFFER_SIZE),
@@ -61,20 +61,20 @@ static H262_MODE: Type = Type::Sequence {
         optional("framesPerSecond", &PICTURE_RATE),
         optional("luminanceSampleRate", &UNSIGNED_32),
     ],
-    extensible: true,
-    additions: &[],
-};
-static H263_MODE: Type = Type::Sequence {
-    root: &[
+    true,
+    &[],
+);
+static H263_MODE: Type = sequence(
+    &[
         required("resolution", &alternatives_and_more(5)),
         required("bitRate", &BIT_RATE),
         required("unrestrictedVector … pbFrames", &Type::Flags(4)),
     ],
-    extensible: true,
-    additions: &[],
-};
-static IS11172_MODE: Type = Type::Sequence {
-    root: &[
+    true,
+    &[],
+);
+static IS11172_MODE: Type = sequence(
+    &[
         required("constrainedBitstream", &Type::Flags(1)),
         optional("videoBitRate", &VIDEO_BIT_RATE),
         optional("vbvBufferSize", &BUFFER_SIZE),
@@ -83,9 +83,9 @@ static IS11172_MODE: Type = Type::Sequence {
         optional("pictureRate", &PICTURE_RATE),
         optional("luminanceSampleRate", &UNSIGNED_32),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 
 static AUDIO_MODE: Type = Type::Choice {
     root: &[
@@ -107,33 +107,33 @@ static AUDIO_MODE: Type = Type::Choice {
     extensible: true,
     additions: &[],
 };
-static IS11172_AUDIO_MODE: Type = Type::Sequence {
-    root: &[
+static IS11172_AUDIO_MODE: Type = sequence(
+    &[
         required("audioLayer", &alternatives(3)),
         required("audioSampling", &alternatives(3)),
         required("multichannelType", &alternatives(3)),
         required("bitRate", &Type::Integer(1, 447)),
     ],
-    extensible: true,
-    additions: &[],
-};
-static IS13818_AUDIO_MODE: Type = Type::Sequence {
-    root: &[
+    true,
+    &[],
+);
+static IS13818_AUDIO_MODE: Type = sequence(
+    &[
         required("audioLayer", &alternatives(3)),
         required("audioSampling", &alternatives(6)),
         required("multichannelType", &alternatives(10)),
         required("lowFrequencyEnhancement, multilingual", &Type::Flags(2)),
         required("bitRate", &Type::Integer(1, 1129)),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 
-static DATA_MODE: Type = Type::Sequence {
-    root: &[required("application", &DATA_MODE_APPLICATION), required("bitRate", &UNSIGNED_32)],
-    extensible: true,
-    additions: &[],
-};
+static DATA_MODE: Type = sequence(
+    &[required("application", &DATA_MODE_APPLICATION), required("bitRate", &UNSIGNED_32)],
+    true,
+    &[],
+);
 static DATA_MODE_APPLICATION: Type = Type::Choice {
     root: &[
         required("nonStandard", &NON_STANDARD),

@@ -10,7 +10,7 @@ use super::{
     ANY, BOOLEAN, Mark, NON_STANDARD_PARAMETER, NULL, OBJECT_IDENTIFIER, OCTET_STRING_16, POSITIVE_16,
     POSITIVE_32, UNSIGNED_7, UNSIGNED_16, UNSIGNED_32, alternatives_and_more, element,
 };
-use crate::h323::per::{Component, Size, Type, optional, required};
+use crate::h323::per::{Component, Size, Type, optional, required, sequence};
 
 /// RasMessage.
 pub(crate) static RAS_MESSAGE: Component = required("RasMessage", &RAS).marked(Mark::Ras);
@@ -67,8 +67,8 @@ static SIGNAL_ADDRESS_ELEMENT: Component = element(&TRANSPORT_ADDRESS).marked(Ma
 static RAS_ADDRESS_ELEMENT: Component = element(&TRANSPORT_ADDRESS).marked(Mark::RasAddress);
 const RAS_ADDRESS: Component = required("rasAddress", &TRANSPORT_ADDRESS).marked(Mark::RasAddress);
 
-static GATEKEEPER_REQUEST: Type = Type::Sequence {
-    root: &[
+static GATEKEEPER_REQUEST: Type = sequence(
+    &[
         SEQUENCE_NUMBER,
         PROTOCOL,
         NON_STANDARD,
@@ -78,42 +78,42 @@ static GATEKEEPER_REQUEST: Type = Type::Sequence {
         optional("callServices", &QSERIES_OPTIONS),
         optional("endpointAlias", &ALIAS_ADDRESSES),
     ],
-    extensible: true,
-    additions: &[],
-};
-static GATEKEEPER_CONFIRM: Type = Type::Sequence {
-    root: &[SEQUENCE_NUMBER, PROTOCOL, NON_STANDARD, GATEKEEPER, RAS_ADDRESS],
-    extensible: true,
-    additions: &[optional("alternateGatekeeper", &ALTERNATE_GATEKEEPERS)],
-};
+    true,
+    &[],
+);
+static GATEKEEPER_CONFIRM: Type = sequence(
+    &[SEQUENCE_NUMBER, PROTOCOL, NON_STANDARD, GATEKEEPER, RAS_ADDRESS],
+    true,
+    &[optional("alternateGatekeeper", &ALTERNATE_GATEKEEPERS)],
+);
 static ALTERNATE_GATEKEEPERS: Type = Type::List(&ALTERNATE_GATEKEEPER_ELEMENT, Size::Any);
 static ALTERNATE_GATEKEEPER_ELEMENT: Component = element(&ALTERNATE_GATEKEEPER);
-static ALTERNATE_GATEKEEPER: Type = Type::Sequence {
-    root: &[
+static ALTERNATE_GATEKEEPER: Type = sequence(
+    &[
         // A third host that may be asked later; it is not announced.
         required("rasAddress", &TRANSPORT_ADDRESS),
         GATEKEEPER,
         required("needToRegister", &BOOLEAN),
         required("priority", &UNSIGNED_7),
     ],
-    extensible: true,
-    additions: &[],
-};
-static GATEKEEPER_REJECT: Type = Type::Sequence {
-    root: &[
+    true,
+    &[],
+);
+static GATEKEEPER_REJECT: Type = sequence(
+    &[
         SEQUENCE_NUMBER,
         PROTOCOL,
         NON_STANDARD,
         GATEKEEPER,
         required("rejectReason", &GATEKEEPER_REJECT_REASON),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static GATEKEEPER_REJECT_REASON: Type = alternatives_and_more(4);
 
-static REGISTRATION_REQUEST: Type = Type::Sequence {
-    root: &[
+static REGISTRATION_REQUEST: Type = sequence(
+    &[
         SEQUENCE_NUMBER,
         PROTOCOL,
         NON_STANDARD,
@@ -125,8 +125,8 @@ static REGISTRATION_REQUEST: Type = Type::Sequence {
         GATEKEEPER,
         required("endpointVendor", &VENDOR_IDENTIFIER),
     ],
-    extensible: true,
-    additions: &[
+    true,
+    &[
         optional("alternateEndpoints", &ANY),
         TIME_TO_LIVE,
         optional("tokens", &ANY),
@@ -134,9 +134,9 @@ static REGISTRATION_REQUEST: Type = Type::Sequence {
         optional("integrityCheckValue", &ANY),
         required("keepAlive", &BOOLEAN).marked(Mark::KeepAlive),
     ],
-};
-static REGISTRATION_CONFIRM: Type = Type::Sequence {
-    root: &[
+);
+static REGISTRATION_CONFIRM: Type = sequence(
+    &[
         SEQUENCE_NUMBER,
         PROTOCOL,
         NON_STANDARD,
@@ -145,20 +145,20 @@ static REGISTRATION_CONFIRM: Type = Type::Sequence {
         GATEKEEPER,
         ENDPOINT,
     ],
-    extensible: true,
-    additions: &[optional("alternateGatekeeper", &ALTERNATE_GATEKEEPERS), TIME_TO_LIVE],
-};
-static REGISTRATION_REJECT: Type = Type::Sequence {
-    root: &[
+    true,
+    &[optional("alternateGatekeeper", &ALTERNATE_GATEKEEPERS), TIME_TO_LIVE],
+);
+static REGISTRATION_REJECT: Type = sequence(
+    &[
         SEQUENCE_NUMBER,
         PROTOCOL,
         NON_STANDARD,
         required("rejectReason", &REGISTRATION_REJECT_REASON),
         GATEKEEPER,
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static REGISTRATION_REJECT_REASON: Type = Type::Choice {
     root: &[
         required("discoveryRequired", &NULL),
@@ -174,29 +174,28 @@ static REGISTRATION_REJECT_REASON: Type = Type::Choice {
     additions: &[],
 };
 
-static UNREGISTRATION_REQUEST: Type = Type::Sequence {
-    root: &[
+static UNREGISTRATION_REQUEST: Type = sequence(
+    &[
         SEQUENCE_NUMBER,
         SIGNAL_ADDRESSES,
         optional("endpointAlias", &ALIAS_ADDRESSES),
         NON_STANDARD,
         optional("endpointIdentifier", &IDENTIFIER),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 /// UnregistrationConfirm, DisengageConfirm.
-static CONFIRM: Type =
-    Type::Sequence { root: &[SEQUENCE_NUMBER, NON_STANDARD], extensible: true, additions: &[] };
-static UNREGISTRATION_REJECT: Type = Type::Sequence {
-    root: &[SEQUENCE_NUMBER, required("rejectReason", &UNREGISTRATION_REJECT_REASON), NON_STANDARD],
-    extensible: true,
-    additions: &[],
-};
+static CONFIRM: Type = sequence(&[SEQUENCE_NUMBER, NON_STANDARD], true, &[]);
+static UNREGISTRATION_REJECT: Type = sequence(
+    &[SEQUENCE_NUMBER, required("rejectReason", &UNREGISTRATION_REJECT_REASON), NON_STANDARD],
+    true,
+    &[],
+);
 static UNREGISTRATION_REJECT_REASON: Type = alternatives_and_more(3);
 
-static ADMISSION_REQUEST: Type = Type::Sequence {
-    root: &[
+static ADMISSION_REQUEST: Type = sequence(
+    &[
         SEQUENCE_NUMBER,
         required("callType", &CALL_TYPE),
         optional("callModel", &CALL_MODEL),
@@ -214,12 +213,12 @@ static ADMISSION_REQUEST: Type = Type::Sequence {
         required("activeMC", &BOOLEAN),
         required("answerCall", &BOOLEAN),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static CALL_MODEL: Type = alternatives_and_more(2);
-static ADMISSION_CONFIRM: Type = Type::Sequence {
-    root: &[
+static ADMISSION_CONFIRM: Type = sequence(
+    &[
         SEQUENCE_NUMBER,
         required("bandWidth", &UNSIGNED_32),
         required("callModel", &CALL_MODEL),
@@ -227,20 +226,17 @@ static ADMISSION_CONFIRM: Type = Type::Sequence {
         optional("irrFrequency", &POSITIVE_16),
         NON_STANDARD,
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static ADMISSION_CONFIRM_SEQUENCE: Type = Type::List(&ADMISSION_CONFIRM_ELEMENT, Size::Any);
 static ADMISSION_CONFIRM_ELEMENT: Component = element(&ADMISSION_CONFIRM);
-static ADMISSION_REJECT: Type = Type::Sequence {
-    root: &[SEQUENCE_NUMBER, required("rejectReason", &ADMISSION_REJECT_REASON), NON_STANDARD],
-    extensible: true,
-    additions: &[],
-};
+static ADMISSION_REJECT: Type =
+    sequence(&[SEQUENCE_NUMBER, required("rejectReason", &ADMISSION_REJECT_REASON), NON_STANDARD], true, &[]);
 static ADMISSION_REJECT_REASON: Type = alternatives_and_more(8);
 
-static BANDWIDTH_REQUEST: Type = Type::Sequence {
-    root: &[
+static BANDWIDTH_REQUEST: Type = sequence(
+    &[
         SEQUENCE_NUMBER,
         ENDPOINT,
         required("conferenceID", &OCTET_STRING_16),
@@ -249,28 +245,25 @@ static BANDWIDTH_REQUEST: Type = Type::Sequence {
         required("bandWidth", &UNSIGNED_32),
         NON_STANDARD,
     ],
-    extensible: true,
-    additions: &[],
-};
-static BANDWIDTH_CONFIRM: Type = Type::Sequence {
-    root: &[SEQUENCE_NUMBER, required("bandWidth", &UNSIGNED_32), NON_STANDARD],
-    extensible: true,
-    additions: &[],
-};
-static BANDWIDTH_REJECT: Type = Type::Sequence {
-    root: &[
+    true,
+    &[],
+);
+static BANDWIDTH_CONFIRM: Type =
+    sequence(&[SEQUENCE_NUMBER, required("bandWidth", &UNSIGNED_32), NON_STANDARD], true, &[]);
+static BANDWIDTH_REJECT: Type = sequence(
+    &[
         SEQUENCE_NUMBER,
         required("rejectReason", &BANDWIDTH_REJECT_REASON),
         required("allowedBandWidth", &UNSIGNED_32),
         NON_STANDARD,
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static BANDWIDTH_REJECT_REASON: Type = alternatives_and_more(6);
 
-static DISENGAGE_REQUEST: Type = Type::Sequence {
-    root: &[
+static DISENGAGE_REQUEST: Type = sequence(
+    &[
         SEQUENCE_NUMBER,
         ENDPOINT,
         required("conferenceID", &OCTET_STRING_16),
@@ -278,57 +271,51 @@ static DISENGAGE_REQUEST: Type = Type::Sequence {
         required("disengageReason", &DISENGAGE_REASON),
         NON_STANDARD,
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static DISENGAGE_REASON: Type = alternatives_and_more(3);
-static DISENGAGE_REJECT: Type = Type::Sequence {
-    root: &[SEQUENCE_NUMBER, required("rejectReason", &DISENGAGE_REJECT_REASON), NON_STANDARD],
-    extensible: true,
-    additions: &[],
-};
+static DISENGAGE_REJECT: Type =
+    sequence(&[SEQUENCE_NUMBER, required("rejectReason", &DISENGAGE_REJECT_REASON), NON_STANDARD], true, &[]);
 static DISENGAGE_REJECT_REASON: Type = alternatives_and_more(2);
 
-static LOCATION_REQUEST: Type = Type::Sequence {
-    root: &[
+static LOCATION_REQUEST: Type = sequence(
+    &[
         SEQUENCE_NUMBER,
         optional("endpointIdentifier", &IDENTIFIER),
         required("destinationInfo", &ALIAS_ADDRESSES),
         NON_STANDARD,
         required("replyAddress", &TRANSPORT_ADDRESS).marked(Mark::ReplyAddress),
     ],
-    extensible: true,
-    additions: &[],
-};
-static LOCATION_CONFIRM: Type = Type::Sequence {
-    root: &[
+    true,
+    &[],
+);
+static LOCATION_CONFIRM: Type = sequence(
+    &[
         SEQUENCE_NUMBER,
         required("callSignalAddress", &TRANSPORT_ADDRESS).marked(Mark::DestinationAddress),
         RAS_ADDRESS,
         NON_STANDARD,
     ],
-    extensible: true,
-    additions: &[],
-};
-static LOCATION_REJECT: Type = Type::Sequence {
-    root: &[SEQUENCE_NUMBER, required("rejectReason", &LOCATION_REJECT_REASON), NON_STANDARD],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
+static LOCATION_REJECT: Type =
+    sequence(&[SEQUENCE_NUMBER, required("rejectReason", &LOCATION_REJECT_REASON), NON_STANDARD], true, &[]);
 static LOCATION_REJECT_REASON: Type = alternatives_and_more(4);
 
-static INFO_REQUEST: Type = Type::Sequence {
-    root: &[
+static INFO_REQUEST: Type = sequence(
+    &[
         SEQUENCE_NUMBER,
         required("callReferenceValue", &UNSIGNED_16),
         NON_STANDARD,
         optional("replyAddress", &TRANSPORT_ADDRESS).marked(Mark::ReplyAddress),
     ],
-    extensible: true,
-    additions: &[],
-};
-static INFO_REQUEST_RESPONSE: Type = Type::Sequence {
-    root: &[
+    true,
+    &[],
+);
+static INFO_REQUEST_RESPONSE: Type = sequence(
+    &[
         NON_STANDARD,
         SEQUENCE_NUMBER,
         required("endpointType", &ENDPOINT_TYPE),
@@ -338,12 +325,12 @@ static INFO_REQUEST_RESPONSE: Type = Type::Sequence {
         optional("endpointAlias", &ALIAS_ADDRESSES),
         optional("perCallInfo", &Type::List(&PER_CALL_INFO_ELEMENT, Size::Any)),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static PER_CALL_INFO_ELEMENT: Component = element(&PER_CALL_INFO);
-static PER_CALL_INFO: Type = Type::Sequence {
-    root: &[
+static PER_CALL_INFO: Type = sequence(
+    &[
         NON_STANDARD,
         required("callReferenceValue", &UNSIGNED_16),
         required("conferenceID", &OCTET_STRING_16),
@@ -357,12 +344,12 @@ static PER_CALL_INFO: Type = Type::Sequence {
         required("bandWidth", &UNSIGNED_32),
         required("callModel", &CALL_MODEL),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static RTP_SESSION_ELEMENT: Component = element(&RTP_SESSION);
-static RTP_SESSION: Type = Type::Sequence {
-    root: &[
+static RTP_SESSION: Type = sequence(
+    &[
         required("rtpAddress", &TRANSPORT_CHANNEL_INFO),
         required("rtcpAddress", &TRANSPORT_CHANNEL_INFO),
         required("cname", &Type::Text(8, Size::Any)),
@@ -370,22 +357,18 @@ static RTP_SESSION: Type = Type::Sequence {
         required("sessionId", &SESSION_ID),
         required("associatedSessionIds", &Type::List(&SESSION_ID_ELEMENT, Size::Any)),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static SESSION_ID: Type = Type::Integer(1, 254);
 static SESSION_ID_ELEMENT: Component = element(&SESSION_ID);
 static TRANSPORT_CHANNEL_ELEMENT: Component = element(&TRANSPORT_CHANNEL_INFO);
-static TRANSPORT_CHANNEL_INFO: Type = Type::Sequence {
-    root: &[optional("sendAddress", &TRANSPORT_ADDRESS), optional("recvAddress", &TRANSPORT_ADDRESS)],
-    extensible: true,
-    additions: &[],
-};
+static TRANSPORT_CHANNEL_INFO: Type = sequence(
+    &[optional("sendAddress", &TRANSPORT_ADDRESS), optional("recvAddress", &TRANSPORT_ADDRESS)],
+    true,
+    &[],
+);
 
-static NON_STANDARD_MESSAGE: Type = Type::Sequence {
-    root: &[SEQUENCE_NUMBER, required("nonStandardData", &NON_STANDARD_PARAMETER)],
-    extensible: true,
-    additions: &[],
-};
-static UNKNOWN_MESSAGE_RESPONSE: Type =
-    Type::Sequence { root: &[SEQUENCE_NUMBER], extensible: true, additions: &[] };
+static NON_STANDARD_MESSAGE: Type =
+    sequence(&[SEQUENCE_NUMBER, required("nonStandardData", &NON_STANDARD_PARAMETER)], true, &[]);
+static UNKNOWN_MESSAGE_RESPONSE: Type = sequence(&[SEQUENCE_NUMBER], true, &[]);

@@ -2,7 +2,7 @@
 
 use super::h225::ALIAS_ADDRESS_KIND;
 use super::{NON_STANDARD_PARAMETER, NULL, OBJECT_IDENTIFIER, OCTET_STRING, POSITIVE_32, element};
-use crate::h323::per::{Component, Size, Type, optional, required};
+use crate::h323::per::{Component, Size, Type, optional, required, sequence};
 
 /// H245Security (H.225.0 §7.6).
 pub(super) static H245_SECURITY: Type = Type::Choice {
@@ -15,16 +15,16 @@ pub(super) static H245_SECURITY: Type = Type::Choice {
     extensible: true,
     additions: &[],
 };
-static SECURITY_CAPABILITIES: Type = Type::Sequence {
-    root: &[
+static SECURITY_CAPABILITIES: Type = sequence(
+    &[
         optional("nonStandard", &NON_STANDARD_PARAMETER),
         required("encryption", &SECURITY_SERVICE_MODE),
         required("authenticaton", &SECURITY_SERVICE_MODE),
         required("integrity", &SECURITY_SERVICE_MODE),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 static SECURITY_SERVICE_MODE: Type = Type::Choice {
     root: &[
         required("nonStandard", &NON_STANDARD_PARAMETER),
@@ -37,8 +37,8 @@ static SECURITY_SERVICE_MODE: Type = Type::Choice {
 
 pub(super) static CLEAR_TOKENS: Type = Type::List(&CLEAR_TOKEN, Size::Any);
 static CLEAR_TOKEN: Component = element(&CLEAR_TOKEN_KIND);
-static CLEAR_TOKEN_KIND: Type = Type::Sequence {
-    root: &[
+static CLEAR_TOKEN_KIND: Type = sequence(
+    &[
         required("tokenOID", &OBJECT_IDENTIFIER),
         optional("timeStamp", &POSITIVE_32),
         optional("password", &IDENTIFIER),
@@ -49,32 +49,29 @@ static CLEAR_TOKEN_KIND: Type = Type::Sequence {
         optional("generalID", &IDENTIFIER),
         optional("nonStandard", &NON_STANDARD),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
 /// Password, Identifier.
 static IDENTIFIER: Type = Type::Text(16, Size::Between(1, 128));
 static DIFFIE_HELLMAN_NUMBER: Type = Type::Bits(Size::Between(0, 4096));
-static DIFFIE_HELLMAN: Type = Type::Sequence {
-    root: &[
+static DIFFIE_HELLMAN: Type = sequence(
+    &[
         required("halfkey", &DIFFIE_HELLMAN_NUMBER),
         required("modSize", &DIFFIE_HELLMAN_NUMBER),
         required("generator", &DIFFIE_HELLMAN_NUMBER),
     ],
-    extensible: true,
-    additions: &[],
-};
-static TYPED_CERTIFICATE: Type = Type::Sequence {
-    root: &[required("type", &OBJECT_IDENTIFIER), required("certificate", &OCTET_STRING)],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
+static TYPED_CERTIFICATE: Type =
+    sequence(&[required("type", &OBJECT_IDENTIFIER), required("certificate", &OCTET_STRING)], true, &[]);
 /// H.235.0 has its own NonStandardParameter.
-static NON_STANDARD: Type = Type::Sequence {
-    root: &[required("nonStandardIdentifier", &OBJECT_IDENTIFIER), required("data", &OCTET_STRING)],
-    extensible: false,
-    additions: &[],
-};
+static NON_STANDARD: Type = sequence(
+    &[required("nonStandardIdentifier", &OBJECT_IDENTIFIER), required("data", &OCTET_STRING)],
+    false,
+    &[],
+);
 
 pub(super) static CRYPTO_TOKENS: Type = Type::List(&CRYPTO_H323_TOKEN, Size::Any);
 static CRYPTO_H323_TOKEN: Component = element(&CRYPTO_H323_TOKEN_KIND);
@@ -92,58 +89,54 @@ static CRYPTO_H323_TOKEN_KIND: Type = Type::Choice {
     extensible: true,
     additions: &[],
 };
-static ENDPOINT_PASSWORD_HASH: Type = Type::Sequence {
-    root: &[
+static ENDPOINT_PASSWORD_HASH: Type = sequence(
+    &[
         required("alias", &ALIAS_ADDRESS_KIND),
         required("timeStamp", &POSITIVE_32),
         required("token", &HASHED),
     ],
-    extensible: false,
-    additions: &[],
-};
-static GATEKEEPER_PASSWORD_HASH: Type = Type::Sequence {
-    root: &[
-        required("gatekeeperId", &IDENTIFIER),
-        required("timeStamp", &POSITIVE_32),
-        required("token", &HASHED),
-    ],
-    extensible: false,
-    additions: &[],
-};
-static PARAMS: Type = Type::Sequence {
-    root: &[optional("ranInt", &Type::Unbounded), optional("iv8", &Type::Octets(Size::Exactly(8)))],
-    extensible: true,
-    additions: &[],
-};
-static HASHED: Type = Type::Sequence {
-    root: &[
+    false,
+    &[],
+);
+static GATEKEEPER_PASSWORD_HASH: Type = sequence(
+    &[required("gatekeeperId", &IDENTIFIER), required("timeStamp", &POSITIVE_32), required("token", &HASHED)],
+    false,
+    &[],
+);
+static PARAMS: Type = sequence(
+    &[optional("ranInt", &Type::Unbounded), optional("iv8", &Type::Octets(Size::Exactly(8)))],
+    true,
+    &[],
+);
+static HASHED: Type = sequence(
+    &[
         required("algorithmOID", &OBJECT_IDENTIFIER),
         required("paramS", &PARAMS),
         required("hash", &Type::Bits(Size::Any)),
     ],
-    extensible: false,
-    additions: &[],
-};
-static ENCRYPTED: Type = Type::Sequence {
-    root: &[
+    false,
+    &[],
+);
+static ENCRYPTED: Type = sequence(
+    &[
         required("algorithmOID", &OBJECT_IDENTIFIER),
         required("paramS", &PARAMS),
         required("encryptedData", &OCTET_STRING),
     ],
-    extensible: false,
-    additions: &[],
-};
+    false,
+    &[],
+);
 /// What is signed is an open type: a length and octets.
-static SIGNED: Type = Type::Sequence {
-    root: &[
+static SIGNED: Type = sequence(
+    &[
         required("toBeSigned", &Type::Opaque),
         required("algorithmOID", &OBJECT_IDENTIFIER),
         required("paramS", &PARAMS),
         required("signature", &Type::Bits(Size::Any)),
     ],
-    extensible: false,
-    additions: &[],
-};
+    false,
+    &[],
+);
 static CRYPTO_TOKEN: Type = Type::Choice {
     root: &[
         required("cryptoEncryptedToken", &ENCRYPTED_TOKEN),
@@ -154,22 +147,16 @@ static CRYPTO_TOKEN: Type = Type::Choice {
     extensible: true,
     additions: &[],
 };
-static ENCRYPTED_TOKEN: Type = Type::Sequence {
-    root: &[required("tokenOID", &OBJECT_IDENTIFIER), required("token", &ENCRYPTED)],
-    extensible: false,
-    additions: &[],
-};
-static SIGNED_TOKEN: Type = Type::Sequence {
-    root: &[required("tokenOID", &OBJECT_IDENTIFIER), required("token", &SIGNED)],
-    extensible: false,
-    additions: &[],
-};
-static HASHED_TOKEN: Type = Type::Sequence {
-    root: &[
+static ENCRYPTED_TOKEN: Type =
+    sequence(&[required("tokenOID", &OBJECT_IDENTIFIER), required("token", &ENCRYPTED)], false, &[]);
+static SIGNED_TOKEN: Type =
+    sequence(&[required("tokenOID", &OBJECT_IDENTIFIER), required("token", &SIGNED)], false, &[]);
+static HASHED_TOKEN: Type = sequence(
+    &[
         required("tokenOID", &OBJECT_IDENTIFIER),
         required("hashedVals", &CLEAR_TOKEN_KIND),
         required("token", &HASHED),
     ],
-    extensible: false,
-    additions: &[],
-};
+    false,
+    &[],
+);

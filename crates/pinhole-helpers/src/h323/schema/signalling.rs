@@ -8,35 +8,32 @@ use super::{
     ANY, BOOLEAN, Mark, NON_STANDARD_PARAMETER, OBJECT_IDENTIFIER, OCTET_STRING, OCTET_STRING_16, UNSIGNED_8,
     UNSIGNED_16, alternatives_and_more, element,
 };
-use crate::h323::per::{Component, Size, Type, optional, required};
+use crate::h323::per::{Component, Size, Type, optional, required, sequence};
 
 /// H323-UserInformation.
 pub(crate) static USER_INFORMATION: Component = required("H323-UserInformation", &H323_USER_INFORMATION);
-static H323_USER_INFORMATION: Type = Type::Sequence {
-    root: &[required("h323-uu-pdu", &H323_UU_PDU), optional("user-data", &USER_DATA)],
-    extensible: true,
-    additions: &[],
-};
-static USER_DATA: Type = Type::Sequence {
-    root: &[
+static H323_USER_INFORMATION: Type =
+    sequence(&[required("h323-uu-pdu", &H323_UU_PDU), optional("user-data", &USER_DATA)], true, &[]);
+static USER_DATA: Type = sequence(
+    &[
         required("protocol-discriminator", &UNSIGNED_8),
         required("user-information", &Type::Octets(Size::Between(1, 131))),
     ],
-    extensible: true,
-    additions: &[],
-};
-static H323_UU_PDU: Type = Type::Sequence {
-    root: &[
+    true,
+    &[],
+);
+static H323_UU_PDU: Type = sequence(
+    &[
         required("h323-message-body", &MESSAGE_BODY).marked(Mark::Body),
         optional("nonStandardData", &NON_STANDARD_PARAMETER),
     ],
-    extensible: true,
-    additions: &[
+    true,
+    &[
         optional("h4501SupplementaryService", &ANY),
         required("h245Tunneling", &BOOLEAN),
         optional("h245Control", &CONTROL_MESSAGES),
     ],
-};
+);
 static MESSAGE_BODY: Type = Type::Choice {
     root: &[
         required("setup", &SETUP),
@@ -56,8 +53,8 @@ static FAST_START_ELEMENT: Component = element(&OCTET_STRING).marked(Mark::FastS
 static CONTROL_MESSAGES: Type = Type::List(&CONTROL_ELEMENT, Size::Any);
 static CONTROL_ELEMENT: Component = element(&OCTET_STRING).marked(Mark::Tunnelled);
 
-static SETUP: Type = Type::Sequence {
-    root: &[
+static SETUP: Type = sequence(
+    &[
         required("protocolIdentifier", &OBJECT_IDENTIFIER),
         optional("h245Address", &TRANSPORT_ADDRESS).marked(Mark::H245Address),
         optional("sourceAddress", &ALIAS_ADDRESSES),
@@ -72,8 +69,8 @@ static SETUP: Type = Type::Sequence {
         optional("callServices", &QSERIES_OPTIONS),
         required("callType", &CALL_TYPE),
     ],
-    extensible: true,
-    additions: &[
+    true,
+    &[
         optional("sourceCallSignalAddress", &TRANSPORT_ADDRESS).marked(Mark::SourceAddress),
         optional("remoteExtensionAddress", &ANY),
         required("callIdentifier", &ANY),
@@ -100,31 +97,31 @@ static SETUP: Type = Type::Sequence {
         optional("supportedFeatures", &ANY),
         optional("parallelH245Control", &CONTROL_MESSAGES),
     ],
-};
+);
 static CALL_REFERENCES: Type = Type::List(&CALL_REFERENCE, Size::Any);
 static CALL_REFERENCE: Component = element(&UNSIGNED_16);
 static CONFERENCE_GOAL: Type = alternatives_and_more(3);
 
 /// CallProceeding-UUIE; Alerting-UUIE has the same beginning.
-static CALL_PROCEEDING: Type = Type::Sequence {
-    root: &[
+static CALL_PROCEEDING: Type = sequence(
+    &[
         required("protocolIdentifier", &OBJECT_IDENTIFIER),
         required("destinationInfo", &ENDPOINT_TYPE),
         optional("h245Address", &TRANSPORT_ADDRESS).marked(Mark::H245Address),
     ],
-    extensible: true,
-    additions: ANSWER_ADDITIONS,
-};
-static CONNECT: Type = Type::Sequence {
-    root: &[
+    true,
+    ANSWER_ADDITIONS,
+);
+static CONNECT: Type = sequence(
+    &[
         required("protocolIdentifier", &OBJECT_IDENTIFIER),
         optional("h245Address", &TRANSPORT_ADDRESS).marked(Mark::H245Address),
         required("destinationInfo", &ENDPOINT_TYPE),
         required("conferenceID", &OCTET_STRING_16),
     ],
-    extensible: true,
-    additions: ANSWER_ADDITIONS,
-};
+    true,
+    ANSWER_ADDITIONS,
+);
 /// The first additions of CallProceeding, Connect and Alerting.
 static ANSWER_ADDITIONS: &[Component] = &[
     required("callIdentifier", &ANY),
@@ -133,32 +130,32 @@ static ANSWER_ADDITIONS: &[Component] = &[
     optional("cryptoTokens", &ANY),
     optional("fastStart", &FAST_START),
 ];
-static INFORMATION: Type = Type::Sequence {
-    root: &[required("protocolIdentifier", &OBJECT_IDENTIFIER)],
-    extensible: true,
-    additions: &[
+static INFORMATION: Type = sequence(
+    &[required("protocolIdentifier", &OBJECT_IDENTIFIER)],
+    true,
+    &[
         required("callIdentifier", &ANY),
         optional("tokens", &ANY),
         optional("cryptoTokens", &ANY),
         optional("fastStart", &FAST_START),
     ],
-};
-static RELEASE_COMPLETE: Type = Type::Sequence {
-    root: &[required("protocolIdentifier", &OBJECT_IDENTIFIER), optional("reason", &RELEASE_COMPLETE_REASON)],
-    extensible: true,
-    additions: &[],
-};
+);
+static RELEASE_COMPLETE: Type = sequence(
+    &[required("protocolIdentifier", &OBJECT_IDENTIFIER), optional("reason", &RELEASE_COMPLETE_REASON)],
+    true,
+    &[],
+);
 static RELEASE_COMPLETE_REASON: Type = alternatives_and_more(12);
-static FACILITY: Type = Type::Sequence {
-    root: &[
+static FACILITY: Type = sequence(
+    &[
         required("protocolIdentifier", &OBJECT_IDENTIFIER),
         optional("alternativeAddress", &TRANSPORT_ADDRESS).marked(Mark::AlternativeAddress),
         optional("alternativeAliasAddress", &ALIAS_ADDRESSES),
         optional("conferenceID", &OCTET_STRING_16),
         required("reason", &FACILITY_REASON).marked(Mark::FacilityReason),
     ],
-    extensible: true,
-    additions: &[
+    true,
+    &[
         required("callIdentifier", &ANY),
         optional("destExtraCallInfo", &ANY),
         optional("remoteExtensionAddress", &ANY),
@@ -168,10 +165,10 @@ static FACILITY: Type = Type::Sequence {
         optional("h245Address", &TRANSPORT_ADDRESS).marked(Mark::H245Address),
         optional("fastStart", &FAST_START),
     ],
-};
+);
 static FACILITY_REASON: Type = alternatives_and_more(4);
-static PROGRESS: Type = Type::Sequence {
-    root: &[
+static PROGRESS: Type = sequence(
+    &[
         required("protocolIdentifier", &OBJECT_IDENTIFIER),
         required("destinationInfo", &ENDPOINT_TYPE),
         optional("h245Address", &TRANSPORT_ADDRESS).marked(Mark::H245Address),
@@ -181,6 +178,6 @@ static PROGRESS: Type = Type::Sequence {
         optional("cryptoTokens", &CRYPTO_TOKENS),
         optional("fastStart", &FAST_START),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);

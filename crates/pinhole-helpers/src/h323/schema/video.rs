@@ -2,7 +2,7 @@
 
 use super::capability::NON_STANDARD;
 use super::{UNSIGNED_16, UNSIGNED_32};
-use crate::h323::per::{Type, optional, required};
+use crate::h323::per::{Type, optional, required, sequence};
 
 pub(super) static VIDEO_CAPABILITY: Type = Type::Choice {
     root: &[
@@ -25,19 +25,19 @@ pub(super) static BUFFER_SIZE: Type = Type::Integer(0, 262_143);
 pub(super) static FRAME_EDGE: Type = Type::Integer(0, 16_383);
 pub(super) static PICTURE_RATE: Type = Type::Integer(0, 15);
 
-static H261: Type = Type::Sequence {
-    root: &[
+static H261: Type = sequence(
+    &[
         optional("qcifMPI", &FROM_1_TO_4),
         optional("cifMPI", &FROM_1_TO_4),
         required("temporalSpatialTradeOffCapability", &Type::Flags(1)),
         required("maxBitRate", &BIT_RATE),
         required("stillImageTransmission", &Type::Flags(1)),
     ],
-    extensible: true,
-    additions: &[],
-};
-static H262: Type = Type::Sequence {
-    root: &[
+    true,
+    &[],
+);
+static H262: Type = sequence(
+    &[
         required("profileAndLevel-SPatML … profileAndLevel-HPatHL", &Type::Flags(11)),
         optional("videoBitRate", &VIDEO_BIT_RATE),
         optional("vbvBufferSize", &BUFFER_SIZE),
@@ -46,11 +46,11 @@ static H262: Type = Type::Sequence {
         optional("framesPerSecond", &PICTURE_RATE),
         optional("luminanceSampleRate", &UNSIGNED_32),
     ],
-    extensible: true,
-    additions: &[],
-};
-static H263: Type = Type::Sequence {
-    root: &[
+    true,
+    &[],
+);
+static H263: Type = sequence(
+    &[
         optional("sqcifMPI", &FROM_1_TO_32),
         optional("qcifMPI", &FROM_1_TO_32),
         optional("cifMPI", &FROM_1_TO_32),
@@ -61,11 +61,11 @@ static H263: Type = Type::Sequence {
         optional("hrd-B", &Type::Integer(0, 524_287)),
         optional("bppMaxKb", &UNSIGNED_16),
     ],
-    extensible: true,
-    additions: &[],
-};
-static IS11172: Type = Type::Sequence {
-    root: &[
+    true,
+    &[],
+);
+static IS11172: Type = sequence(
+    &[
         required("constrainedBitstream", &Type::Flags(1)),
         optional("videoBitRate", &VIDEO_BIT_RATE),
         optional("vbvBufferSize", &BUFFER_SIZE),
@@ -74,6 +74,6 @@ static IS11172: Type = Type::Sequence {
         optional("pictureRate", &PICTURE_RATE),
         optional("luminanceSampleRate", &UNSIGNED_32),
     ],
-    extensible: true,
-    additions: &[],
-};
+    true,
+    &[],
+);
