@@ -17,7 +17,7 @@ fn one_conn_has_what_its_classes_allow() {
     for bait in BAITS {
         let classes: usize = registry
             .iter()
-            .find(|helper| helper.spec().name.to_string() == bait.helper)
+            .find(|helper| helper.spec().name == bait.helper)
             .map(|helper| helper.spec().classes.iter().map(|class| usize::from(class.max)).sum())
             .unwrap();
         let mut lab = lab(bait);

@@ -4,12 +4,8 @@ use super::LoadArguments;
 use super::{NatHalves, NatMapping, NatOptions, Target, TargetError};
 use clap::{ArgAction, Args, ValueEnum};
 use pinhole_engine::{Attachment, ChecksumPolicy, Cidr, NatHelpers, Settings};
-<<<<<<< HEAD
-use pinhole_helper::{Pickup, Registry};
-=======
-use pinhole_helper::{MediaSource, Pickup};
+use pinhole_helper::{MediaSource, Pickup, Registry};
 use serde::Deserialize;
->>>>>>> eb5f9fb (Answer every known weakness of helpers with a test; read H.323 with fewer steps; media policies on the command line)
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -1,15 +1,9 @@
 //! `pinhole.toml`: what a gateway is told at its start. Documented in docs/gateway.md.
 
-<<<<<<< HEAD
-use crate::arguments::{HelperPorts, LoadArguments, RunArguments};
+use crate::arguments::{HelperPorts, LoadArguments, MediaSourceChoice, RunArguments};
 use crate::load::{Grant, LoadError, Loaded};
 use crate::signature::KeyError;
 use pinhole_engine::{NatHelpers, Settings};
-=======
-use crate::arguments::{HelperPorts, MediaSourceChoice, RunArguments};
-use pinhole_engine::NatHelpers;
-use pinhole_engine::Settings;
->>>>>>> eb5f9fb (Answer every known weakness of helpers with a test; read H.323 with fewer steps; media policies on the command line)
 use pinhole_gateway::{LinkPolicy, RouterSettings, SourceCheck, Treatment};
 use pinhole_helper::NatHelper;
 use serde::Deserialize;
@@ -196,15 +190,12 @@ pub struct HelpersConfig {
     nat: Option<Vec<String>>,
     third_party: bool,
     wait_for_answer: bool,
-<<<<<<< HEAD
     load: Vec<PathBuf>,
     allow: Vec<Grant>,
     trusted_keys: Vec<String>,
     require_signed: bool,
-=======
     media_source: MediaSourceChoice,
     any_caller: bool,
->>>>>>> eb5f9fb (Answer every known weakness of helpers with a test; read H.323 with fewer steps; media policies on the command line)
 }
 
 /// Why there is no gateway to be made of a file and flags.
@@ -364,13 +355,9 @@ impl Config {
         track.l4.tcp_be_liberal = self.conntrack.tcp_be_liberal.unwrap_or(track.l4.tcp_be_liberal);
         settings.policy.third_party = self.helpers.third_party;
         settings.policy.wait_for_answer = self.helpers.wait_for_answer;
-<<<<<<< HEAD
         settings.nat.helpers = self.nat_helpers();
-=======
-        settings.nat.helpers = self.nat_helpers()?;
         settings.policy.media_source = self.helpers.media_source.into();
         settings.policy.any_caller = self.helpers.any_caller;
->>>>>>> eb5f9fb (Answer every known weakness of helpers with a test; read H.323 with fewer steps; media policies on the command line)
         settings.attachments = self.attachments()?.into_iter().map(|helper| helper.0).collect();
         Ok(settings)
     }
