@@ -379,10 +379,11 @@ fn note(
         let within = |at: u64| usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX);
         let (start, end) = (within(span.start), within(span.end).min(bytes.len()));
         if let Some(quoted) = bytes.get(start..end.min(start.saturating_add(MAX_QUOTE))) {
-            let at = quotes.partition_point(|quote| quote.span.start <= span.start);
-            quotes.insert(at, Quote { from, span, bytes: quoted.into(), arrival });
+            quotes.push(Quote { from, span, bytes: quoted.into(), arrival });
         }
     }
+    // Stable: of two quotes that begin together, the later one is the later action's.
+    quotes.sort_by_key(|quote| quote.span.start);
     condition
 }
 

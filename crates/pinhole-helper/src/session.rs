@@ -329,7 +329,15 @@ pub struct Context<'a> {
     offset: u64,
     actions: &'a mut Vec<Action>,
     next_handle: &'a mut u32,
+    /// Refusals and mentions of this read so far.
+    refused: usize,
+    mentioned: usize,
 }
+
+/// Most refusals that one read records; the last stands for all that follow. A datagram may hold thousands.
+const MOST_REFUSALS: usize = 64;
+/// Most places of one read at which an end of the conn is named.
+const MOST_MENTIONS: usize = 512;
 
 impl<'a> Context<'a> {
     /// A context for one read; `offset` is the stream offset of the first byte.
@@ -341,7 +349,7 @@ impl<'a> Context<'a> {
         actions: &'a mut Vec<Action>,
         next_handle: &'a mut u32,
     ) -> Self {
-        Self { master, policy, now, offset, actions, next_handle }
+        Self { master, policy, now, offset, actions, next_handle, refused: 0, mentioned: 0 }
     }
 
     /// The span of `bytes[start..end]` of this read.
@@ -384,7 +392,12 @@ impl<'a> Context<'a> {
 
     /// Tells the NAT half where an end of the control conn itself is named.
     pub fn mention(&mut self, end: End, span: Span, field: Field) {
-        self.actions.push(Action::Mention(end, span, field));
+        self.mentioned += 1;
+        if self.mentioned <= MOST_MENTIONS {
+            self.actions.push(Action::Mention(end, span, field));
+        } else if self.mentioned == MOST_MENTIONS + 1 {
+            self.refuse(Refusal::Limit, span);
+        }
     }
 
     /// Tells the NAT half where the length of a body stands, and where the body.
@@ -402,9 +415,15 @@ impl<'a> Context<'a> {
         self.actions.push(Action::Lead(handle, source_key, destination_key));
     }
 
-    /// Records that an announcement is not honoured.
+    /// Records that an announcement is not honoured. One read records no more than 64: the last of them is [`Refusal::Limit`], and stands for
+    /// all that follow.
     pub fn refuse(&mut self, why: Refusal, span: Span) {
-        self.actions.push(Action::Refuse(why, span));
+        self.refused += 1;
+        if self.refused < MOST_REFUSALS {
+            self.actions.push(Action::Refuse(why, span));
+        } else if self.refused == MOST_REFUSALS {
+            self.actions.push(Action::Refuse(Refusal::Limit, span));
+        }
     }
 
     /// Records that the session can, or cannot, read what passes.
