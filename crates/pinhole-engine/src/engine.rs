@@ -19,7 +19,7 @@ pub use loading::UnloadError;
 pub use save::Saving;
 
 use crate::defrag::Defragmenter;
-use crate::event::{Event, Outcome};
+use crate::event::{Event, Logged, Outcome};
 use crate::frame::Frame;
 use crate::host::{Host, Moment};
 use crate::nat::{Emission, Nat, NatStatistics};
@@ -28,7 +28,7 @@ use crate::settings::{ChecksumPolicy, Settings, SetupError};
 use crate::stage::Stage;
 use crate::{InterfaceId, Topology};
 use pinhole_helper::{Pickup, Registry};
-use pinhole_ruleset::{RuleId, Ruleset, RulesetState};
+use pinhole_ruleset::{LogStatement, RuleId, Ruleset, RulesetState};
 use pinhole_track::{ConnId, Tracker};
 use pinhole_wire::{Protocol, Time};
 use std::collections::VecDeque;
@@ -39,6 +39,9 @@ pub const BATCH: usize = 32;
 
 /// Expiry steps done per packet handled; bounds what a packet can be made to pay for others' timeouts.
 const EXPIRY_PER_PACKET: usize = 4;
+
+/// Bytes of a frame that a `log` statement takes: all headers, unless there are very many.
+const LOGGED: usize = 160;
 
 /// Counters of what happened before tracking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -323,6 +326,15 @@ fn push(events: &mut VecDeque<Event>, max: usize, statistics: &mut Statistics, e
     events.push_back(event);
 }
 
-fn log_event(frame: &Frame<'_>, rule: RuleId) -> Event {
-    Event::Log { packet: frame.number, time: frame.time, rule }
+fn log_event(frame: &Frame<'_>, rule: RuleId, statement: &LogStatement) -> Event {
+    let logged = Logged {
+        prefix: statement.prefix.as_str().into(),
+        level: statement.level,
+        link: frame.link,
+        bytes: frame.bytes.get(..LOGGED.min(frame.bytes.len())).unwrap_or_default().into(),
+        length: u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX),
+        ingress: frame.ingress,
+        egress: frame.egress,
+    };
+    Event::Log { packet: frame.number, time: frame.time, rule, logged: Box::new(logged) }
 }

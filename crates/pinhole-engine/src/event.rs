@@ -3,6 +3,7 @@
 //! This is the data that `explain` is made of. Nothing is formatted here; an outcome is plain `Copy` data, and events are made only when
 //! something changes.
 
+use crate::InterfaceId;
 use crate::defrag::DefragDrop;
 use crate::nat::{NatFailure, TranslatedBy};
 use pinhole_helper::{BlindReason, Condition, Name, Refusal, Span};
@@ -14,7 +15,7 @@ use pinhole_track::{
     Tuple,
 };
 use pinhole_wire::link::LinkError;
-use pinhole_wire::{Direction, ParseError, Time};
+use pinhole_wire::{Direction, LinkType, ParseError, Time};
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -434,5 +435,26 @@ pub enum Event {
         time: Time,
         /// The rule.
         rule: RuleId,
+        /// What is to be logged.
+        logged: Box<Logged>,
     },
+}
+
+/// A packet that a `log` statement names.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    /// The statement's prefix.
+    pub prefix: Box<str>,
+    /// The statement's level, from 0 (emergency) to 7 (debug), or 8 (audit).
+    pub level: u8,
+    /// Link layer of the bytes.
+    pub link: LinkType,
+    /// The beginning of the frame: its headers.
+    pub bytes: Box<[u8]>,
+    /// Length of the whole frame.
+    pub length: u32,
+    /// The interface that it came in by, if known.
+    pub ingress: Option<InterfaceId>,
+    /// The interface that it will leave by, if known.
+    pub egress: Option<InterfaceId>,
 }

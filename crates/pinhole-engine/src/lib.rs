@@ -34,7 +34,9 @@ pub mod state;
 pub mod topology;
 
 pub use engine::{Engine, Saving, UnloadError};
-pub use event::{Event, ExpectationRecord, Outcome, Provenance, Reason, RefusalRecord, RuleRef, Verdict};
+pub use event::{
+    Event, ExpectationRecord, Logged, Outcome, Provenance, Reason, RefusalRecord, RuleRef, Verdict,
+};
 pub use frame::{Frame, FrameChecksum};
 pub use host::LoadError;
 pub use nat::{

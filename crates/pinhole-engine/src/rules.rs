@@ -308,7 +308,7 @@ impl Rules {
         way: Way,
         now: Time,
         subject: &BeforeTracking<'_>,
-        log: &mut dyn FnMut(RuleId),
+        log: &mut dyn FnMut(RuleId, &LogStatement),
     ) -> Decision {
         let plan = &self.plans[way.index()];
         let (helpers, timeouts, scene) = (&self.helpers, &self.timeouts, subject.0);
@@ -323,7 +323,7 @@ impl Rules {
         way: Way,
         now: Time,
         subject: &AfterTracking<'_>,
-        log: &mut dyn FnMut(RuleId),
+        log: &mut dyn FnMut(RuleId, &LogStatement),
     ) -> Decision {
         let plan = &self.plans[way.index()];
         let (helpers, timeouts, scene) = (&self.helpers, &self.timeouts, subject.scene);
@@ -350,7 +350,7 @@ impl Rules {
         number: usize,
         now: Time,
         subject: &AfterTracking<'_>,
-        log: &mut dyn FnMut(RuleId),
+        log: &mut dyn FnMut(RuleId, &LogStatement),
     ) -> Decision {
         let (helpers, timeouts, scene) = (&self.helpers, &self.timeouts, subject.scene);
         let version = scene.packet().version;
@@ -407,7 +407,7 @@ struct Wishing<'a, 'b> {
     timeouts: &'a [ForConns],
     scene: &'a Scene<'a>,
     tracked: bool,
-    log: &'b mut dyn FnMut(RuleId),
+    log: &'b mut dyn FnMut(RuleId, &LogStatement),
 }
 
 impl Effects for Wishing<'_, '_> {
@@ -465,8 +465,8 @@ impl Effects for Wishing<'_, '_> {
         self.scene.wishes().nat.set(Some((*action, rule)));
     }
 
-    fn log(&mut self, _statement: &LogStatement, rule: RuleId) {
-        (self.log)(rule);
+    fn log(&mut self, statement: &LogStatement, rule: RuleId) {
+        (self.log)(rule, statement);
     }
 }
 

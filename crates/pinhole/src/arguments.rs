@@ -10,7 +10,9 @@ mod replay;
 mod target;
 
 #[cfg(target_os = "linux")]
-pub use gateway::{FlowArguments, ListArguments, RunArguments, SocketArgument, StatsArguments};
+pub use gateway::{
+    FlowArguments, ListArguments, RunArguments, SocketArgument, StatsArguments, SwitchArguments,
+};
 pub use helper::{HelperCommand, HelperNewArguments, HelperTestArguments, Language};
 pub use load::LoadArguments;
 pub use nat::{NatEnd, NatHalves, NatMapping, rules as nat_rules};
@@ -86,6 +88,15 @@ pub enum Command {
     /// Let a running gateway read its ruleset again
     #[cfg(target_os = "linux")]
     Reload(SocketArgument),
+    /// Watch a running gateway on the terminal: control connections, rates, drops
+    #[cfg(target_os = "linux")]
+    Top(SocketArgument),
+    /// Let a helper of a running gateway read again
+    #[cfg(target_os = "linux")]
+    Enable(SwitchArguments),
+    /// Let a helper of a running gateway read no more
+    #[cfg(target_os = "linux")]
+    Disable(SwitchArguments),
     /// List what each protocol helper reads, opens, limits and refuses
     Helpers(HelpersArguments),
     /// Test a helper, or begin a new one
@@ -135,6 +146,10 @@ pub struct HelpersArguments {
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap takes a comment here for a help text")]
     pub loading: LoadArguments,
+    /// Ask a running gateway, at this control socket, which helpers are enabled and how many sessions they have
+    #[cfg(target_os = "linux")]
+    #[arg(long, value_name = "SOCKET", num_args = 0..=1, default_missing_value = crate::gateway::config::SOCKET, conflicts_with_all = ["name", "format"])]
+    pub live: Option<PathBuf>,
 }
 
 /// `pinhole completions`.

@@ -77,6 +77,12 @@ pub fn run(command: Command, terminal: &mut Terminal) -> Result<u8, Failure> {
         Command::Flush(socket) => commands::control::plain(&socket, &Request::Flush {}, terminal),
         #[cfg(target_os = "linux")]
         Command::Reload(socket) => commands::control::plain(&socket, &Request::Reload {}, terminal),
+        #[cfg(target_os = "linux")]
+        Command::Top(socket) => commands::top::run(&socket, terminal),
+        #[cfg(target_os = "linux")]
+        Command::Enable(arguments) => commands::control::switch(arguments, true, terminal),
+        #[cfg(target_os = "linux")]
+        Command::Disable(arguments) => commands::control::switch(arguments, false, terminal),
         Command::Helpers(arguments) => commands::helpers::run(&arguments, terminal),
         Command::Helper(command) => commands::helper::run(&command, terminal),
         Command::Demo => commands::demo::run(terminal),

@@ -34,7 +34,15 @@ impl Engine {
     /// # Errors
     /// Its names are another's, or it cannot take the place that its name has.
     pub fn load(&mut self, helper: impl Helper + 'static) -> Result<(), LoadError> {
-        self.host.load(Box::new(helper))
+        self.load_boxed(Box::new(helper))
+    }
+
+    /// As [`load`](Self::load), of a helper out of a registry.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn load_boxed(&mut self, helper: Box<dyn Helper>) -> Result<(), LoadError> {
+        self.host.load(helper)
     }
 
     /// Unloads a helper. With `force` also one that sessions use: they are blind, and their conns and expectations stay. Answers how many

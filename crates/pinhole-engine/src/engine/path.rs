@@ -13,6 +13,7 @@ use crate::rules::{Decision, Path, Way};
 use crate::scene::{AfterTracking, BeforeTracking, Scene, Wishes};
 use crate::settings::ChecksumPolicy;
 use crate::stage::{self, Next, Stage};
+use pinhole_ruleset::LogStatement;
 use pinhole_track::{ConnId, Invalid, Known, Prepared, State, TableFull, Tracked, Unusual};
 use pinhole_wire::checksum::{self, Checksum};
 use pinhole_wire::{Direction, IpVersion, Packet, ParseError};
@@ -271,7 +272,9 @@ impl Engine {
         let scene = Scene::new(frame, packet, bytes, &self.topology, &wishes);
         if let Some(rules) = &mut self.rules {
             let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
-            let mut log = |rule| push(events, max, statistics, log_event(frame, rule));
+            let mut log = |rule, statement: &LogStatement| {
+                push(events, max, statistics, log_event(frame, rule, statement));
+            };
             let decision =
                 rules.run_raw(Way::new(path, packet.version), frame.time, &BeforeTracking(&scene), &mut log);
             if decision.verdict != Verdict::Accept {
@@ -366,7 +369,8 @@ impl Engine {
         let Some(rules) = &mut self.rules else { return Decision::ACCEPT };
         let scene = Scene::new(frame, packet, bytes, &self.topology, wishes);
         let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
-        let mut log = |rule| push(events, max, statistics, log_event(frame, rule));
+        let mut log =
+            |rule, statement: &LogStatement| push(events, max, statistics, log_event(frame, rule, statement));
         let (tracker, host, now) = (&self.tracker, &self.host, frame.time);
         let subject = AfterTracking { scene: &scene, tracker, host, tracked, now };
         rules.run(way, now, &subject, &mut log)

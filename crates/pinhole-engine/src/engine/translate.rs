@@ -11,7 +11,7 @@ use crate::scene::{AfterTracking, Scene, Wishes};
 use crate::stage::{Next, Stage};
 use crate::topology::Topology;
 use pinhole_nat::BindingError;
-use pinhole_ruleset::Hook;
+use pinhole_ruleset::{Hook, LogStatement};
 use pinhole_track::{ConnId, Prepared, State, TableFull, Tracked, Unusual};
 use pinhole_wire::{Direction, LinkType, Packet};
 use std::cell::OnceCell;
@@ -197,7 +197,9 @@ impl Engine {
             let (decision, translated_by) = (Decision::ACCEPT, [None; 2]);
             return Walked { decision, course, translated_by, refused: Some(refused) };
         }
-        let mut log = |rule| push(events, *max_events, statistics, log_event(frame, rule));
+        let mut log = |rule, statement: &LogStatement| {
+            push(events, *max_events, statistics, log_event(frame, rule, statement));
+        };
         let (version, now) = (packet.version, frame.time);
         let views = [OnceCell::new(), OnceCell::new()];
         let mut scene = Scene::new(frame, packet, bytes, topology, wishes);

@@ -12,6 +12,7 @@
 //! * [`privilege`]: what a gateway needs of root, and how it gives up the rest.
 
 mod batch;
+pub mod confine;
 pub mod fault;
 pub mod guard;
 pub mod host;
@@ -24,6 +25,7 @@ pub mod privilege;
 pub mod record;
 pub mod rtnetlink;
 mod system;
+pub mod terminal;
 #[cfg(test)]
 mod tests;
 

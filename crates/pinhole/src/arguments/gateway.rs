@@ -45,9 +45,15 @@ pub struct ListArguments {
     /// Of what
     #[arg(value_enum, default_value_t)]
     pub what: Listed,
-    /// Connections of this flow only: `tcp 10.0.0.1:1234 > 10.0.0.2:21`, or a part of one
+    /// Connections and expectations of this flow only: `tcp 10.0.0.1:1234 > 10.0.0.2:21`, or a part of one
     #[arg(long, value_name = "FLOW")]
     pub flow: Option<String>,
+    /// Connections and expectations of this helper only
+    #[arg(long, value_name = "NAME")]
+    pub helper: Option<String>,
+    /// Connections in this state of their protocol only (`ESTABLISHED`)
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<String>,
     /// How
     #[arg(long, value_enum, default_value_t)]
     pub format: ListFormat,
@@ -73,6 +79,20 @@ pub struct StatsArguments {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap takes a comment here for a help text")]
+    pub socket: SocketArgument,
+}
+
+/// `pinhole enable` and `pinhole disable`.
+#[derive(Args, Debug)]
+pub struct SwitchArguments {
+    /// The helper, by any of its names
+    #[arg(value_name = "HELPER")]
+    pub helper: String,
+    /// Its NAT half alone: what it reads is not rewritten
+    #[arg(long)]
+    pub nat: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap takes a comment here for a help text")]
     pub socket: SocketArgument,

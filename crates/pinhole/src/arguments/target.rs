@@ -1,5 +1,6 @@
 //! What `--explain` is asked about.
 
+use pinhole_helper::{AddressMatch, Expect, PortMatch};
 use pinhole_track::Tuple;
 use pinhole_wire::Protocol;
 use std::net::{IpAddr, Ipv6Addr};
@@ -63,7 +64,32 @@ impl Flow {
     }
 }
 
+impl Flow {
+    /// Whether a conn that is expected may be of this flow, one way or the other.
+    pub fn may_be(&self, expect: &Expect) -> bool {
+        let source = match expect.source {
+            AddressMatch::Exact(address) => Some(address),
+            AddressMatch::Prefix(..) | AddressMatch::Any => None,
+        };
+        let port = |port| match port {
+            PortMatch::Exact(port) => Some(port),
+            PortMatch::Range(..) | PortMatch::Any => None,
+        };
+        let (source, destination) =
+            ((source, port(expect.source_port)), (Some(expect.destination), port(expect.destination_port)));
+        self.protocol.is_none_or(|protocol| protocol == expect.protocol)
+            && (self.one.may_be(source) && self.other.may_be(destination)
+                || self.one.may_be(destination) && self.other.may_be(source))
+    }
+}
+
 impl Endpoint {
+    /// `None`: not known.
+    fn may_be(&self, (address, port): (Option<IpAddr>, Option<u16>)) -> bool {
+        self.address.is_none_or(|own| address.is_none_or(|other| own == other))
+            && self.port.is_none_or(|own| port.is_none_or(|other| own == other))
+    }
+
     fn matches(&self, (address, port): (IpAddr, u16)) -> bool {
         self.address.is_none_or(|a| a == address) && self.port.is_none_or(|p| p == port)
     }

@@ -1,7 +1,7 @@
 //! The commands that talk to a running gateway.
 
 use super::{Failure, Terminal};
-use crate::arguments::{FlowArguments, ListArguments, SocketArgument, StatsArguments};
+use crate::arguments::{FlowArguments, ListArguments, SocketArgument, StatsArguments, SwitchArguments};
 use crate::gateway::client::ask;
 use crate::gateway::request::Request;
 
@@ -10,8 +10,8 @@ use crate::gateway::request::Request;
 /// # Errors
 /// No gateway answers, or it refuses.
 pub fn list(arguments: ListArguments, terminal: &mut Terminal) -> Result<u8, Failure> {
-    let ListArguments { what, flow, format, socket } = arguments;
-    ask(&socket.socket, &Request::List { what, format, flow }, terminal)
+    let ListArguments { what, flow, helper, state, format, socket } = arguments;
+    ask(&socket.socket, &Request::List { what, format, flow, helper, state }, terminal)
 }
 
 /// `pinhole explain`.
@@ -36,6 +36,15 @@ pub fn delete(arguments: &FlowArguments, terminal: &mut Terminal) -> Result<u8, 
 /// No gateway answers.
 pub fn stats(arguments: &StatsArguments, terminal: &mut Terminal) -> Result<u8, Failure> {
     ask(&arguments.socket.socket, &Request::Stats { json: arguments.json }, terminal)
+}
+
+/// `pinhole enable` and `pinhole disable`.
+///
+/// # Errors
+/// No gateway answers, or there is no such helper.
+pub fn switch(arguments: SwitchArguments, enabled: bool, terminal: &mut Terminal) -> Result<u8, Failure> {
+    let SwitchArguments { helper, nat, socket } = arguments;
+    ask(&socket.socket, &Request::Switch { helper, enabled, nat }, terminal)
 }
 
 /// Requests without arguments: `monitor`, `flush`, `reload`.

@@ -14,6 +14,10 @@ use std::io::{self, Write};
 /// # Errors
 /// No helper has the name asked for, or writing failed.
 pub fn run(arguments: &HelpersArguments, terminal: &mut Terminal) -> Result<u8, Failure> {
+    #[cfg(target_os = "linux")]
+    if let Some(socket) = &arguments.live {
+        return crate::gateway::client::ask(socket, &crate::gateway::request::Request::Helpers {}, terminal);
+    }
     let loader = arguments.loading.loader().map_err(|error| Failure::Usage(error.to_string()))?;
     let Loaded { registry, origins, .. } = loader.load()?;
     let specs: Vec<&Spec> = match &arguments.name {

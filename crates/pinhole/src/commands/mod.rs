@@ -11,6 +11,8 @@ pub mod man;
 pub mod replay;
 #[cfg(target_os = "linux")]
 pub mod run;
+#[cfg(target_os = "linux")]
+pub mod top;
 
 use crate::arguments::Color;
 use crate::exit;

@@ -1,5 +1,7 @@
 //! What those who ask over the control socket are told.
 
+mod helpers;
+
 use super::daemon::Gateway;
 use super::request::{ListFormat, Listed, Request};
 use crate::arguments::{Flow, Target};
@@ -7,7 +9,7 @@ use crate::render::conntrack::{conn_text, expectation_text};
 use crate::render::explain::Explain;
 use crate::render::json::{conn_json, expectation_json};
 use crate::render::{Palette, words};
-use crate::replay::record::{Conn, Expectation};
+use crate::replay::record::{Conn, Dropped, Expectation};
 use crate::replay::{STATES, Sink, VERDICTS};
 use pinhole_ruleset::Ruleset;
 use pinhole_track::ConnId;
@@ -33,7 +35,14 @@ pub(super) enum Reply {
 /// Carries a request out. An error has changed nothing.
 pub(super) fn answer(request: Request, gateway: &mut Gateway) -> Result<Reply, String> {
     match request {
-        Request::List { what, format, flow } => list(what, format, flow.as_deref(), gateway),
+        Request::List { what, format, flow, helper, state } => {
+            let only = Only { flow: flow.as_deref().map(flow_of).transpose()?, helper, state };
+            Ok(list(what, format, only, gateway))
+        }
+        Request::Helpers {} => Ok(Reply::Lines(helpers::list(gateway))),
+        Request::Switch { helper, enabled, nat } => {
+            helpers::switch(&helper, enabled, nat, gateway).map(Reply::Lines)
+        }
         Request::Monitor {} => Ok(Reply::Watch),
         Request::Explain { flow } => explain(&flow, gateway).map(Reply::Lines),
         Request::Flush {} => {
@@ -74,25 +83,50 @@ fn matching(target: &Target, gateway: &Gateway) -> Result<Vec<ConnId>, String> {
 /// A listing of conns, a slice at a time.
 pub(super) struct Listing {
     format: ListFormat,
-    flow: Option<Flow>,
-    with_helper: bool,
+    what: Listed,
+    only: Only,
     next: u32,
 }
 
-fn list(what: Listed, format: ListFormat, flow: Option<&str>, gateway: &Gateway) -> Result<Reply, String> {
-    let flow = match flow.map(target).transpose()? {
-        None => None,
-        Some(Target::Flow(flow)) => Some(flow),
-        Some(_) => {
-            return Err("a listing takes a flow: 10.0.0.1:1234 > 10.0.0.2:21, or a part of one".to_owned());
-        }
-    };
-    let conns = |with_helper, flow| Ok(Reply::Listing(Listing { format, flow, with_helper, next: 0 }));
+/// What is to be listed of all.
+struct Only {
+    flow: Option<Flow>,
+    helper: Option<String>,
+    state: Option<String>,
+}
+
+impl Only {
+    fn admits(&self, conn: &Conn) -> bool {
+        let is = |wanted: &Option<String>, has: Option<&str>| {
+            wanted.as_ref().is_none_or(|wanted| has.is_some_and(|has| has.eq_ignore_ascii_case(wanted)))
+        };
+        is(&self.helper, conn.helper.as_ref().map(|helper| helper.name.as_str()))
+            && is(&self.state, conn.protocol_state)
+            && self.flow.as_ref().is_none_or(|f| f.matches(&conn.original) || f.matches(&conn.reply))
+    }
+
+    fn admits_expectation(&self, expectation: &Expectation) -> bool {
+        let may_be = |flow: &Flow| flow.may_be(&expectation.expect);
+        let helper = self.helper.as_ref();
+        helper.is_none_or(|wanted| expectation.quote.helper.eq_ignore_ascii_case(wanted))
+            && self.flow.as_ref().is_none_or(may_be)
+    }
+}
+
+fn flow_of(text: &str) -> Result<Flow, String> {
+    match target(text)? {
+        Target::Flow(flow) => Ok(flow),
+        _ => Err("a listing takes a flow: 10.0.0.1:1234 > 10.0.0.2:21, or a part of one".to_owned()),
+    }
+}
+
+fn list(what: Listed, format: ListFormat, only: Only, gateway: &Gateway) -> Reply {
     match what {
-        Listed::Conns => conns(false, flow),
-        Listed::Helpers => conns(true, flow),
-        Listed::Expectations => Ok(Reply::Lines(expectations(format, gateway))),
-        Listed::Rules => Ok(Reply::Lines(rules(format, gateway))),
+        Listed::Expectations => Reply::Lines(expectations(format, &only, gateway)),
+        Listed::Rules => Reply::Lines(rules(format, gateway)),
+        Listed::Conns | Listed::Helpers | Listed::Control | Listed::Nat => {
+            Reply::Listing(Listing { format, what, only, next: 0 })
+        }
     }
 }
 
@@ -116,9 +150,13 @@ impl Listing {
             gateway.refresh(id);
             let report = &gateway.journal.report;
             let Some(conn) = report.conns.get(&number) else { continue };
-            let wanted =
-                self.flow.as_ref().is_none_or(|f| f.matches(&conn.original) || f.matches(&conn.reply));
-            if wanted && (!self.with_helper || conn.helper.is_some()) {
+            let wanted = match self.what {
+                Listed::Helpers => conn.helper.is_some(),
+                Listed::Control => conn.helper.is_some() || conn.master.is_some(),
+                Listed::Nat => conn.is_translated(),
+                _ => true,
+            };
+            if wanted && self.only.admits(conn) {
                 let _ = match self.format {
                     ListFormat::Conntrack => writeln!(lines, "{}", conn_text(conn)),
                     ListFormat::Json => writeln!(lines, "{}", conn_json(report, conn)),
@@ -133,21 +171,26 @@ impl Listing {
 /// One line of a table.
 fn row(conn: &Conn) -> String {
     format!(
-        "{:>6} {:<11} {:>8} {:>9} {:<8} {}{}",
+        "{:>6} {:<11} {:>8} {:>9} {:<8} {}{}{}",
         conn.number,
         conn.protocol_state.unwrap_or("-"),
         conn.packets(),
         crate::render::bytes(conn.bytes()),
         conn.helper.as_ref().map_or("-", |helper| helper.name.as_str()),
         words::tuple(&conn.original),
+        if conn.is_translated() {
+            format!(", answered by {}", words::tuple(&conn.reply))
+        } else {
+            String::new()
+        },
         conn.master.map_or_else(String::new, |master| format!(", related to conn {master}")),
     )
 }
 
-fn expectations(format: ListFormat, gateway: &Gateway) -> String {
+fn expectations(format: ListFormat, only: &Only, gateway: &Gateway) -> String {
     let (report, now) = (&gateway.journal.report, gateway.now());
     let mut lines = String::new();
-    let waiting = |e: &&Expectation| e.end.is_none();
+    let waiting = |e: &&Expectation| e.end.is_none() && only.admits_expectation(e);
     for expectation in report.expectations.iter().filter(waiting) {
         let _ = match format {
             ListFormat::Json => writeln!(lines, "{}", expectation_json(report, expectation)),
@@ -243,6 +286,11 @@ fn statistics(as_json: bool, gateway: &mut Gateway) -> String {
         for (column, verdict) in VERDICTS.iter().enumerate() {
             value["verdicts"][*verdict] = totals.verdict(column).into();
         }
+        value["drops"] = drops(gateway)
+            .map(|(dropped, by, ends)| {
+                json!({"verdict": dropped.key.verdict.name(), "packets": dropped.packets, "by": by, "ends": ends})
+            })
+            .collect();
         return format!("{value}\n");
     }
     let mut text = String::new();
@@ -269,17 +317,25 @@ fn statistics(as_json: bool, gateway: &mut Gateway) -> String {
             }
         }
     }
-    let mut drops: Vec<_> = gateway.journal.report.drops.iter().collect();
+    for (dropped, by, ends) in drops(gateway) {
+        let _ = writeln!(text, "{} {} by {by} {ends}", dropped.key.verdict.name(), dropped.packets);
+    }
+    text
+}
+
+/// The most frequent kinds of drops, with what decided and between whom.
+fn drops(gateway: &Gateway) -> impl Iterator<Item = (&Dropped, String, String)> {
+    let report = &gateway.journal.report;
+    let mut drops: Vec<&Dropped> = report.drops.iter().collect();
     drops.sort_by_key(|dropped| std::cmp::Reverse(dropped.packets));
-    for dropped in drops.into_iter().take(DROP_KINDS) {
-        let rule = dropped.key.rule.and_then(|rule| gateway.journal.report.rule(rule));
+    drops.into_iter().take(DROP_KINDS).map(|dropped| {
+        let rule = dropped.key.rule.and_then(|rule| report.rule(rule));
         let by = rule
             .map_or_else(|| dropped.key.reason.unwrap_or("no rule").to_owned(), |rule| rule.location.clone());
         let ends = dropped.key.ends.map_or_else(String::new, |e| {
             let port = e.destination_port.map_or_else(String::new, |port| format!(":{port}"));
-            format!(" {} {} > {}{port}", e.protocol, e.source, e.destination)
+            format!("{} {} > {}{port}", e.protocol, e.source, e.destination)
         });
-        let _ = writeln!(text, "{} {} by {by}{ends}", dropped.key.verdict.name(), dropped.packets);
-    }
-    text
+        (dropped, by, ends)
+    })
 }

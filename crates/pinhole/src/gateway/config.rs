@@ -6,6 +6,7 @@ use crate::signature::KeyError;
 use pinhole_engine::{NatHelpers, Settings};
 use pinhole_gateway::{LinkPolicy, RouterSettings, SourceCheck, Treatment};
 use pinhole_helper::NatHelper;
+use pinhole_io::live::confine::Writable;
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -41,6 +42,11 @@ pub struct Config {
     pub record: Option<PathBuf>,
     /// Where counters can be read by HTTP: an address with its port, or the path of a Unix socket.
     pub metrics: Option<Endpoint>,
+    /// How it writes about itself.
+    #[serde(default)]
+    pub log: LogFormat,
+    /// Whether it gives up system calls and files that it does not need.
+    pub confine: Option<bool>,
     /// What outlives a restart.
     #[serde(default)]
     pub state: StateConfig,
@@ -79,6 +85,17 @@ impl Mode {
     }
 }
 
+/// How a gateway writes about itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// JSON, one object a line.
+    Json,
+}
+
 /// `[state]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -88,9 +105,15 @@ pub struct StateConfig {
     every: Option<u64>,
     /// What to do about a file that is not whole.
     pub damaged: Damaged,
+    stay_closed: Option<bool>,
 }
 
 impl StateConfig {
+    /// Whether the interfaces stay closed to the host after a stop: it would reset connections that are to go on.
+    pub fn stays_closed(&self) -> bool {
+        self.file.is_some() && self.stay_closed.unwrap_or(true)
+    }
+
     /// Seconds between two times that it is written; zero: at the stop alone.
     pub fn every(&self) -> u64 {
         self.every.unwrap_or(STATE_PAUSE)
@@ -300,6 +323,23 @@ impl Config {
             return incomplete("no ruleset is given: `rules = \"fw.nft\"`, or --rules");
         }
         Ok(())
+    }
+
+    /// What a gateway that runs may still change in the file system.
+    pub fn writable(&self) -> Writable {
+        let folder = |path: &Path| match path.parent() {
+            Some(folder) if folder != Path::new("") => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let socket = match &self.metrics {
+            Some(Endpoint::Path(path)) => Some(folder(path)),
+            _ => None,
+        };
+        let mut all: Vec<PathBuf> = self.state.file.as_deref().map(folder).into_iter().collect();
+        if self.mode == Mode::Router {
+            all.push("/proc/sys/net".into());
+        }
+        Writable { all, removable: [folder(self.socket())].into_iter().chain(socket).collect() }
     }
 
     /// The control socket.

@@ -8,6 +8,7 @@ use super::config::{Config, ConfigError};
 use super::control::Control;
 use super::journal::Journal;
 use super::links::Links;
+use super::log::Log;
 use super::metrics::Metrics;
 use super::notify::ServiceManager;
 use super::state::{Recalled, StateFile};
@@ -15,6 +16,7 @@ use crate::commands::{Failure, Terminal};
 use crate::{exit, files};
 use pinhole_engine::Engine;
 use pinhole_gateway::{Datapath, Observer};
+use pinhole_io::live::confine::{self, Confinement};
 use pinhole_io::live::record::Recording;
 use pinhole_io::live::{Interest, Port, privilege, wait};
 use pinhole_ruleset::Ruleset;
@@ -104,6 +106,11 @@ impl Gateway {
         self.journal.refresh(self.datapath.engine(), conn, self.clock.now());
     }
 
+    /// Hands on what came of a change of the engine's.
+    pub(super) fn tell_events(&mut self) {
+        self.datapath.tell_events(&mut self.journal);
+    }
+
     /// Ends all conns; returns how many.
     pub(super) fn flush(&mut self) -> usize {
         let count = self.datapath.engine().tracker().len();
@@ -176,6 +183,7 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
     }
     let (datapath, mut links) = Links::open(config, engine, clock.now(), recording.as_ref())?;
     let mut gateway = Gateway::new(datapath, rules, clock);
+    gateway.journal.log = Log::new(config.log);
     gateway.introduce();
     let metrics = config
         .metrics
@@ -190,8 +198,9 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
     // From here on, whatever fails, the interfaces are given back.
     let clients = Clients { control, metrics, manager };
     let result = serve(config, gateway, clients, &mut links, &mut signals, terminal);
-    if let Err(warning) = links.give_back() {
-        terminal.warn(&warning)?;
+    let told = if config.state.stays_closed() { links.stay_closed() } else { links.give_back().err() };
+    if let Some(told) = told {
+        terminal.warn(&told)?;
     }
     if let Some(recording) = recording {
         let finished = recording.borrow_mut().finish();
@@ -219,6 +228,18 @@ fn serve(
 ) -> Result<(), Failure> {
     privilege::drop_others()
         .map_err(|error| Failure::Gateway(format!("cannot give up privileges: {error}")))?;
+    if config.confine.unwrap_or(true) {
+        match confine::confine(&config.writable()) {
+            Ok(Confinement::Full) => {}
+            Ok(Confinement::WithoutLandlock) => {
+                terminal
+                    .warn("this kernel has no Landlock: files are protected by their permissions alone")?;
+            }
+            Err(error) => {
+                return Err(Failure::Gateway(format!("cannot confine itself: {error} (`confine = false`)")));
+            }
+        }
+    }
     let p = terminal.palette;
     writeln!(
         terminal.out,
@@ -234,7 +255,7 @@ fn serve(
     manager.ready(&format!("{} {}", config.mode.name(), config.ports.join(" - ")));
 
     let mut state = StateFile::of(&config.state, gateway.now());
-    let mut troubles = Troubles::default();
+    let mut troubles = Log::new(config.log);
     let mut turns = 0u32;
     loop {
         turns = turns.wrapping_add(1);
@@ -366,24 +387,5 @@ fn came(stream: &mut UnixStream) -> Result<bool, Failure> {
             Ok(false)
         }
         Err(error) => Err(Failure::Gateway(format!("signals: {error}"))),
-    }
-}
-
-/// Messages of a running gateway, on standard error: the same one at most once a second.
-#[derive(Default)]
-struct Troubles {
-    latest: String,
-    told: Time,
-}
-
-impl Troubles {
-    fn tell(&mut self, now: Time, message: &str) {
-        if message == self.latest && now.since(self.told) < 1_000_000_000 {
-            return;
-        }
-        message.clone_into(&mut self.latest);
-        self.told = now;
-        // Nobody is left to be told if this cannot be written.
-        let _ = writeln!(io::stderr(), "{message}");
     }
 }

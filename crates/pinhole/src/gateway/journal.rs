@@ -3,6 +3,7 @@
 //! Conns leave when they end, expectations when they and their conns have; of refusals and dropped packets the latest are kept, for `explain`.
 //! So the journal is as large as the table, whatever passes.
 
+use super::log::Log;
 use crate::render::conntrack::Events;
 use crate::replay::{Change, Headers, Keep, Left, Place, Report, Seen, Sink};
 use pinhole_engine::{Engine, Event, Frame, Outcome, Verdict};
@@ -12,7 +13,6 @@ use pinhole_track::ConnId;
 use pinhole_wire::{LinkType, Time};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 /// Dropped packets that are kept, and how much of each.
 const DROPS: usize = 2_048;
@@ -24,9 +24,6 @@ const LATEST: usize = 1_024;
 /// Bytes that may wait for clients who watch.
 const MOST_WATCHED: usize = 1 << 20;
 
-/// Lines that `log` statements may write in a second.
-const LOGS_PER_SECOND: u32 = 20;
-
 /// What is known.
 pub(super) struct Journal {
     pub(super) report: Report,
@@ -36,7 +33,7 @@ pub(super) struct Journal {
     pub(super) watched: bool,
     news: Vec<u8>,
     news_lost: u64,
-    logs: (u64, u32),
+    pub(super) log: Log,
     pub(super) tallies: Tallies,
 }
 
@@ -83,7 +80,7 @@ impl Journal {
             watched: false,
             news: Vec::new(),
             news_lost: 0,
-            logs: (0, 0),
+            log: Log::default(),
             tallies: Tallies::default(),
         }
     }
@@ -187,32 +184,6 @@ impl Journal {
         self.tell(&line);
     }
 
-    /// A `log` statement's line, on standard error: a few a second, and how many were left out.
-    fn log(&mut self, change: Change, time: Time) {
-        let Change::Log(place, rule) = change else { return };
-        let (second, count) = &mut self.logs;
-        if *second != time.seconds() {
-            let omitted = count.saturating_sub(LOGS_PER_SECOND);
-            if omitted > 0 {
-                let _ = writeln!(std::io::stderr(), "log: {omitted} more in second {second}");
-            }
-            (*second, *count) = (time.seconds(), 0);
-        }
-        *count += 1;
-        if *count <= LOGS_PER_SECOND
-            && let Some(line) = self.report.rule(pinhole_engine::RuleRef::Rule(rule))
-        {
-            // Nobody is left to be told if this cannot be written.
-            let _ = writeln!(
-                std::io::stderr(),
-                "log: {} rule={} {}",
-                self.report.frame(place),
-                line.location,
-                line.text
-            );
-        }
-    }
-
     fn compact(&mut self) {
         let report = &self.report;
         if report.expectations.len() + report.refusals.len() + report.unread.len() < self.compact_at {
@@ -242,11 +213,15 @@ impl Observer for Journal {
         if let Some(rule) = rule {
             self.report.rules.note(engine.ruleset(), pinhole_engine::RuleRef::Rule(rule));
         }
+        if let Event::Log { rule, logged, .. } = &event {
+            let line = self.report.rule(pinhole_engine::RuleRef::Rule(*rule));
+            let place = line.map_or_else(String::new, |line| line.location.clone());
+            self.log.packet(time, logged, &place, engine.topology());
+        }
         let Some(change) = self.report.event(event) else { return };
         if self.watched {
             self.tell_change(change);
         }
-        self.log(change, time);
         self.report.settle(change);
         self.compact();
     }

@@ -144,6 +144,14 @@ impl Links {
         })
     }
 
+    /// Leaves the interfaces closed to the host until the next start; what there is to say about it.
+    pub(super) fn stay_closed(&mut self) -> Option<String> {
+        let table = self.guard.take()?.table().to_owned();
+        Some(format!(
+            "the interfaces stay closed to this host until the next start, so that connections outlive it (nft delete table netdev {table})"
+        ))
+    }
+
     /// Hands a router's questions to the kernel.
     pub(super) fn ask(&mut self, datapath: &mut Datapath) {
         let (Some(network), Datapath::Router(router)) = (&mut self.network, datapath) else { return };

@@ -9,7 +9,7 @@
 //! * `journal`: what is known of the traffic: a [`crate::replay::Report`] that forgets what is over.
 //! * `control`: the socket and its clients; `answer`: what they are told.
 //! * [`daemon`]: start, loop and stop; `links`: what is taken from the host for it, and given back.
-//! * `state`: the state file; `metrics`: counters by HTTP; `notify`: what a service manager is told.
+//! * `state`: the state file; `metrics`: counters by HTTP; `log`: what it writes; `notify`: what a service manager is told.
 //! * [`client`]: the other end of the socket.
 
 mod answer;
@@ -19,6 +19,7 @@ mod control;
 pub mod daemon;
 mod journal;
 mod links;
+mod log;
 mod metrics;
 mod notify;
 pub mod request;

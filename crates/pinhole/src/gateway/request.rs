@@ -18,8 +18,25 @@ pub enum Request {
         what: Listed,
         /// How.
         format: ListFormat,
-        /// Conns and expectations of this flow only.
+        /// Of this flow only.
         flow: Option<String>,
+        /// With this helper only.
+        #[serde(default)]
+        helper: Option<String>,
+        /// In this protocol state only.
+        #[serde(default)]
+        state: Option<String>,
+    },
+    /// The helpers: which are enabled, and how many sessions they have.
+    Helpers {},
+    /// Lets a helper read again, or no more.
+    Switch {
+        /// The helper.
+        helper: String,
+        /// Whether it reads.
+        enabled: bool,
+        /// Its NAT half alone.
+        nat: bool,
     },
     /// What happens, until the client has enough.
     Monitor {},
@@ -55,6 +72,10 @@ pub enum Listed {
     Expectations,
     /// Connections that a helper reads.
     Helpers,
+    /// Control connections and those that they announced.
+    Control,
+    /// Connections that are translated.
+    Nat,
     /// Counters of the ruleset.
     Rules,
 }

@@ -75,7 +75,7 @@ impl Lab {
     }
 
     fn list(&mut self, what: Listed, format: ListFormat) -> String {
-        self.ask(Request::List { what, format, flow: None }).unwrap()
+        self.ask(Request::List { what, format, flow: None, helper: None, state: None }).unwrap()
     }
 
     fn explain(&mut self, flow: &str) -> String {
@@ -168,7 +168,13 @@ fn requests_with_unknown_fields_are_refused() {
     ] {
         assert!(serde_json::from_str::<Request>(text).is_err(), "{text}");
     }
-    let request = Request::List { what: Listed::Conns, format: ListFormat::Json, flow: None };
+    let request = Request::List {
+        what: Listed::Conns,
+        format: ListFormat::Json,
+        flow: None,
+        helper: None,
+        state: None,
+    };
     let text = serde_json::to_string(&request).unwrap();
     assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), request);
 }
@@ -443,4 +449,50 @@ fn counters_are_read_by_http() {
     assert!(ask("DELETE /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
     assert!(ask("GET /etc/passwd HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404 "));
     assert!(ask("\u{16}\u{3}\u{1}\0").starts_with("HTTP/1.1 400 "));
+}
+
+#[test]
+fn listings_are_filtered() {
+    let mut lab = Lab::new();
+    lab.play("ftp-active.pcap", 24);
+    let mut list = |what, flow: Option<&str>, helper: Option<&str>, state: Option<&str>| {
+        let [flow, helper, state] = [flow, helper, state].map(|text| text.map(str::to_owned));
+        let format = ListFormat::Conntrack;
+        lab.ask(Request::List { what, format, flow, helper, state }).unwrap().lines().count()
+    };
+    assert_eq!(list(Listed::Conns, None, None, None), 2);
+    assert_eq!(list(Listed::Control, None, None, None), 2, "the control conn and what it announced");
+    assert_eq!(list(Listed::Helpers, None, None, None), 1);
+    assert_eq!(list(Listed::Nat, None, None, None), 0);
+    assert_eq!(list(Listed::Conns, None, Some("FTP"), None), 1);
+    assert_eq!(list(Listed::Conns, None, Some("irc"), None), 0);
+    assert_eq!(list(Listed::Conns, None, None, Some("established")), 2);
+    assert_eq!(list(Listed::Conns, None, None, Some("time_wait")), 0);
+    assert_eq!(list(Listed::Conns, Some("198.51.100.20:21"), None, None), 1);
+}
+
+#[test]
+fn helpers_are_switched() {
+    let mut lab = Lab::new();
+    lab.play("ftp-active.pcap", 10);
+    let switch = |enabled, nat| Request::Switch { helper: "ip_conntrack_ftp".to_owned(), enabled, nat };
+    let line = |lab: &mut Lab| {
+        let all = lab.ask(Request::Helpers {}).unwrap();
+        all.lines()
+            .find(|line| line.starts_with("ftp "))
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(line(&mut lab).as_deref(), Some("ftp enabled disabled 1"));
+    let told = lab.ask(switch(false, false)).unwrap();
+    assert_eq!(told, "helper ftp is disabled; 1 connections are not read any more\n");
+    assert_eq!(line(&mut lab).as_deref(), Some("ftp disabled disabled 0"));
+    let blind: Vec<_> = lab.gateway.journal.tallies.blind.keys().map(|(_, reason)| *reason).collect();
+    assert_eq!(blind, ["unloaded"]);
+    assert_eq!(lab.ask(switch(false, false)).unwrap(), "helper ftp is disabled already\n");
+    assert_eq!(lab.ask(switch(true, false)).unwrap(), "helper ftp is enabled\n");
+    assert_eq!(line(&mut lab).as_deref(), Some("ftp enabled enabled 0"));
+    assert_eq!(lab.ask(switch(false, true)).unwrap(), "the NAT half of helper ftp is disabled\n");
+    assert_eq!(line(&mut lab).as_deref(), Some("ftp enabled disabled 0"));
+    let unknown = Request::Switch { helper: "nosuch".to_owned(), enabled: true, nat: false };
+    assert_eq!(lab.ask(unknown).unwrap_err(), "no helper is called `nosuch`");
 }

@@ -213,7 +213,7 @@ impl Bench {
         self.gateway_with(rules, "")
     }
 
-    /// The same, with more lines of configuration.
+    /// The same, with more lines of configuration. What it tells goes to the file `stderr`.
     pub(crate) fn gateway_with(&self, rules: &str, more: &str) -> Gateway {
         let socket = self.folder().join("control.sock");
         let mode = if self.net == Net::Bridged { "bridge" } else { "router" };
@@ -221,10 +221,12 @@ impl Bench {
             "mode = \"{mode}\"\nports = [\"pg0\", \"pg1\"]\nrules = \"fw.nft\"\ncontrol = {socket:?}\n{more}"
         ));
         self.write("fw.nft", rules);
-        let mut child = self.gateway_command(&config).stdout(Stdio::piped()).spawn().unwrap();
+        let told = self.folder().join("stderr");
+        let errors = fs::File::create(&told).unwrap();
+        let mut child = self.gateway_command(&config).stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
-        assert!(first.contains("running"), "{first}");
+        assert!(first.contains("running"), "{first}{}", fs::read_to_string(&told).unwrap());
         Gateway { child, socket }
     }
 
@@ -287,6 +289,15 @@ impl Drop for Bench {
     }
 }
 
+/// What a program writes, which must succeed.
+#[track_caller]
+pub(crate) fn command_output(words: &[&str]) -> String {
+    let (program, arguments) = words.split_first().unwrap();
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 #[track_caller]
 fn command(words: &[&str]) {
     let (program, arguments) = words.split_first().unwrap();
@@ -319,6 +330,23 @@ impl Gateway {
     /// Stops it with SIGTERM; it must end well.
     pub(crate) fn stop(mut self) {
         assert!(self.terminate());
+    }
+
+    /// A field of its `/proc/PID/status`.
+    pub(crate) fn process_status(&self, field: &str) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        line.unwrap_or_default().trim().to_owned()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        command(&["kill", "-s", name, &self.child.id().to_string()]);
+    }
+
+    /// Where it is asked.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Ends it with SIGKILL, as a crash would.

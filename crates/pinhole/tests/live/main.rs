@@ -5,6 +5,7 @@
 //!
 //! * `bench`: the namespaces, the gateway and its rules; `servers` and `ftp_clients`: what runs in them.
 //! * `bridge`, `router`: what each mode promises.
+//! * `operate`: what it tells, how it is confined, who may ask it.
 //! * `restart`: what outlives the gateway's end.
 //! * `ftp`, `irc`: clients and servers in every topology, with and without the helper's two halves.
 #![cfg(target_os = "linux")]
@@ -15,6 +16,7 @@ mod bridge;
 mod ftp;
 mod ftp_clients;
 mod irc;
+mod operate;
 mod restart;
 mod router;
 mod servers;
