@@ -4,7 +4,7 @@ use super::{Engine, Frame, Moment, push};
 use crate::event::{Event, Outcome, Reason, Verdict};
 use crate::host::{Edit, Rewriting, Seen};
 use crate::nat::{EmissionKind, Entered, Held, Payload, acknowledgement};
-use pinhole_nat::rewrite::{Decision, Due, Edit as Replacement, edit_datagram};
+use pinhole_nat::rewrite::{Decision, Due, Edit as Replacement, cut, edit_datagram};
 use pinhole_nat::{Binding, ChecksumField};
 use pinhole_track::Tracked;
 use pinhole_wire::{Direction, LinkType, Packet, TcpFlags, Time, Transport};
@@ -123,7 +123,11 @@ impl Engine {
         if payload.is_refused(from, tcp) {
             return refused(outcome, Reason::AnnouncementRefused);
         }
+        if let Some(part) = payload.forwarded_part(from, tcp) {
+            return self.repeat_forwarded(leaving, tracked, outcome, binding, payload, part);
+        }
         if payload.holds_all_of(from, tcp) {
+            payload.side(from).hold.repeat(frame.time);
             return Outcome { verdict: Verdict::Held, reason: Some(Reason::LineHeld), ..outcome };
         }
         let reads = conn.is_some_and(|conn| self.tracker.session(conn).is_some());
@@ -166,6 +170,13 @@ impl Engine {
             Decision::Complete { owed } | Decision::Overflow { owed } => owed,
             Decision::Forward => false,
         };
+        if decision == Decision::Forward && !side.held.is_empty() {
+            // An acknowledgement: what waits to be edited waits on.
+            return match self.emit(leaving, from, binding, payload) {
+                Ok(()) => Outcome { rewritten: true, ..outcome },
+                Err(reason) => refused(outcome, reason),
+            };
+        }
         let owes = side.held_numbers().filter(|_| owed).map(|(start, _)| (start, side.held_bytes()));
         let held = if decision == Decision::Forward { Vec::new() } else { std::mem::take(&mut side.held) };
         match payload.enter(from, edits, owes) {
@@ -184,6 +195,27 @@ impl Engine {
             let _ = self.emit(&held, from, binding, payload);
         }
         match self.emit(leaving, from, binding, payload) {
+            Ok(()) => Outcome { rewritten: true, ..outcome },
+            Err(reason) => refused(outcome, reason),
+        }
+    }
+
+    /// A retransmission, of which the first `part` bytes were forwarded, and others are held: those leave again.
+    fn repeat_forwarded(
+        &mut self,
+        leaving: &Leaving<'_>,
+        tracked: &Tracked,
+        outcome: Outcome,
+        binding: &Binding,
+        payload: &mut Payload,
+        part: u32,
+    ) -> Outcome {
+        let (mut packet, mut bytes) = (*leaving.packet, leaving.bytes.to_vec());
+        if !cut(&mut bytes, &mut packet, part, self.checksum_field()) {
+            return Outcome { verdict: Verdict::Held, reason: Some(Reason::LineHeld), ..outcome };
+        }
+        let leaving = Leaving { packet: &packet, bytes: &bytes, ..*leaving };
+        match self.emit(&leaving, tracked.direction, binding, payload) {
             Ok(()) => Outcome { rewritten: true, ..outcome },
             Err(reason) => refused(outcome, reason),
         }
@@ -272,6 +304,10 @@ impl Engine {
         let policy = self.nat.settings.hold;
         match payload.side(from).hold.expire(now, &policy) {
             None => {}
+            // An acknowledgement covers what was before, too: not until the receiver has that.
+            Some(Due::Acknowledge) if !payload.is_received_up_to_held(from) => {
+                payload.side(from).hold.repeat(now);
+            }
             Some(Due::Acknowledge) => {
                 let window = payload.side(from.opposite()).window;
                 let side = payload.side(from);

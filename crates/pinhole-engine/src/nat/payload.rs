@@ -112,6 +112,28 @@ impl Payload {
         tcp.payload_length > 0 && tcp.sequence.wrapping_add(tcp.payload_length).wrapping_sub(end) as i32 <= 0
     }
 
+    /// Of a segment that brings nothing beyond what is held, how many bytes it brings of what was forwarded before: its receiver may lack
+    /// them.
+    pub(crate) fn forwarded_part(&self, from: Direction, tcp: &Tcp) -> Option<u32> {
+        let (held, end) = self.sides[from.index()].held_numbers()?;
+        let carried = self.conversation.stream(from).ledger().carried();
+        let bound = if carried.wrapping_sub(held).cast_signed() > 0 { carried } else { held };
+        let start = data_start(tcp);
+        let part = u32::try_from(bound.wrapping_sub(start).cast_signed()).ok().filter(|part| *part > 0)?;
+        let ends_in_time = start.wrapping_add(tcp.payload_length).wrapping_sub(end).cast_signed() <= 0;
+        (tcp.payload_length > 0 && ends_in_time).then_some(part.min(tcp.payload_length))
+    }
+
+    /// Whether the receiver has acknowledged all before what is held.
+    pub(crate) fn is_received_up_to_held(&self, from: Direction) -> bool {
+        let ledger = self.conversation.stream(from).ledger();
+        let Some((start, _)) = self.sides[from.index()].held_numbers() else { return false };
+        // A retransmission that is held may begin with what was forwarded.
+        let forwarded = ledger.carried();
+        let before = if forwarded.wrapping_sub(start).cast_signed() > 0 { forwarded } else { start };
+        ledger.acknowledged().wrapping_sub(ledger.edited(before)).cast_signed() >= 0
+    }
+
     /// Enters edits before the bytes that they are of are forwarded. What was acknowledged in the receiver's name up to number `owed` is
     /// entered as one edit that is sent again with what follows it.
     pub(crate) fn enter(
@@ -123,8 +145,12 @@ impl Payload {
         let side = &mut self.sides[from.index()];
         side.pending.extend(edits);
         if let (Some((number, bytes)), Some(origin)) = (owed, side.origin) {
-            let start = u64::from(number.wrapping_sub(origin));
-            let (edit, rest) = joined(start, &bytes, std::mem::take(&mut side.pending));
+            // A retransmission may begin with bytes that were forwarded already: nothing of these is owed.
+            let carried = self.conversation.stream(from).ledger().carried();
+            let known = usize::try_from(carried.wrapping_sub(number).cast_signed()).unwrap_or_default();
+            let start = u64::from(number.wrapping_sub(origin)) + known as u64;
+            let bytes = bytes.get(known..).unwrap_or_default();
+            let (edit, rest) = joined(start, bytes, std::mem::take(&mut side.pending));
             side.pending = rest;
             let entered = edit.is_none_or(|edit| {
                 let edit = rewrite::Edit { span: edit.span, replacement: &edit.text, owed: true };
@@ -173,8 +199,9 @@ impl Side {
         let Some((start, _)) = self.held_numbers() else { return bytes };
         for held in &self.held {
             let pinhole_wire::Transport::Tcp(tcp) = &held.packet.transport else { continue };
-            let at = tcp.sequence.wrapping_sub(start) as usize;
-            let known = bytes.len().saturating_sub(at);
+            // A segment that its sender cut anew may begin before what was held first.
+            let at = tcp.sequence.wrapping_sub(start).cast_signed();
+            let known = usize::try_from(bytes.len() as i64 - i64::from(at)).unwrap_or_default();
             bytes.extend_from_slice(held.packet.payload_bytes(&held.bytes).get(known..).unwrap_or_default());
         }
         bytes

@@ -255,6 +255,16 @@ fn a_line_in_two_segments_is_held_and_leaves_whole() {
     assert_eq!(&session.received[0][before..], b"PORT 203,0,113,7,19,137\r\n");
 }
 
+/// Commands are not always sent one by one, nor are their answers.
+#[test]
+fn answers_in_one_segment_are_rewritten_each() {
+    let mut session = Session::open(ftp(inner_server(), &[]), "192.0.2.9:4000", "203.0.113.7:21");
+    session.greet();
+    session.say(Direction::Original, "PASV\r\nPASV\r\n");
+    let line = session.say(Direction::Reply, "227 P (10,0,0,21,200,3).\r\n227 P (10,0,0,21,200,4).\r\n");
+    assert_eq!(line, "227 P (203,0,113,7,200,3).\r\n227 P (203,0,113,7,200,4).\r\n");
+}
+
 /// A superframe is many segments: every line in it is rewritten, and what it grew by leaves behind it.
 #[test]
 fn several_lines_in_one_superframe_are_rewritten() {

@@ -6,6 +6,7 @@
 //! ```text
 //!              the line is completed ──────────────────────────────► release, edited
 //! hold ──┬───► acknowledge_after: acknowledge ──► line completed ──► release, edited (owed)
+//!        │      (again for what comes then and does not complete it, and for what is repeated)
 //!        ├───► release_after ──────────────────────────────────────► release as it is
 //!        └───► more than `bytes` ──────────────────────────────────► release as it is
 //! ```
@@ -28,7 +29,7 @@ use serde::{Deserialize, Serialize};
 pub struct HoldPolicy {
     /// Most bytes of payload that are held.
     pub bytes: u32,
-    /// Nanoseconds from the first held byte until the gateway acknowledges what is held. It should be shorter than the sender's
+    /// Nanoseconds from the first held byte that was not acknowledged until the gateway acknowledges what is held. It should be shorter than the sender's
     /// retransmission timeout, of which 200 ms is a usual least value, and longer than a sender needs for two writes.
     pub acknowledge_after: u64,
     /// Nanoseconds from the first held byte until everything is released as it is.
@@ -85,22 +86,26 @@ pub struct Hold {
 struct Held {
     since: Time,
     bytes: u32,
-    acknowledged: bool,
+    /// The gateway acknowledged some.
+    owed: bool,
+    /// Since when the sender waits for an acknowledgement.
+    waits: Option<Time>,
 }
 
 impl Hold {
     /// A segment with `length` new bytes of payload has come, in order. `incomplete`: after it, the stream ends within a line that
     /// may have to be edited.
     pub fn arrive(&mut self, now: Time, policy: &HoldPolicy, length: u32, incomplete: bool) -> Decision {
-        let owed = self.held.is_some_and(|held| held.acknowledged);
+        let owed = self.held.is_some_and(|held| held.owed);
         if !incomplete {
             return match self.held.take() {
                 None => Decision::Forward,
                 Some(_) => Decision::Complete { owed },
             };
         }
-        let held = self.held.get_or_insert(Held { since: now, bytes: 0, acknowledged: false });
+        let held = self.held.get_or_insert(Held { since: now, bytes: 0, owed: false, waits: None });
         held.bytes = held.bytes.saturating_add(length);
+        held.waits.get_or_insert(now);
         if held.bytes > policy.bytes {
             self.held = None;
             return Decision::Overflow { owed };
@@ -108,12 +113,19 @@ impl Hold {
         Decision::Hold
     }
 
+    /// The sender repeats what is held: it has no acknowledgement, or lost it.
+    pub fn repeat(&mut self, now: Time) {
+        if let Some(held) = &mut self.held {
+            held.waits.get_or_insert(now);
+        }
+    }
+
     /// When to ask [`expire`](Self::expire).
     pub fn deadline(&self, policy: &HoldPolicy) -> Option<Time> {
         let held = self.held?;
         let release = held.since.plus_nanos(policy.release_after);
-        let acknowledge = held.since.plus_nanos(policy.acknowledge_after);
-        Some(if held.acknowledged { release } else { acknowledge.min(release) })
+        let acknowledge = held.waits.map(|since| since.plus_nanos(policy.acknowledge_after));
+        Some(acknowledge.map_or(release, |acknowledge| acknowledge.min(release)))
     }
 
     /// What is due now, once for each deadline.
@@ -121,15 +133,13 @@ impl Hold {
         let held = self.held.as_mut()?;
         let waited = now.since(held.since);
         if waited >= policy.release_after {
-            let owed = held.acknowledged;
+            let owed = held.owed;
             self.held = None;
             return Some(Due::Release { owed });
         }
-        if waited >= policy.acknowledge_after && !held.acknowledged {
-            held.acknowledged = true;
-            return Some(Due::Acknowledge);
-        }
-        None
+        held.waits.take_if(|since| now.since(*since) >= policy.acknowledge_after)?;
+        held.owed = true;
+        Some(Due::Acknowledge)
     }
 
     /// Payload bytes that are held.

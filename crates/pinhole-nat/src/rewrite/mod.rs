@@ -28,6 +28,7 @@
 //! [`edit_datagram`] applies edits to one UDP datagram. It may become longer than the MTU: to fragment it or to answer "packet too
 //! big" is for whoever sends it on.
 
+mod cut;
 mod datagram;
 mod edits;
 mod hold;
@@ -39,6 +40,7 @@ mod tests;
 use crate::adjust::LedgerError;
 use pinhole_helper::Span;
 
+pub use cut::cut;
 pub use datagram::edit_datagram;
 pub use edits::EditedStream;
 pub use hold::{Decision, Due, Hold, HoldPolicy};

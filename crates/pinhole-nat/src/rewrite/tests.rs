@@ -210,6 +210,27 @@ fn a_cut_frame_is_not_rewritten() {
     assert_eq!((result, frame), (Err(RewriteError::Missing), before));
 }
 
+#[test]
+fn a_segment_without_the_end_of_its_payload_is_the_shorter_one() {
+    let whole = segment(1001, 5001, TcpFlags::ACK, 0, b"PORT 10,0,0,5");
+    for keep in 0..=13u32 {
+        // An Ethernet trailer goes with it.
+        let (mut frame, mut packet) = (whole.clone(), Packet::parse(&whole, 0).unwrap());
+        frame.extend([0; 5]);
+        assert!(cut(&mut frame, &mut packet, keep, ChecksumField::Full));
+        assert_eq!(
+            frame,
+            segment(1001, 5001, TcpFlags::ACK, 0, &b"PORT 10,0,0,5"[..keep as usize]),
+            "{keep}"
+        );
+        let (tcp, _) = read(&frame);
+        assert_eq!((tcp.payload_length, packet.end as usize), (keep, frame.len()));
+    }
+    let (mut frame, mut packet) = (whole.clone(), Packet::parse(&whole, 0).unwrap());
+    assert!(!cut(&mut frame, &mut packet, 14, ChecksumField::Full));
+    assert_eq!(frame, whole);
+}
+
 fn udp(payload: &[u8]) -> Vec<u8> {
     let mut udp = vec![0x9c, 0x40, 0, 69];
     udp.extend((8 + payload.len() as u16).to_be_bytes());
@@ -286,6 +307,21 @@ fn holding_ends_in_one_of_four_ways() {
     assert_eq!(hold.expire(at(140), &policy), Some(Due::Acknowledge));
     assert_eq!((hold.expire(at(141), &policy), hold.deadline(&policy)), (None, Some(at(1100))));
     assert_eq!(hold.arrive(at(150), &policy, 9, false), Decision::Complete { owed: true });
+    // A line in several pieces, whose sender waits for each to be acknowledged, and loses one acknowledgement.
+    assert_eq!(hold.arrive(at(160), &policy, 5, true), Decision::Hold);
+    assert_eq!(hold.expire(at(200), &policy), Some(Due::Acknowledge));
+    assert_eq!(hold.arrive(at(210), &policy, 5, true), Decision::Hold);
+    assert_eq!(
+        (hold.expire(at(249), &policy), hold.expire(at(250), &policy)),
+        (None, Some(Due::Acknowledge))
+    );
+    hold.repeat(at(450));
+    hold.repeat(at(460));
+    assert_eq!(
+        (hold.deadline(&policy), hold.expire(at(490), &policy)),
+        (Some(at(490)), Some(Due::Acknowledge))
+    );
+    assert_eq!(hold.arrive(at(500), &policy, 9, false), Decision::Complete { owed: true });
     // Too long, too much.
     assert_eq!(hold.arrive(at(200), &policy, 60, true), Decision::Hold);
     assert_eq!(hold.expire(at(1200), &policy), Some(Due::Release { owed: false }));
