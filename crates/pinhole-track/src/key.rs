@@ -61,10 +61,17 @@ impl Key {
 }
 
 /// A key, and which way the packet goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Eq)]
 pub(crate) struct Oriented {
     pub(crate) key: Key,
     pub(crate) flipped: bool,
+}
+
+impl PartialEq for Oriented {
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key && self.flipped == other.flipped
+    }
 }
 
 /// The ICMP queries that netfilter follows, request and reply types (RFC 792, RFC 950).

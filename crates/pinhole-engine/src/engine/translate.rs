@@ -39,9 +39,9 @@ impl Engine {
             return false;
         }
         let Some(passing) = self.tracker.find_passing(frame.time, &stage.prepared) else { return false };
-        let path =
-            Path::of(&self.topology, passing.leaves.version, passing.came.source, passing.leaves.destination);
-        let at_once = self.at_once[Way::new(path, passing.leaves.version).index()];
+        let (came, leaves) = (stage.prepared.tuple(), self.tracker.leaves(&passing));
+        let path = Path::of(&self.topology, leaves.version, came.source, leaves.destination);
+        let at_once = self.at_once[Way::new(path, leaves.version).index()];
         if !at_once.accepts(State::Established) || !self.is_sound(frame, stage) {
             return false;
         }
@@ -49,7 +49,7 @@ impl Engine {
         let link = if bounds.network == 0 { LinkType::RAW } else { frame.link };
         let checksum = self.checksum_field();
         let leaving = self.nat.output.add(frame.number, EmissionKind::Translated, link, frame.bytes);
-        let done = pinhole_nat::translate_plain(leaving, bounds, &passing.came, &passing.leaves, checksum)
+        let done = pinhole_nat::translate_plain(leaving, bounds, &came, &leaves, checksum)
             .and_then(|()| self.tracker.pass(frame.time, bounds, frame.bytes, &passing));
         let Some(conn) = done else {
             self.nat.output.withdraw();

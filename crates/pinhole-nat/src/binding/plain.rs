@@ -18,7 +18,7 @@ const fn number(bytes: [u8; 2]) -> u16 {
 /// [`Binding::translate`](super::Binding::translate) does, for packets that were found by their tuple. Their own ends are not read again.
 ///
 /// `None`: there is no such packet; nothing was changed then.
-#[inline]
+#[inline(always)]
 pub fn translate_plain(
     bytes: &mut [u8],
     bounds: &Bounds,

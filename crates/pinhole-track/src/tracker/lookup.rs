@@ -7,7 +7,7 @@ use crate::key::{Ends, Oriented};
 use crate::l4::{self, L4, L4Settings, Step, View, tcp};
 use crate::table::entry::Entry;
 use crate::table::wheel::NONE;
-use crate::{ConnId, Invalid, State, Status, Timeouts};
+use crate::{ConnId, Invalid, State, Status, Timeouts, Tuple};
 use pinhole_wire::{Bounds, Direction, Packet, Plain, Protocol, Time, Transport};
 use std::hint::black_box;
 
@@ -50,6 +50,12 @@ impl Prepared {
     #[inline]
     pub const fn is_unknown(&self) -> bool {
         self.likely == NONE
+    }
+
+    /// The tuple of a packet with ports.
+    #[inline(always)]
+    pub fn tuple(&self) -> Tuple {
+        self.oriented.tuple_with_ports()
     }
 
     pub(super) const fn without_key(kind: Kind) -> Self {

@@ -15,10 +15,6 @@ pub struct Passing {
     index: u32,
     /// Its direction in the conn.
     pub direction: Direction,
-    /// What it bears.
-    pub came: Tuple,
-    /// What it leaves bearing.
-    pub leaves: Tuple,
 }
 
 /// No packet of the conn can have this tuple.
@@ -98,20 +94,32 @@ impl Tracker {
             return None;
         }
         let cold = self.cold.at(entry.cold?);
-        let (original, reply) = (entry.original(), cold.reply?);
-        // No two conns share a tuple, so this is what the index would find.
-        let (direction, leaves) = if original == prepared.oriented {
-            (Direction::Original, reply)
-        } else if reply == prepared.oriented {
-            (Direction::Reply, original)
-        } else {
-            return None;
-        };
         if !cold.is_left_alone() {
             return None;
         }
-        let (came, leaves) = (prepared.oriented.tuple_with_ports(), leaves.inverse().tuple_with_ports());
-        Some(Passing { index, direction, came, leaves })
+        // No two conns share a tuple, so this is what the index would find.
+        let direction = if entry.original() == prepared.oriented {
+            Direction::Original
+        } else if cold.reply.as_ref().is_some_and(|reply| *reply == prepared.oriented) {
+            Direction::Reply
+        } else {
+            return None;
+        };
+        Some(Passing { index, direction })
+    }
+
+    /// What a passing packet leaves bearing.
+    #[inline(always)]
+    pub fn leaves(&self, passing: &Passing) -> Tuple {
+        let entry = &self.conns[passing.index];
+        let opposite =
+            match (passing.direction, entry.cold.and_then(|number| self.cold.at(number).reply.as_ref())) {
+                (Direction::Original, Some(reply)) => *reply,
+                // Of a conn that is not translated it is what it came with.
+                (Direction::Original, None) => entry.original().inverse(),
+                (Direction::Reply, _) => entry.original(),
+            };
+        opposite.inverse().tuple_with_ports()
     }
 
     /// The packet that was found to be passing, which lies in `bytes` at `bounds`, goes on with its conn, as in
