@@ -9,7 +9,7 @@
 //!
 //! Invariant: every sender, expectation and key of a call is in the maps exactly as long as the call is.
 
-use super::lookup::{Kind, Prepared};
+use super::prepare::{Kind, Prepared};
 use super::{ConnId, Tracker};
 use crate::event::DestroyCause;
 use crate::expectation::overlap::version_of;

@@ -1,6 +1,7 @@
 //! New conns: what opens one, early drop when the table is full.
 
-use super::lookup::{Kind, Prepared, count};
+use super::lookup::count;
+use super::prepare::{Kind, Prepared};
 use super::{TableFull, Tracked, Tracker};
 use crate::event::DestroyCause;
 use crate::l4::{self, CALL_UNREPLIED, Opening, View};

@@ -1,6 +1,6 @@
 //! ICMP: which messages are queries, which are errors about another conn, which are not tracked at all.
 
-use super::lookup::{Kind, Prepared, is_call, oriented};
+use super::prepare::{Kind, Prepared, is_call, oriented};
 use super::{Tracked, Tracker};
 use crate::key::{Ends, Oriented};
 use crate::{Invalid, State};

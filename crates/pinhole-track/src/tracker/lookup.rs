@@ -1,68 +1,14 @@
-//! Packets of known conns: key, lookup, judgement.
+//! Packets of known conns: lookup and judgement.
 
 use super::access::timeouts_of;
+use super::prepare::{Kind, Prepared};
 use super::{TableFull, Tracked, Tracker};
 use crate::event::DestroyCause;
-use crate::key::{Ends, Oriented};
-use crate::l4::{self, L4, L4Settings, Step, View, tcp};
+use crate::key::Oriented;
+use crate::l4::{self, L4, L4Settings, Step, View};
 use crate::table::entry::Entry;
-use crate::table::wheel::NONE;
-use crate::{ConnId, Invalid, State, Status, Timeouts, Tuple};
-use pinhole_wire::{Bounds, Direction, Packet, Plain, Protocol, Time, Transport};
-use std::hint::black_box;
-
-/// A packet's key and hash, computed once.
-#[derive(Clone, Copy, Debug)]
-pub struct Prepared {
-    pub(super) oriented: Oriented,
-    /// Upper half of the key's hash.
-    pub(super) tag: u32,
-    /// Slab index of the conn that [`Tracker::touch`] found likely to be the packet's, or [`NONE`].
-    pub(super) likely: u32,
-    pub(super) kind: Kind,
-    /// What [`Tracker::follow_plain`] found out, if it could not settle the packet.
-    pub unusual: Unusual,
-}
-
-/// What is to be done with a packet.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
-    /// It has a key of its own.
-    Packet,
-    /// It is GRE of version 1: its key is known only when the packets before it have been dealt with, for one may announce its call.
-    Call,
-    /// It is an ICMP error, and the key is that of the packet it quotes.
-    IcmpError {
-        /// It was sent to the source of that packet.
-        to_source: bool,
-        /// That packet is of a PPTP call.
-        of_call: bool,
-    },
-    Untracked,
-    Invalid(Invalid),
-}
-
-impl Prepared {
-    /// What prepares no packet: it is untracked.
-    pub const NOTHING: Self = Self::without_key(Kind::Untracked);
-
-    /// Whether [`Tracker::touch`] has found no conn that may be the packet's.
-    #[inline]
-    pub const fn is_unknown(&self) -> bool {
-        self.likely == NONE
-    }
-
-    /// The tuple of a packet with ports.
-    #[inline(always)]
-    pub fn tuple(&self) -> Tuple {
-        self.oriented.tuple_with_ports()
-    }
-
-    pub(super) const fn without_key(kind: Kind) -> Self {
-        let oriented = Oriented { key: crate::key::Key([0; 5]), flipped: false };
-        Self { oriented, tag: 0, likely: NONE, kind, unusual: Unusual(Way::Apart) }
-    }
-}
+use crate::{ConnId, Invalid, State, Status, Timeouts};
+use pinhole_wire::{Bounds, Direction, Packet, Protocol, Time};
 
 /// An accepted packet of a known conn.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +51,9 @@ enum Way {
 }
 
 impl Unusual {
+    /// Nothing was found out.
+    pub(super) const APART: Self = Self(Way::Apart);
+
     /// Whether no conn is known whose packet it might be.
     #[inline]
     pub const fn is_apart(&self) -> bool {
@@ -121,121 +70,7 @@ impl Unusual {
     }
 }
 
-/// The key of a packet that is not ICMP.
-pub(super) fn oriented(packet: &Packet, zone: u16) -> Result<Oriented, Invalid> {
-    let ports = match &packet.transport {
-        Transport::Tcp(tcp) => (tcp.source_port, tcp.destination_port),
-        Transport::Udp(udp) => (udp.source_port, udp.destination_port),
-        Transport::Sctp(sctp) => (sctp.source_port, sctp.destination_port),
-        Transport::Dccp(dccp) => (dccp.source_port, dccp.destination_port),
-        // Version 1 is PPTP's: the call id is the receiver's, the sender's is known to the helper only (RFC 2637 §4.1).
-        Transport::Gre(gre) if gre.version == 1 => (0, gre.call_id),
-        Transport::Gre(_) => (0, 0),
-        _ if has_header(packet.protocol) => return Err(Invalid::Truncated),
-        _ => (0, 0),
-    };
-    Ok(ends(packet, ports, zone).oriented())
-}
-
-/// Whether it is of a PPTP call: its key tells one end only.
-pub(super) fn is_call(packet: &Packet) -> bool {
-    matches!(&packet.transport, Transport::Gre(gre) if gre.version == 1)
-}
-
-#[inline(always)]
-fn ends(packet: &Packet, (source_port, destination_port): (u16, u16), zone: u16) -> Ends {
-    Ends {
-        source: packet.source,
-        destination: packet.destination,
-        source_port,
-        destination_port,
-        protocol: packet.protocol,
-        version: packet.version,
-        zone,
-    }
-}
-
-/// Protocols that cannot be keyed without their header.
-const fn has_header(protocol: Protocol) -> bool {
-    matches!(
-        protocol,
-        Protocol::TCP
-            | Protocol::UDP
-            | Protocol::UDPLITE
-            | Protocol::SCTP
-            | Protocol::DCCP
-            | Protocol::GRE
-            | Protocol::ICMP
-            | Protocol::ICMPV6
-    )
-}
-
 impl Tracker {
-    /// Computes key and hash of a packet (for ICMP errors: of the quoted packet).
-    ///
-    /// `packet` must be a whole datagram: a fragment is invalid.
-    #[inline(never)]
-    pub fn prepare(&self, packet: &Packet, bytes: &[u8], zone: u16) -> Prepared {
-        if packet.fragment.is_some_and(|fragment| !fragment.is_atomic()) {
-            return Prepared::without_key(Kind::Invalid(Invalid::Fragment));
-        }
-        if let Transport::Icmp(icmp) = &packet.transport {
-            return self.prepare_icmp(packet, icmp, bytes, zone);
-        }
-        match oriented(packet, zone) {
-            Ok(oriented) if is_call(packet) => self.keyed(oriented, Kind::Call),
-            Ok(oriented) => self.keyed(oriented, Kind::Packet),
-            Err(why) => Prepared::without_key(Kind::Invalid(why)),
-        }
-    }
-
-    /// As [`prepare`](Self::prepare), for a plain packet, in place of what was prepared before: nothing is moved.
-    #[inline(always)]
-    pub fn prepare_plain(&self, plain: &Plain, zone: u16, prepared: &mut Prepared) {
-        let Plain { version, protocol, source, destination, source_port, destination_port, .. } = *plain;
-        let ends = Ends { source, destination, source_port, destination_port, protocol, version, zone };
-        prepared.oriented = ends.oriented();
-        prepared.tag = self.tag(&prepared.oriented);
-        prepared.likely = NONE;
-        prepared.kind = Kind::Packet;
-    }
-
-    pub(super) fn keyed(&self, oriented: Oriented, kind: Kind) -> Prepared {
-        Prepared { oriented, tag: self.tag(&oriented), likely: NONE, kind, unusual: Unusual(Way::Apart) }
-    }
-
-    #[inline(always)]
-    pub(super) fn tag(&self, oriented: &Oriented) -> u32 {
-        (oriented.key.hash(self.secret) >> 32) as u32
-    }
-
-    /// First step of loading early what [`Self::track`] will need: the slot of the index. Call it for a whole batch, then
-    /// [`touch`](Self::touch) for the whole batch.
-    ///
-    /// One packet's loads do not depend on another's, so that the processor waits for many of them at a time.
-    #[inline]
-    pub fn touch_slot(&self, prepared: &Prepared) {
-        black_box(self.index.home(prepared.tag));
-    }
-
-    /// Second step: the conn that the slot names, the cache lines that nearly every packet needs.
-    #[inline]
-    pub fn touch(&self, prepared: &mut Prepared) {
-        if let Some(index) = self.index.peek(prepared.tag) {
-            prepared.likely = index;
-            let is_udp = prepared.oriented.key.protocol() == Protocol::UDP;
-            black_box(self.conns[index].touch(is_udp));
-        }
-    }
-
-    /// Third step, if there are conns that are [translated](Self::translates): what is kept of that beside the conn.
-    #[inline]
-    pub fn touch_translation(&self, prepared: &Prepared) {
-        if let Some(number) = self.conns.peek(prepared.likely).and_then(|entry| entry.cold) {
-            black_box(self.cold.at(number).reply.is_some());
-        }
-    }
-
     /// Finds or creates the packet's conn and judges the packet.
     ///
     /// # Errors
@@ -287,67 +122,6 @@ impl Tracker {
                 l4::update(l4, View { packet, bytes, now }, direction, status, settings, timeouts)
             },
         )
-    }
-
-    /// The shortest way, for most packets: the plain packet that lies in `bytes` at `bounds` simply goes on with a conn that has been answered
-    /// and of which nothing is kept beside. Its state is established.
-    ///
-    /// `None`: nothing has changed, and [`follow_plain`](Self::follow_plain) is to be asked.
-    #[inline(always)]
-    pub fn follow_steady(
-        &mut self,
-        now: Time,
-        bounds: &Bounds,
-        bytes: &[u8],
-        prepared: &Prepared,
-    ) -> Option<(ConnId, Direction)> {
-        let Prepared { likely: index, oriented: Oriented { key, flipped }, .. } = *prepared;
-        let entry = self.conns.peek(index)?;
-        // A table holds the key of an untranslated conn once, so this is what the index would find.
-        if entry.key != key || !entry.is_steady() || entry.has_expired(now) {
-            return None;
-        }
-        let direction = entry.direction(flipped);
-        Some((self.go_on(now, bounds, bytes, index, direction)?, direction))
-    }
-
-    /// A plain packet goes on with an answered conn that follows the tracker's own timeouts. `None`: nothing has changed.
-    #[inline(always)]
-    pub(super) fn go_on(
-        &mut self,
-        now: Time,
-        bounds: &Bounds,
-        bytes: &[u8],
-        index: u32,
-        direction: Direction,
-    ) -> Option<ConnId> {
-        let entry = self.conns.peek_mut(index)?;
-        let (settings, timeouts) = (&self.settings.l4, &self.settings.timeouts);
-        let (timeout, assures, changed) = match &mut entry.l4 {
-            L4::Udp(udp) => {
-                let (timeout, stream) = udp.go_on(now, timeouts);
-                (timeout, stream, false)
-            }
-            L4::Tcp(tcp) => {
-                let old = tcp.state();
-                let timeout = tcp.go_on(bounds, bytes, direction, settings, timeouts)?;
-                (timeout, tcp::establishes(old, tcp.state()), old != tcp.state())
-            }
-            _ => return None,
-        };
-        let assure = assures && !entry.is_assured();
-        count(entry, direction, bounds.length());
-        let deadline = now.plus_seconds(u64::from(timeout));
-        let earlier = deadline < entry.deadline;
-        entry.deadline = deadline;
-        let conn = ConnId { index, generation: entry.generation };
-        if earlier {
-            self.hasten(index);
-        }
-        if assure | changed {
-            self.note(now, index, if assure { Status::ASSURED } else { Status::empty() });
-        }
-        Some(conn)
     }
 
     /// As [`follow`](Self::follow), for the plain packet that lies in `bytes` at `bounds`. For a packet that it cannot settle, what
@@ -411,7 +185,7 @@ impl Tracker {
         judge: impl FnOnce(&mut L4, Direction, Status, &L4Settings, &Timeouts) -> Step,
     ) -> Result<Known, Unusual> {
         if !matches!(prepared.kind, Kind::Packet) {
-            return Err(Unusual(Way::Apart));
+            return Err(Unusual::APART);
         }
         let Oriented { key, flipped } = &prepared.oriented;
         let (index, direction, entry) = match self.conns.peek_mut(prepared.likely) {
@@ -420,7 +194,7 @@ impl Tracker {
                 (prepared.likely, entry.direction(*flipped), entry)
             }
             _ => {
-                let Some(index) = self.search(prepared) else { return Err(Unusual(Way::Apart)) };
+                let Some(index) = self.search(prepared) else { return Err(Unusual::APART) };
                 let direction = self.direction_of(index, &prepared.oriented);
                 let entry = &mut self.conns[index];
                 if entry.is_adjusted() && !numbers_translated && !entry.has_expired(now) {
@@ -471,7 +245,7 @@ impl Tracker {
 
     /// A packet changed the conn's status or state.
     #[inline(never)]
-    fn note(&mut self, now: Time, index: u32, news: Status) {
+    pub(super) fn note(&mut self, now: Time, index: u32, news: Status) {
         self.conns[index].insert_status(news);
         if self.settings.events {
             self.tell_update(now, index);
@@ -591,7 +365,7 @@ impl Tracker {
 
     /// The conn's deadline has come nearer.
     #[inline(never)]
-    fn hasten(&mut self, index: u32) {
+    pub(super) fn hasten(&mut self, index: u32) {
         let deadline = self.conns[index].deadline;
         self.wheel.hasten(&mut self.conns, index, deadline);
         self.quiet_until = self.quiet_until.min(self.wheel.quiet_until());

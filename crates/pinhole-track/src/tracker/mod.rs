@@ -20,7 +20,9 @@ mod end;
 mod expect;
 mod icmp;
 mod lookup;
+mod prepare;
 mod restore;
+mod steady;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -37,8 +39,10 @@ use crate::{ConnId, Event, ExpectationId, Invalid, Settings, State, Timeouts};
 use pinhole_wire::{Direction, Time};
 use std::collections::VecDeque;
 
-pub use lookup::{Known, Prepared, Unusual};
-pub use translate::{BadReply, Passing};
+pub use lookup::{Known, Unusual};
+pub use prepare::Prepared;
+pub use steady::Passing;
+pub use translate::BadReply;
 
 /// What tracking made of a packet.
 #[derive(Clone, Copy, Debug)]

@@ -4,18 +4,10 @@
 //! entries in the index, one for each tuple, and no packet but those that bear one of the two is its own. No two conns share a
 //! tuple: [`Tracker::confirm`] refuses the later one, and [`Tracker::is_taken`] tells before.
 
-use super::{Prepared, Tracker};
+use super::Tracker;
 use crate::key::Oriented;
 use crate::{ConnId, Status, Tuple};
-use pinhole_wire::{Bounds, Direction, Time};
-
-/// A plain packet of a translated conn of which nothing but the headers changes.
-#[derive(Clone, Copy, Debug)]
-pub struct Passing {
-    index: u32,
-    /// Its direction in the conn.
-    pub direction: Direction,
-}
+use pinhole_wire::{Direction, Time};
 
 /// No packet of the conn can have this tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,52 +73,6 @@ impl Tracker {
     #[inline]
     pub const fn translates(&self) -> bool {
         self.translated > 0
-    }
-
-    /// The shortest way of packets of translated conns begins here: a plain packet of one that has been answered, and that neither a helper
-    /// nor a timeout policy concerns. Its state is established. Nothing changes before [`pass`](Self::pass); `None`: the packet takes
-    /// another way.
-    #[inline(always)]
-    pub fn find_passing(&self, now: Time, prepared: &Prepared) -> Option<Passing> {
-        let index = prepared.likely;
-        let entry = self.conns.peek(index)?;
-        if !entry.is_steadily_translated() || entry.has_expired(now) {
-            return None;
-        }
-        let cold = self.cold.at(entry.cold?);
-        if !cold.is_left_alone() {
-            return None;
-        }
-        // No two conns share a tuple, so this is what the index would find.
-        let direction = if entry.original() == prepared.oriented {
-            Direction::Original
-        } else if cold.reply.as_ref().is_some_and(|reply| *reply == prepared.oriented) {
-            Direction::Reply
-        } else {
-            return None;
-        };
-        Some(Passing { index, direction })
-    }
-
-    /// What a passing packet leaves bearing.
-    #[inline(always)]
-    pub fn leaves(&self, passing: &Passing) -> Tuple {
-        let entry = &self.conns[passing.index];
-        let opposite =
-            match (passing.direction, entry.cold.and_then(|number| self.cold.at(number).reply.as_ref())) {
-                (Direction::Original, Some(reply)) => *reply,
-                // Of a conn that is not translated it is what it came with.
-                (Direction::Original, None) => entry.original().inverse(),
-                (Direction::Reply, _) => entry.original(),
-            };
-        opposite.inverse().tuple_with_ports()
-    }
-
-    /// The packet that was found to be passing, which lies in `bytes` at `bounds`, goes on with its conn, as in
-    /// [`follow_steady`](Self::follow_steady).
-    #[inline(always)]
-    pub fn pass(&mut self, now: Time, bounds: &Bounds, bytes: &[u8], passing: &Passing) -> Option<ConnId> {
-        self.go_on(now, bounds, bytes, passing.index, passing.direction)
     }
 
     /// Whether packets of this conn are translated.
