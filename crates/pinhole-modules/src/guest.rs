@@ -67,6 +67,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) now: Time,
     pub(crate) offset: u64,
     pub(crate) bytes: &'a [u8],
+    /// Fuel that is left for the packet that completed them.
+    pub(crate) fuel: u64,
 }
 
 /// Why a module cannot be started.
@@ -106,6 +108,16 @@ impl Guest {
         self.instance.memory().len()
     }
 
+    /// Fuel for so many bytes.
+    pub(crate) fn allowance(&self, bytes: usize) -> u64 {
+        self.limits.fuel.saturating_add(self.limits.fuel_per_byte.saturating_mul(bytes as u64))
+    }
+
+    /// Fuel that the latest call used.
+    pub(crate) fn fuel_used(&self) -> u64 {
+        self.instance.fuel_used()
+    }
+
     /// Bytes that can be shown at once.
     pub(crate) fn capacity(&self) -> usize {
         self.areas.input.capacity as usize
@@ -117,10 +129,11 @@ impl Guest {
         let mut running = Running { id: self.sessions, image: Vec::new(), handles: 0, longest: 0 };
         self.resident = running.id;
         self.show(&[&master::write(master, policy)]);
-        let attached = self.call(Function::Attach, [0; 3], 0).and_then(|result| match result {
-            Some(0) => Ok(self.field(offset::LONGEST_MESSAGE)),
-            _ => Err(Fault::Malformed),
-        });
+        let attached =
+            self.call(Function::Attach, [0; 3], self.allowance(0)).and_then(|result| match result {
+                Some(0) => Ok(self.field(offset::LONGEST_MESSAGE)),
+                _ => Err(Fault::Malformed),
+            });
         let attached = attached.and_then(|longest| {
             running.longest = if longest == 0 { LONGEST_MESSAGE } else { longest } as usize;
             self.take(&mut running)
@@ -158,7 +171,8 @@ impl Guest {
         self.put(offset::STREAM_OFFSET, &shown.offset.to_le_bytes());
         // No more than the input area holds.
         let numbers = [shown.from.index() as i32, shown.bytes.len() as i32, 0];
-        let result = self.call(Function::Read, numbers, shown.bytes.len()).and_then(|packed| {
+        let fuel = shown.fuel.min(self.allowance(shown.bytes.len()));
+        let result = self.call(Function::Read, numbers, fuel).and_then(|packed| {
             let progress = packed.and_then(|packed| progress::unpack(packed, shown.bytes.len()));
             let mut handles = running.handles;
             self.take_actions(&mut handles, shown.bytes.len(), judge)?;
@@ -182,7 +196,7 @@ impl Guest {
         from: Direction,
     ) -> Result<bool, Fault> {
         self.enter(running)?;
-        let result = self.call(function, [from.index() as i32, 0, 0], 0).and_then(|result| {
+        let result = self.call(function, [from.index() as i32, 0, 0], self.allowance(0)).and_then(|result| {
             self.take(running)?;
             Ok(result.is_some_and(|result| result != 0))
         });
@@ -200,7 +214,7 @@ impl Guest {
         self.enter(running)?;
         self.show(&[unread]);
         let numbers = [from.index() as i32, unread.len() as i32, 0];
-        let result = self.call(Function::MayAnnounce, numbers, unread.len());
+        let result = self.call(Function::MayAnnounce, numbers, self.allowance(unread.len()));
         self.resident = 0;
         self.settle(result).map(|result| result.is_none_or(|result| result != 0))
     }
@@ -220,7 +234,7 @@ impl Guest {
         let old = old.get(..old.len().min(room)).unwrap_or_default();
         self.show(&[&master::endpoint(endpoint), old]);
         let numbers = [kind.into(), notation.into(), old.len() as i32];
-        let result = self.call(Function::Encode, numbers, old.len()).and_then(|result| {
+        let result = self.call(Function::Encode, numbers, self.allowance(old.len())).and_then(|result| {
             let limit = self.limits.replacement;
             let text = self.answer(limit)?;
             match result {
@@ -292,10 +306,9 @@ impl Guest {
         bytes.get(..length).filter(|_| length <= limit).ok_or(Fault::Output)
     }
 
-    /// Calls a function that was shown that many bytes.
-    fn call(&mut self, function: Function, numbers: [i32; 3], shown: usize) -> Result<Option<i64>, Fault> {
+    /// Calls a function, with that much fuel.
+    fn call(&mut self, function: Function, numbers: [i32; 3], fuel: u64) -> Result<Option<i64>, Fault> {
         self.put(offset::OUTPUT_LENGTH, &0u32.to_le_bytes());
-        let fuel = self.limits.fuel.saturating_add(self.limits.fuel_per_byte.saturating_mul(shown as u64));
         let result = self.instance.call(function, numbers, fuel);
         self.counts.calls += 1;
         self.counts.fuel = self.counts.fuel.saturating_add(self.instance.fuel_used());

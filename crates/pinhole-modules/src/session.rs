@@ -45,16 +45,18 @@ impl ModuleSession {
         })
     }
 
-    /// Reads once; how many bytes were shown, and what came of it.
+    /// Reads once, with the fuel that earlier turns have left; how many bytes were shown, and what came of it.
     fn turn(
         &mut self,
         cx: &mut Context<'_>,
         from: Direction,
         bytes: &[u8],
         at: usize,
+        fuel: &mut Option<u64>,
     ) -> Result<(usize, Progress), Fault> {
         let Some(running) = &mut self.running else { return Err(Fault::Malformed) };
         let mut guest = self.module.guest();
+        let left = fuel.get_or_insert_with(|| guest.allowance(bytes.len()));
         let rest = bytes.get(at..).unwrap_or_default();
         let shown = rest.get(..rest.len().min(guest.capacity())).unwrap_or_default();
         if shown.len() < rest.len() && self.master.protocol != Protocol::TCP {
@@ -67,11 +69,13 @@ impl ModuleSession {
             classes: self.module.manifest.spec.classes.len(),
         };
         let offset = cx.span(at, at).start;
-        let progress = guest.read(running, Shown { from, now: cx.now, offset, bytes: shown }, &judge)?;
+        let shown = Shown { from, now: cx.now, offset, bytes: shown, fuel: *left };
+        let progress = guest.read(running, shown, &judge)?;
+        *left = left.saturating_sub(guest.fuel_used());
         for action in guest.actions() {
             self.first_handle = forward(cx, action, at, self.first_handle);
         }
-        Ok((shown.len(), progress))
+        Ok((shown.bytes.len(), progress))
     }
 }
 
@@ -81,8 +85,10 @@ impl Session for ModuleSession {
             return Progress::Blind(BlindReason::Quarantined(fault));
         }
         let mut at = 0;
+        // Turns share what one packet may cost: a guest that takes little at a time gains nothing by it.
+        let mut fuel = None;
         loop {
-            match self.turn(cx, from, bytes, at) {
+            match self.turn(cx, from, bytes, at, &mut fuel) {
                 // More waits than could be shown.
                 Ok((shown, Progress::Consumed(count))) if count > 0 && at + shown < bytes.len() => {
                     at += count;

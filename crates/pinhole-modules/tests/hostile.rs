@@ -5,8 +5,8 @@ mod support;
 
 use pinhole_abi::record;
 use pinhole_helper::{
-    Action, AddressMatch, BlindReason, Expect, Fault, Field, Handle, Helper, Name, NatHelper, Pickup, Policy,
-    PortMatch, Reader, Refusal, Span, Unencodable,
+    Action, AddressMatch, BlindReason, Context, Expect, Fault, Field, Handle, Helper, Name, NatHelper,
+    Pickup, Policy, PortMatch, Progress, Reader, Refusal, Span, Unencodable,
 };
 use pinhole_modules::{Grant, Limits, LoadSettings, Module, ModuleError, SectionError, seal};
 use pinhole_wire::{Direction, Protocol, Time};
@@ -121,6 +121,30 @@ fn code_that_does_not_behave() {
         "(loop $l (memory.copy (i32.const 0) (i32.const 1) (i32.const 100000)) (br $l)) (i64.const 0)";
     assert_eq!(fault_of(&reading(copies, "")), Some(Fault::Fuel));
     assert!(begin.elapsed() < Duration::from_secs(20));
+}
+
+/// A guest that is shown a part only, and takes a byte of it at a time, has the fuel of one packet for all its turns.
+#[test]
+fn many_small_answers_cost_no_more_than_one() {
+    let spins = "(local $n i32) (local.set $n (i32.const 100000))
+        (loop $again (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (i64.const 1)";
+    let manifest = MANIFEST.replace("udp", "tcp");
+    let text = format!(
+        r#"(memory (export "memory") 2) {EXCHANGE} (func (export "pinhole_attach") (result i32) (i32.const 0))
+        (func (export "pinhole_read") (param $from i32) (param $length i32) (result i64) {spins})"#
+    );
+    let module = load(&module_of(&text, &manifest)).unwrap();
+    let helper = module.helper().unwrap();
+    let master = master("10.0.0.1:40000", "198.51.100.7:4000");
+    let mut session = helper.attach(&master, &Policy::default());
+    let (policy, mut actions, mut handles) = (Policy::default(), Vec::new(), 0);
+    let mut cx = Context::new(&master, &policy, Time(1), 0, &mut actions, &mut handles);
+    let bytes = vec![b'x'; 60_000];
+    let progress = session.read(&mut cx, Direction::Original, &bytes);
+    assert_eq!(progress, Progress::Blind(BlindReason::Quarantined(Fault::Fuel)));
+    let limits = Limits::default();
+    let most = limits.fuel + limits.fuel_per_byte * bytes.len() as u64;
+    assert!(module.status().fuel <= most + limits.fuel, "{}", module.status().fuel);
 }
 
 #[test]
