@@ -102,10 +102,19 @@ impl Chooser<'_> {
                 return Ok(None);
             }
         }
-        match side {
+        match (side, want.ports) {
+            // The keys of a call are agreed on, never chosen.
+            (Side::Source, Some((key, _))) if leaving.protocol == Protocol::GRE => {
+                leaving.source_port = key;
+                Ok(None)
+            }
+            (Side::Destination, Some((key, _))) if leaving.protocol == Protocol::GRE => {
+                leaving.destination_port = key;
+                Ok(None)
+            }
             _ if !has_ports(leaving.protocol) => Ok(None),
-            Side::Source => self.another_source(leaving, want).map(Some),
-            Side::Destination => self.another_destination(leaving, want).map(|()| None),
+            (Side::Source, _) => self.another_source(leaving, want).map(Some),
+            (Side::Destination, _) => self.another_destination(leaving, want).map(|()| None),
         }
     }
 

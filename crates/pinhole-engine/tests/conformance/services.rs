@@ -1,7 +1,9 @@
 //! TFTP, Amanda, SANE, SNMP and PPTP.
 
+use crate::support::conversation::{repair_header, udp};
 use crate::world::{BOTH, Cut, IPV4, Translation, Way, datagrams, streams};
 use crate::{Host, View, World};
+use pinhole_track::State;
 use pinhole_wire::{Direction, Protocol};
 use std::net::{IpAddr, SocketAddr};
 
@@ -180,4 +182,43 @@ fn pptp_calls() {
         world.say(conn, C, |_| control(12, 16, &[40000]));
         world.assert_no_refusals();
     });
+}
+
+/// A packet of a call; it names its receiver's id only (RFC 2637 §4.1).
+fn gre(source: SocketAddr, destination: SocketAddr, id: u16) -> Vec<u8> {
+    let mut bytes = udp(source, destination, &[0, 0, 0, 1, 0xff, 3, 0xc0, 0x21]);
+    bytes[9] = Protocol::GRE.0;
+    bytes[20..26].copy_from_slice(&[0x30, 0x01, 0x88, 0x0b, 0, 4]);
+    bytes[26..28].copy_from_slice(&id.to_be_bytes());
+    repair_header(&mut bytes);
+    bytes
+}
+
+/// Whichever end sends first, the client gets the id that it gave, and the server the one that it was told.
+#[test]
+fn a_hidden_clients_call_has_another_id_outside() {
+    let way = Way { translation: Translation::Client, cut: Cut::Whole, over_ipv6: false };
+    for server_begins in [true, false] {
+        let mut world = World::new(PPTP, way);
+        let [own, public] =
+            [Host::Client, Host::Server].map(|seen_by| world.at((Host::Client, 40000), seen_by));
+        let server = world.at((Host::Server, 1723), Host::Server);
+        let id = |v: &View| if v.client == own { 7 } else { 40000 };
+        let conn = world.open(Protocol::TCP, (Host::Client, 40000), (Host::Server, 1723));
+        world.say(conn, C, |_| control(1, 156, &[0x0100]));
+        world.say(conn, S, |_| control(2, 156, &[0x0100, 0x0100]));
+        world.say(conn, C, |v| control(7, 168, &[id(v), 1]));
+        world.say(conn, S, |v| control(8, 32, &[999, id(v), 0x0100]));
+        let mut packets = [
+            (gre(server, public, 40000), gre(server, own, 7)),
+            (gre(own, server, 999), gre(public, server, 999)),
+        ];
+        if !server_begins {
+            packets.reverse();
+        }
+        for ((arrives, leaves), state) in packets.into_iter().zip([State::Related, State::Established]) {
+            assert_eq!(world.lab.send(&arrives).state, Some(state), "{server_begins}");
+            assert_eq!(world.lab.left, [leaves], "{server_begins}");
+        }
+    }
 }
