@@ -89,8 +89,14 @@ pub(super) fn streams(
         }
         at += word.len() + 1;
     }
-    let pairs: Vec<_> = words.chunks(2).map(stream).collect();
+    let pairs: Vec<_> = words.chunks(2).filter(|pair| !is_shared(pair)).map(stream).collect();
     pairs.into_iter()
+}
+
+/// Whether a stream is one of those that share the conn of the first (auth `bsdudp`): its number counts down from 500000, and is no port.
+fn is_shared(pair: &[(&[u8], Range<usize>)]) -> bool {
+    const HANDLES: Range<u32> = 400_000..500_000;
+    matches!(pair, [_, (number, _)] if decimal(number).is_some_and(|number| HANDLES.contains(&number)))
 }
 
 fn stream(pair: &[(&[u8], Range<usize>)]) -> Result<Stream, (Refusal, Range<usize>)> {

@@ -38,6 +38,9 @@ fn streams_of_an_answer() {
     assert_eq!(located, [b"50003", b"50004", b"50005", b"50006"]);
     // An index was not asked for.
     assert_eq!(answered("CONNECT DATA 50003 MESG 50004 INDEX 0\n").refusals(), []);
+    // As amandad answers by bsdudp: all streams share the conn of the first.
+    let shared = answered("CONNECT DATA 50013 MESG 499999 INDEX 499998 STATE 499997\n");
+    assert_eq!((shared.open_ports(), shared.refusals()), (vec![50013], vec![]));
 }
 
 #[test]
