@@ -77,7 +77,9 @@ impl Clock {
 impl Gateway {
     fn new(datapath: Datapath, rules: PathBuf, clock: Clock) -> Self {
         let ports = datapath.ports().iter().map(|port| port.name().to_owned()).collect();
-        Self { datapath, journal: Journal::new(ports), rules, clock }
+        let mut journal = Journal::new(ports);
+        journal.report.nat_helpers = datapath.engine().nat_helpers().map(str::to_owned).collect();
+        Self { datapath, journal, rules, clock }
     }
 
     /// A gateway of a test's.

@@ -5,7 +5,7 @@
 
 use super::log::Log;
 use crate::render::conntrack::Events;
-use crate::replay::{Change, Headers, Keep, Left, Place, Report, Seen, Sink};
+use crate::replay::{Change, Headers, Keep, Left, Place, Report, Seen, Sink, rules_of};
 use pinhole_engine::{Engine, Event, Frame, Outcome, Verdict};
 use pinhole_gateway::Observer;
 use pinhole_helper::Name;
@@ -205,13 +205,12 @@ impl Observer for Journal {
 
     fn event(&mut self, engine: &Engine, event: Event) {
         self.tallies.count(&event);
-        let (rule, time) = match &event {
-            Event::HelperAttached { rule, time, .. } => (*rule, *time),
-            Event::Log { rule, time, .. } => (Some(*rule), *time),
-            _ => (None, Time(0)),
+        let time = match &event {
+            Event::HelperAttached { time, .. } | Event::Log { time, .. } => *time,
+            _ => Time(0),
         };
-        if let Some(rule) = rule {
-            self.report.rules.note(engine.ruleset(), pinhole_engine::RuleRef::Rule(rule));
+        for rule in rules_of(&event).into_iter().flatten() {
+            self.report.rules.note(engine.ruleset(), rule);
         }
         if let Event::Log { rule, logged, .. } = &event {
             let line = self.report.rule(pinhole_engine::RuleRef::Rule(*rule));

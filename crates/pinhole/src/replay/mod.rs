@@ -352,7 +352,7 @@ fn caused_by(event: &Event) -> Option<Place> {
 }
 
 /// The rules that an event names.
-fn rules_of(event: &Event) -> [Option<RuleRef>; 2] {
+pub(crate) fn rules_of(event: &Event) -> [Option<RuleRef>; 2] {
     match event {
         Event::HelperAttached { rule, .. } => [rule.map(RuleRef::Rule), None],
         Event::Log { rule, .. } => [Some(RuleRef::Rule(*rule)), None],

@@ -9,7 +9,7 @@ use super::{Headers, Place, RuleBook, Totals};
 use pinhole_engine::{Event, Outcome, Reason, RuleRef, TranslatedBy, Verdict};
 use pinhole_helper::Name;
 use pinhole_ruleset::RuleId;
-use pinhole_track::{ConnId, ConnSnapshot, ExpectationId};
+use pinhole_track::{ConnId, ConnSnapshot, ExpectationId, Tuple};
 use pinhole_wire::{Protocol, Time};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -387,9 +387,14 @@ impl Report {
         if let Some(&(_, _, helper)) = conventional
             && self.helpable.len() < HELPABLE
         {
-            let ends = pair(tuple.source.ip(tuple.version), tuple.destination.ip(tuple.version));
             let port = tuple.destination_port;
-            self.helpable.entry(ends).or_insert(Helpable { conn: conn.number, helper, port });
+            // Translated, each end knows the other by another address; and what they announce names their own.
+            let Tuple { source, destination, version, .. } = conn.original;
+            let (server, client) = (conn.reply.source, conn.reply.destination);
+            for (one, other) in [(source, destination), (server, client), (source, server)] {
+                let ends = pair(one.ip(version), other.ip(version));
+                self.helpable.entry(ends).or_insert(Helpable { conn: conn.number, helper, port });
+            }
         }
     }
 

@@ -184,8 +184,13 @@ pub(super) fn flow(
         let mut told: Vec<&Dropped> = strays.iter().filter_map(|stray| dropped_of(report, stray)).collect();
         told.sort_by_key(|dropped| dropped.first);
         told.dedup_by_key(|dropped| dropped.key);
+        let mut said = Vec::new();
         for circumstance in told.into_iter().flat_map(|dropped| circumstances(report, dropped)) {
-            writeln!(out, "  {}→ {circumstance}{}", p.warn, p.warn.end())?;
+            // Several kinds of packets may have one cause.
+            if !said.contains(&circumstance) {
+                writeln!(out, "  {}→ {circumstance}{}", p.warn, p.warn.end())?;
+                said.push(circumstance);
+            }
         }
     }
     if omitted > 0 {

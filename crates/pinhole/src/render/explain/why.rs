@@ -2,7 +2,7 @@
 
 use super::super::words::{ended, expected};
 use super::super::{Count, Text};
-use crate::replay::record::{DropKey, Dropped, Ends, Sight};
+use crate::replay::record::{Conn, DropKey, Dropped, Ends, Sight};
 use crate::replay::{End, Report};
 use pinhole_helper::Condition;
 use pinhole_track::State;
@@ -37,7 +37,12 @@ pub(crate) fn circumstances(report: &Report, dropped: &Dropped) -> Vec<String> {
     if !matches!(dropped.key.state, Some(State::New | State::Related)) {
         return told;
     }
-    let Some(Ends { protocol, source, destination, destination_port: Some(port) }) = dropped.key.ends else {
+    let Some(Ends { protocol, source, destination, destination_port }) = dropped.key.ends else {
+        return told;
+    };
+    let Some(port) = destination_port else {
+        // Keys of GRE are no ports: what was announced about them cannot be told from here.
+        told.extend(unseen(report, dropped, source, destination));
         return told;
     };
     let end = End(destination, Some(port));
@@ -107,8 +112,14 @@ fn unseen(report: &Report, dropped: &Dropped, source: IpAddr, destination: IpAdd
     }
     let helpable = report.helpable(source, destination)?;
     let (conn, helper, port) = (helpable.conn, helpable.helper, helpable.port);
-    // The control conn itself needs no helper to be let in.
-    if dropped.key.ends.is_some_and(|ends| ends.destination_port == Some(port)) {
+    // The control conn itself needs no helper to be let in; one that comes back to the same port may.
+    let is_server = |conn: &Conn| {
+        let version = conn.original.version;
+        [conn.original.destination.ip(version), conn.reply.source.ip(version)].contains(&destination)
+    };
+    if dropped.key.ends.is_some_and(|ends| ends.destination_port == Some(port))
+        && report.conns.get(&conn).is_some_and(is_server)
+    {
         return None;
     }
     Some(format!(
