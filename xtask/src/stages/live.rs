@@ -22,8 +22,33 @@ const NEEDED: [(&str, &str); 12] = [
     ("python3", "python3"),
 ];
 
-/// Servers that Debian does not install beside each other: they are unpacked.
-const UNPACKED: [&str; 2] = ["pure-ftpd", "proftpd-core"];
+/// Peers, and the Debian packages that they take; tests of those that cannot be had are skipped.
+const PEERS: [(&str, &str); 18] = [
+    ("talk", "talk"),
+    ("in.ntalkd", "talkd"),
+    ("inetd", "openbsd-inetd"),
+    ("in.tftpd", "tftpd-hpa"),
+    ("tftp", "tftp-hpa"),
+    ("atftp", "atftp"),
+    ("scanimage", "sane-utils"),
+    ("pptpd", "pptpd"),
+    ("pptp", "pptp-linux"),
+    ("sipp", "sip-tester"),
+    ("kamailio", "kamailio"),
+    ("baresip", "baresip-core"),
+    ("ffmpeg", "ffmpeg"),
+    (
+        "/usr/share/doc/gir1.2-gst-rtsp-server-1.0/copyright",
+        "gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good",
+    ),
+    ("nmbd", "samba"),
+    ("snmpd", "snmpd"),
+    ("snmptrapd", "snmptrapd snmp"),
+    ("/usr/lib/amanda/amandad", "amanda-client amanda-server"),
+];
+
+/// Packages that cannot be installed beside others, or are not to be: they are unpacked, where `PINHOLE_PEERS` says.
+const UNPACKED: [&str; 4] = ["pure-ftpd", "proftpd-core", "atftpd", "cups"];
 
 pub(crate) fn run(repository: &Repository, notes: &mut Notes) -> Outcome {
     if !tool::is_root() {
@@ -32,6 +57,11 @@ pub(crate) fn run(repository: &Repository, notes: &mut Notes) -> Outcome {
     for (program, package) in NEEDED {
         if let Err(reason) = tool::debian(program, package) {
             return Outcome::Skipped(reason);
+        }
+    }
+    for (program, packages) in PEERS {
+        if let Err(reason) = tool::debian(program, packages) {
+            notes.skipped(reason);
         }
     }
     let peers = repository.target("peers");

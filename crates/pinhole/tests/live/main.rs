@@ -8,6 +8,7 @@
 //! * `operate`: what it tells, how it is confined, who may ask it.
 //! * `restart`: what outlives the gateway's end.
 //! * `ftp`, `irc`: clients and servers in every topology, with and without the helper's two halves.
+//! * `peers`: the other protocols.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -17,6 +18,7 @@ mod ftp;
 mod ftp_clients;
 mod irc;
 mod operate;
+mod peers;
 mod restart;
 mod router;
 mod servers;

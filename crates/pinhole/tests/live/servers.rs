@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 pub(crate) struct Server(Child);
 
 /// Programs that cannot be installed beside each other: `cargo xtask test` unpacks their Debian packages here.
-fn unpacked(program: &str) -> Option<PathBuf> {
+pub(crate) fn unpacked(program: &str) -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os("PINHOLE_PEERS")?).join(program);
     path.exists().then_some(path)
 }
