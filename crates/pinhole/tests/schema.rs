@@ -114,6 +114,19 @@ fn an_expectation_tells_its_origin_and_its_fulfilment() {
 }
 
 #[test]
+fn policies_of_media_and_callers_are_told() {
+    let (_folder, path) = capture();
+    let settings = |more: &[&str]| {
+        let lines = lines(&[&["replay", &path, "--format", "json"][..], more].concat());
+        let settings = &of(&lines, "header")[0]["settings"];
+        (settings["media_source"].clone(), settings["any_caller"].clone())
+    };
+    assert_eq!(settings(&[]), ("announced".into(), false.into()));
+    let asked = settings(&["--media-source", "anyone", "--any-caller"]);
+    assert_eq!(asked, ("anyone".into(), true.into()));
+}
+
+#[test]
 fn with_wait_for_answer_the_answer_arms() {
     let (_folder, path) = capture();
     let lines = lines(&["replay", &path, "--helpers", "ftp", "--wait-for-answer", "--format", "json"]);
