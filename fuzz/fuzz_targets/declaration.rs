@@ -14,7 +14,8 @@ const END: &[u8] = b"\n==\n";
 
 fuzz_target!(|input: &[u8]| {
     let end = input.windows(END.len()).position(|window| window == END);
-    let (text, conversation) = end.map_or((input, &[][..]), |end| (&input[..end + 1], &input[end + END.len()..]));
+    let (text, conversation) =
+        end.map_or((input, &[][..]), |end| (&input[..end + 1], &input[end + END.len()..]));
     let Ok(text) = str::from_utf8(text) else { return };
     match Declaration::read(text) {
         Ok(declaration) => {

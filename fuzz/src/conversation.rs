@@ -16,6 +16,8 @@ const NO_HANDSHAKE: u8 = 8;
 const DATAGRAMS: u8 = 16;
 /// Most memory that a reader may hold, in bytes: its two reorder buffers, histories and messages, with room for growth.
 const MEMORY: usize = 256 * 1024;
+/// Widest range of ports that one expectation may ask for.
+const WIDEST_RANGE: u16 = 64;
 /// Longest piece that one segment carries.
 const SEGMENT: usize = 1460;
 
@@ -70,7 +72,7 @@ impl Conversation {
     fn new(helper: &dyn Helper, options: u8) -> Self {
         let six = options & IPV6 != 0;
         let pickup = if options & LENIENT != 0 { Pickup::Lenient } else { Pickup::Strict };
-        let policy = Policy { third_party: options & THIRD_PARTY != 0, ..Policy::default() };
+        let policy = helper.bound(Policy { third_party: options & THIRD_PARTY != 0, ..Policy::default() });
         let port = helper.spec().ports.first().copied().unwrap_or(1024);
         let client = SocketAddr::new(host(six, 1), 40_000);
         let server = SocketAddr::new(host(six, 2), port);
@@ -195,7 +197,11 @@ impl Conversation {
             self.master.version == IpVersion::V4,
             "other family: {expect:?}"
         );
-        let PortMatch::Exact(port) = expect.destination_port else { panic!("no exact port: {expect:?}") };
+        let port = match expect.destination_port {
+            PortMatch::Exact(port) => port,
+            PortMatch::Range(first, last) if first < last && last - first < WIDEST_RANGE => first,
+            _ => panic!("neither a port nor a small range: {expect:?}"),
+        };
         // Daemons of datagrams ask each other, all on the port that the conn is addressed to.
         let service = expect.protocol == Protocol::UDP && port == self.master.original.1.port();
         assert!(port >= self.policy.lowest_port || service || call, "privileged port: {expect:?}");
