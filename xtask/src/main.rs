@@ -2,6 +2,7 @@
 //!
 //! * `test` checks everything, in stages; see [`stages`].
 //! * `fuzz`, `bench` and `doc` run one tool each, with the options that this repository wants.
+//! * `bench-gateway` measures the gateway beside the kernel.
 //! * `instructions` counts what a packet costs.
 //! * `new-helper` makes the skeleton of a helper.
 //! * `oracle` compares pinhole with the running kernel.
@@ -10,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bench_gateway;
 mod command;
 mod fuzz;
 mod instructions;
@@ -44,6 +46,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Run the benchmarks (criterion)
     Bench(bench::Options),
+    /// Measure the gateway beside the kernel, in network namespaces (Linux, root)
+    BenchGateway(bench_gateway::Options),
     /// Count instructions per packet (valgrind), and compare with the accepted counts
     Instructions(instructions::Options),
     /// Build the documentation of all crates
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         Command::Test(options) => return stages::run(&repository, &options),
         Command::Fuzz(options) => fuzz::run(&repository, &options),
         Command::Bench(options) => bench::run(&repository, &options),
+        Command::BenchGateway(options) => bench_gateway::run(&repository, &options),
         Command::Instructions(options) => instructions::run(&repository, &options),
         Command::NewHelper(options) => new_helper::run(&repository, &options),
         Command::Oracle(options) => oracle::run(&repository, &options),
