@@ -39,6 +39,14 @@ impl Datapath {
         }
     }
 
+    /// How many of the ports, the first ones, are no ways to the host.
+    pub fn wires(&self) -> usize {
+        match self {
+            Self::Bridge(bridge) => bridge.ports().len(),
+            Self::Router(router) => router.ports().len() / 2,
+        }
+    }
+
     /// The ports, to be asked for what they lost.
     pub fn ports_mut(&mut self) -> &mut [Box<dyn Port>] {
         match self {
