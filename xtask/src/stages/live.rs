@@ -7,7 +7,7 @@ use crate::stage::{Notes, Outcome};
 use crate::tool;
 
 /// Programs, and the Debian packages that have them.
-const NEEDED: [(&str, &str); 12] = [
+const NEEDED: [(&str, &str); 13] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("sysctl", "procps"),
@@ -20,6 +20,7 @@ const NEEDED: [(&str, &str); 12] = [
     ("irssi", "irssi"),
     ("tmux", "tmux"),
     ("python3", "python3"),
+    ("turnserver", "coturn"),
 ];
 
 /// Peers, and the Debian packages that they take; tests of those that cannot be had are skipped.

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use pinhole_engine::{Filtering, NatBehaviour, PortMapping};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::num::NonZeroU16;
 
@@ -30,14 +31,16 @@ pub struct NatOptions {
 }
 
 /// What shares an outside port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum MappingChoice {
     /// All connections of an inside end.
     EndpointIndependent,
 }
 
 /// Who gets in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum FilteringChoice {
     /// Nobody: answers only.
     #[default]

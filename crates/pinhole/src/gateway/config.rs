@@ -1,6 +1,8 @@
 //! `pinhole.toml`: what a gateway is told at its start. Documented in docs/gateway.md.
 
-use crate::arguments::{HelperPorts, LoadArguments, MediaSourceChoice, RunArguments};
+use crate::arguments::{
+    FilteringChoice, HelperPorts, LoadArguments, MappingChoice, MediaSourceChoice, NatOptions, RunArguments,
+};
 use crate::load::{Grant, LoadError, Loaded};
 use crate::signature::KeyError;
 use pinhole_engine::{NatHelpers, Settings};
@@ -10,6 +12,7 @@ use pinhole_io::live::confine::Writable;
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 /// Where the control socket is if nothing else is said.
@@ -59,6 +62,9 @@ pub struct Config {
     /// Connection tracking.
     #[serde(default)]
     pub conntrack: ConntrackConfig,
+    /// Address translation beyond netfilter's ways.
+    #[serde(default)]
+    pub nat: NatConfig,
     /// Helpers.
     #[serde(default)]
     pub helpers: HelpersConfig,
@@ -205,6 +211,17 @@ pub struct ConntrackConfig {
     tcp_be_liberal: Option<bool>,
 }
 
+/// `[nat]`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct NatConfig {
+    mapping: Option<MappingChoice>,
+    filtering: Option<FilteringChoice>,
+    parity: bool,
+    ports_per_host: Option<NonZeroU16>,
+    hairpin: bool,
+}
+
 /// `[helpers]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -319,6 +336,9 @@ impl Config {
         if let Some(twice) = self.ports.iter().find(|port| !seen.insert(*port)) {
             return incomplete(&format!("two ports are the same interface, {twice}"));
         }
+        if self.nat.filtering.is_some() && self.nat.mapping.is_none() {
+            return incomplete("`nat.filtering` takes a `nat.mapping`: others find an inside end by it");
+        }
         if self.rules.is_none() {
             return incomplete("no ruleset is given: `rules = \"fw.nft\"`, or --rules");
         }
@@ -398,6 +418,15 @@ impl Config {
         settings.nat.helpers = self.nat_helpers();
         settings.policy.media_source = self.helpers.media_source.into();
         settings.policy.any_caller = self.helpers.any_caller;
+        let nat = self.nat;
+        let options = NatOptions {
+            nat_mapping: nat.mapping,
+            nat_filtering: nat.filtering,
+            nat_parity: nat.parity,
+            nat_ports_per_host: nat.ports_per_host,
+            nat_hairpin: nat.hairpin,
+        };
+        settings.nat.behaviour = options.behaviour();
         settings.attachments = self.attachments()?.into_iter().map(|helper| helper.0).collect();
         Ok(settings)
     }

@@ -7,7 +7,7 @@ use super::daemon::Gateway;
 use super::metrics::Metrics;
 use super::request::{ListFormat, Listed, Request};
 use super::state::{Recalled, StateFile};
-use pinhole_engine::{Engine, Settings};
+use pinhole_engine::{Engine, Filtering, PortMapping, Settings};
 use pinhole_gateway::{Bridge, LinkPolicy, RouterSettings, SourceCheck, Treatment};
 use pinhole_io::capture::CaptureReader;
 use pinhole_io::live::memory::{self, Wire};
@@ -120,10 +120,14 @@ fn a_router_has_settings_of_its_own() {
     assert_eq!(config.router_settings(), RouterSettings::default());
     let all = config.settings([1, 2]).unwrap().nat.helpers;
     assert_eq!(all.iter().count(), pinhole_helpers::nat_helpers().len());
-    let more = "[router]\nsource-check = \"loose\"\nlink-scope = \"pass\"\n[helpers]\nnat = [\"irc\"]\n";
+    let more = "[router]\nsource-check = \"loose\"\nlink-scope = \"pass\"\n[helpers]\nnat = [\"irc\"]\n\
+                [nat]\nmapping = \"endpoint-independent\"\nfiltering = \"address-dependent\"\nports-per-host = 512\n";
     let config = parse(&format!("{text}{more}")).unwrap();
     let expected = RouterSettings { source_check: SourceCheck::Loose, link_scope: true };
     assert_eq!(config.router_settings(), expected);
+    let behaviour = config.settings([1, 2]).unwrap().nat.behaviour;
+    assert_eq!(behaviour.mapping, PortMapping::EndpointIndependent(Filtering::AddressDependent));
+    assert_eq!(behaviour.ports_per_host.map(std::num::NonZero::get), Some(512));
     let some = config.settings([1, 2]).unwrap().nat.helpers;
     assert_eq!(some.iter().map(pinhole_helper::NatHelper::name).collect::<Vec<_>>(), ["irc"]);
 }
@@ -147,6 +151,10 @@ fn mistakes_in_a_file_are_named_with_their_line() {
         ("ports = [\"a\", \"a\"]\n", "two ports are the same interface, a"),
         ("ports = [\"a\", \"b\", \"c\"]\n", "a bridge has two ports, 3 given"),
         ("mode = \"router\"\nports = [\"a\"]\n", "a router has 2 to 64 ports, 1 given"),
+        (
+            "ports = [\"a\", \"b\"]\n[nat]\nfiltering = \"endpoint-independent\"\n",
+            "`nat.filtering` takes a `nat.mapping`",
+        ),
         ("ports = [\"a\", \"b\"]\n[router]\n", "`[router]` is for `mode = \"router\"`"),
         ("mode = \"router\"\nports = [\"a\", \"b\"]\n[bridge]\n", "`[bridge]` is for `mode = \"bridge\"`"),
     ] {

@@ -219,3 +219,71 @@ fn superframes_pass_whole() {
         assert!(frames < 100_000, "{frames} frames at {rate} MB/s: {ports}");
     }
 }
+
+/// What turnutils_natdiscovery says of the mapping and the filtering behind which the client is.
+fn discover(bench: &Bench) -> String {
+    let arguments = ["timeout", "30", "turnutils_natdiscovery", "-m", "-f", "10.2.0.2"];
+    let output = bench.inside("client", &arguments).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().filter(|line| line.starts_with("NAT with")).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+#[ignore = "takes root and network namespaces"]
+fn stun_finds_the_nat_that_is_documented() {
+    if missing(&["turnserver", "turnutils_natdiscovery"]) {
+        return;
+    }
+    let bench = Bench::with("x", Net::Masquerade);
+    bench.run("server", &["ip", "addr", "add", "10.2.0.3/24", "dev", "eth0"]);
+    let _server = Server::turn(&bench);
+    let rules = OPEN.replace(
+        "policy accept; }\n}",
+        "policy drop; ct state established,related accept; iifname \"pg0\" accept; ct status dnat accept; }\n\
+                 chain s { type nat hook postrouting priority 100; oifname \"pg1\" masquerade; }\n}",
+    );
+    let gateway = bench.gateway(&rules);
+    let found = discover(&bench);
+    assert!(found.contains("Endpoint Independent Mapping!"), "a port is kept while it is free: {found}");
+    assert!(found.contains("Address and Port Dependent Filtering!"), "{found}");
+    drop(gateway);
+    let more = "[nat]\nmapping = \"endpoint-independent\"\nfiltering = \"endpoint-independent\"\n";
+    let _gateway = bench.gateway_with(&rules, more);
+    let found = discover(&bench);
+    assert!(
+        found.contains("Endpoint Independent Mapping!") && found.contains("Endpoint Independent Filtering!"),
+        "{found}"
+    );
+}
+
+/// What `conntrack_icmp_related.sh` of the kernel's selftests asserts: an error about a connection is related, reaches who asked through NAT, and no
+/// error passes as anything else.
+#[test]
+#[ignore = "takes root and network namespaces"]
+fn icmp_errors_about_connections_are_related() {
+    for net in [Net::Plain, Net::Masquerade] {
+        let bench = Bench::with("y", net);
+        let masquerade = if net.masquerades() { "masquerade;" } else { "" };
+        let gateway = bench.gateway(&format!(
+            "table inet f {{
+                chain c {{ type filter hook forward priority 0; policy drop;
+                    ct state related icmp type destination-unreachable counter accept
+                    ct state related icmpv6 type destination-unreachable counter accept
+                    meta l4proto {{ icmp, icmpv6 }} counter drop
+                    ct state new,established accept
+                }}
+                chain s {{ type nat hook postrouting priority 100; oifname \"pg1\" {masquerade} }}
+            }}"
+        ));
+        let script = "import socket\nfor family, server in ((socket.AF_INET, '10.2.0.2'), (socket.AF_INET6, 'fd02::2')):\n    \
+                      s = socket.socket(family, socket.SOCK_DGRAM)\n    s.settimeout(3)\n    s.connect((server, 9))\n    s.send(b'x')\n    \
+                      try:\n        s.recv(1)\n    except OSError as e:\n        print(e.errno)\n";
+        let script = bench.write("refused.py", script);
+        let said = bench.run("client", &["python3", script.to_str().unwrap()]);
+        // ECONNREFUSED
+        assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["111", "111"], "{net:?}");
+        let counters = gateway.ask(&["list", "rules"]);
+        let packets: Vec<&str> = counters.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
+        assert_eq!(packets, ["1", "1", "0"], "{net:?}: {counters}");
+    }
+}

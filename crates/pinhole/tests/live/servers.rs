@@ -85,6 +85,27 @@ impl Server {
     }
 }
 
+impl Server {
+    /// A STUN server with two addresses, as RFC 5780 takes it.
+    pub(crate) fn turn(bench: &Bench) -> Self {
+        let pid = bench.folder().join("turn.pid");
+        let arguments = [
+            "turnserver",
+            "-n",
+            "-S",
+            "-L",
+            "10.2.0.2",
+            "-L",
+            "10.2.0.3",
+            "--no-tls",
+            "--no-dtls",
+            "--no-cli",
+        ];
+        let more = ["--log-file", "stdout", "--pidfile", pid.to_str().unwrap()];
+        Self::start(bench, 3478, &[&arguments[..], &more].concat())
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.0.kill();
