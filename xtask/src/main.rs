@@ -4,6 +4,7 @@
 //! * `fuzz`, `bench` and `doc` run one tool each, with the options that this repository wants.
 //! * `bench-gateway` measures the gateway beside the kernel.
 //! * `instructions` counts what a packet costs.
+//! * `package` builds the Debian package.
 //! * `new-helper` makes the skeleton of a helper.
 //! * `oracle` compares pinhole with the running kernel.
 //!
@@ -18,6 +19,7 @@ mod instructions;
 mod junit;
 mod new_helper;
 mod oracle;
+mod package;
 mod repository;
 mod stage;
 mod stages;
@@ -50,6 +52,8 @@ enum Command {
     BenchGateway(bench_gateway::Options),
     /// Count instructions per packet (valgrind), and compare with the accepted counts
     Instructions(instructions::Options),
+    /// Build the Debian package
+    Package,
     /// Build the documentation of all crates
     Doc,
     /// Make the skeleton of a helper, and enter it wherever helpers are listed
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Command::Instructions(options) => instructions::run(&repository, &options),
         Command::NewHelper(options) => new_helper::run(&repository, &options),
         Command::Oracle(options) => oracle::run(&repository, &options),
+        Command::Package => package::build(&repository).map(|path| println!("{}", path.display())),
         Command::Doc => stages::documentation::build(&repository),
     };
     match result {

@@ -15,6 +15,7 @@ pub(crate) mod source;
 pub(crate) mod tests;
 
 use crate::instructions;
+use crate::package;
 use crate::repository::Repository;
 use crate::stage::{Stage, summarize};
 use std::process::ExitCode;
@@ -49,6 +50,12 @@ const STAGES: &[Stage] = &[
         about: "real clients and servers through the gateway",
         quick: false,
         run: live::run,
+    },
+    Stage {
+        name: "package",
+        about: "the Debian package, and what is in it",
+        quick: false,
+        run: package::stage,
     },
     Stage {
         name: "instructions",
