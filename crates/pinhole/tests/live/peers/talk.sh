@@ -8,14 +8,15 @@ touch /run/utmp
 rm -f caller.txt callee.txt
 echo 'ntalk dgram udp wait root /usr/sbin/in.ntalkd in.ntalkd' >inetd.conf
 on() { tmux -S "$PWD/tmux-$1" "${@:2}"; }
-trap 'on a kill-server 2>/dev/null || true; on b kill-server 2>/dev/null || true' EXIT
+daemons=
+trap 'on a kill-server 2>/dev/null || true; on b kill-server 2>/dev/null || true; kill $daemons' EXIT
 for user in "a $caller" "b $callee"; do
     set -- $user
     : >utmp.$1
     # Each host sees its own users: `ip netns exec` has mounts of its own.
     see="mount --bind '$PWD/utmp.$1' /run/utmp"
-    ip netns pids "$2" | xargs -r kill -KILL
     ip netns exec "$2" bash -c "$see; exec /usr/sbin/inetd -i '$PWD/inetd.conf'" >/dev/null 2>&1 &
+    daemons="$daemons $!"
     on $1 -f /dev/null new-session -d -x 100 -y 30 -s talk "ip netns exec $2 bash -c \"$see; exec bash --norc\""
     tty=$(on $1 display-message -p -t talk '#{pane_tty}')
     chmod go+w "$tty"
