@@ -7,6 +7,7 @@
 //! payload left alone.
 
 use crate::Field;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -29,6 +30,22 @@ pub trait NatHelper: Send + Sync {
 }
 
 impl<H: NatHelper + ?Sized> NatHelper for &H {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn encode(
+        &self,
+        field: Field,
+        endpoint: SocketAddr,
+        old: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unencodable> {
+        (**self).encode(field, endpoint, old, out)
+    }
+}
+
+impl<H: NatHelper + ?Sized> NatHelper for Box<H> {
     fn name(&self) -> &str {
         (**self).name()
     }

@@ -36,6 +36,28 @@ pub trait Helper: Send + Sync {
     }
 }
 
+impl<H: Helper + ?Sized> Helper for Box<H> {
+    fn spec(&self) -> &Spec {
+        (**self).spec()
+    }
+
+    fn attach(&self, master: &Master, policy: &Policy) -> Box<dyn Session> {
+        (**self).attach(master, policy)
+    }
+
+    fn restore(&self, saved: &[u8]) -> Option<Box<dyn Session>> {
+        (**self).restore(saved)
+    }
+
+    fn introduces(&self, class: u8) -> bool {
+        (**self).introduces(class)
+    }
+
+    fn bound(&self, policy: Policy) -> Policy {
+        (**self).bound(policy)
+    }
+}
+
 /// One control conn being read.
 pub trait Session: Send {
     /// Reads `bytes`. Streams: the bytes not yet consumed, in order, from the position after the last consumed one; a session

@@ -11,7 +11,8 @@ mod target;
 
 #[cfg(target_os = "linux")]
 pub use gateway::{
-    FlowArguments, ListArguments, RunArguments, SocketArgument, StatsArguments, SwitchArguments,
+    FlowArguments, ListArguments, LoadCommandArguments, ReloadModuleArguments, RunArguments, SocketArgument,
+    StatsArguments, SwitchArguments, UnloadArguments,
 };
 pub use helper::{HelperCommand, HelperNewArguments, HelperSealArguments, HelperTestArguments, Language};
 pub use load::LoadArguments;
@@ -97,6 +98,15 @@ pub enum Command {
     /// Let a helper of a running gateway read no more
     #[cfg(target_os = "linux")]
     Disable(SwitchArguments),
+    /// Load helper modules into a running gateway
+    #[cfg(target_os = "linux")]
+    Load(LoadCommandArguments),
+    /// Unload helper modules from a running gateway
+    #[cfg(target_os = "linux")]
+    Unload(UnloadArguments),
+    /// Let a running gateway read helper modules again from their files; sessions go on with what they began with
+    #[cfg(target_os = "linux")]
+    ReloadModule(ReloadModuleArguments),
     /// List what each protocol helper reads, opens, limits and refuses
     Helpers(HelpersArguments),
     /// Test a helper, or begin a new one

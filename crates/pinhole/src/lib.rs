@@ -83,6 +83,12 @@ pub fn run(command: Command, terminal: &mut Terminal) -> Result<u8, Failure> {
         Command::Enable(arguments) => commands::control::switch(arguments, true, terminal),
         #[cfg(target_os = "linux")]
         Command::Disable(arguments) => commands::control::switch(arguments, false, terminal),
+        #[cfg(target_os = "linux")]
+        Command::Load(arguments) => commands::control::load(arguments, terminal),
+        #[cfg(target_os = "linux")]
+        Command::Unload(arguments) => commands::control::unload(arguments, terminal),
+        #[cfg(target_os = "linux")]
+        Command::ReloadModule(arguments) => commands::control::reload_module(arguments, terminal),
         Command::Helpers(arguments) => commands::helpers::run(&arguments, terminal),
         Command::Helper(command) => commands::helper::run(&command, terminal),
         Command::Demo => commands::demo::run(terminal),

@@ -2,22 +2,24 @@
 //!
 //! ```text
 //! FILE.toml ─► signature (FILE.minisig), if somebody is trusted ─► declaration ─► what it needs, against what is allowed ─► registry
+//! FILE.wasm ─► signature (FILE.minisig), if somebody is trusted ─► module      ─► what it asks for, against what is allowed ─► registry
 //! ```
 //!
 //! A file that is refused refuses the whole command: a firewall that runs without a helper that its operator asked for is a surprise.
 
 use crate::signature::{LONGEST_SIGNATURE, SignatureError, Signed, Trust};
 use clap::ValueEnum;
-use pinhole_declare::{Declaration, Declared, DeclaredNat, LONGEST_FILE, Need, Problem};
-use pinhole_helper::{Helper, Name, Registry};
+use pinhole_declare::{Declaration, Declared, LONGEST_FILE, Need, Problem};
+use pinhole_helper::{Helper, Name, NatHelper, Registry};
+use pinhole_modules::{Limits, LoadSettings, Module, ModuleError};
 use pinhole_ruleset::Diagnostic;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// What a loaded helper may open beyond its own connection, if its operator says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grant {
     /// Connections from others than the two ends.
@@ -26,9 +28,30 @@ pub enum Grant {
     Introduce,
     /// Ports below 1024.
     PrivilegedPorts,
+    /// Addresses that are not the announcer's (modules only; the policy must allow it besides).
+    ThirdParty,
+    /// Helpers for what is expected (modules only).
+    Attach,
 }
 
 impl Grant {
+    /// What a module was allowed: all that it asks for, or it would not have been loaded.
+    pub fn of_module(module: &Module) -> impl Iterator<Item = Self> {
+        let asked: Vec<_> = module.manifest().grants.asked().collect();
+        Self::value_variants().iter().copied().filter(move |grant| asked.contains(&grant.of_modules()))
+    }
+
+    /// The same, as modules call it.
+    const fn of_modules(self) -> pinhole_modules::Grant {
+        match self {
+            Self::AnySource => pinhole_modules::Grant::AnySource,
+            Self::Introduce => pinhole_modules::Grant::Introduce,
+            Self::PrivilegedPorts => pinhole_modules::Grant::PrivilegedPorts,
+            Self::ThirdParty => pinhole_modules::Grant::ThirdParty,
+            Self::Attach => pinhole_modules::Grant::Attach,
+        }
+    }
+
     fn allows(self, need: Need) -> bool {
         matches!(
             (self, need),
@@ -55,16 +78,28 @@ pub struct Loaded {
     /// By name.
     pub registry: Registry,
     /// NAT halves of those of files.
-    pub halves: Vec<DeclaredNat>,
+    pub halves: Vec<Box<dyn NatHelper>>,
     /// Where those of files come from.
     pub origins: Vec<Origin>,
 }
 
+/// What a file holds.
+pub struct Opened {
+    /// The helper; `None` if it is a NAT half alone.
+    pub helper: Option<Box<dyn Helper>>,
+    /// The NAT half, if it has one.
+    pub half: Option<Box<dyn NatHelper>>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
 /// Where a helper comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Origin {
     /// The helper.
     pub helper: Name,
+    /// The module, if it is one.
+    pub module: Option<Module>,
     /// Its file.
     pub path: PathBuf,
     /// What its signature says, if it was checked.
@@ -114,6 +149,22 @@ pub enum LoadError {
         /// The same, for people.
         what: &'static str,
     },
+    /// The module cannot be loaded.
+    #[error("{}: {error}", path.display())]
+    Module {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: ModuleError,
+    },
+    /// A NAT half without its helper.
+    #[error("{}: it needs {needed}, which is not loaded", path.display())]
+    Needs {
+        /// The file.
+        path: PathBuf,
+        /// The module that it needs.
+        needed: String,
+    },
     /// Two files hold the same helper.
     #[error("{}: helper `{helper}` is loaded from {} already", path.display(), first.display())]
     Twice {
@@ -124,6 +175,20 @@ pub enum LoadError {
         /// The first file.
         first: PathBuf,
     },
+}
+
+impl Origin {
+    /// The module that it needs.
+    pub fn needs(&self) -> Option<&str> {
+        self.module.as_ref()?.manifest().depends.as_deref()
+    }
+
+    /// Whether another file holds the same half of the same helper.
+    fn is_the_same(&self, other: &Self) -> bool {
+        let half = |origin: &Self| origin.module.as_ref().map(|module| module.manifest().half);
+        let apart = half(self).is_some() && half(other).is_some() && half(self) != half(other);
+        self.helper == other.helper && !apart
+    }
 }
 
 impl Loader {
@@ -140,31 +205,76 @@ impl Loader {
         let registry = pinhole_helpers::registry();
         let mut loaded = Loaded { registry, halves: Vec::new(), origins: Vec::new() };
         for path in &self.files {
-            let (declaration, signed) = self.declaration(path)?;
-            let helper = Declared::new(declaration);
-            let name = helper.spec().name;
-            if let Some(first) = loaded.origins.iter().find(|origin| origin.helper == name) {
+            let Opened { helper, half, origin } = self.open(path)?;
+            if let Some(first) = loaded.origins.iter().find(|other| other.is_the_same(&origin)) {
                 let (path, first) = (path.clone(), first.path.clone());
-                return Err(LoadError::Twice { path, helper: name, first });
+                return Err(LoadError::Twice { path, helper: origin.helper, first });
             }
-            loaded.halves.push(helper.nat());
-            loaded.registry.add(helper);
-            loaded.origins.push(Origin { helper: name, path: path.clone(), signed });
+            loaded.halves.extend(half);
+            if let Some(helper) = helper {
+                loaded.registry.add(helper);
+            }
+            loaded.origins.push(origin);
+        }
+        for origin in &loaded.origins {
+            if let Some(needed) = origin.needs().filter(|_| loaded.registry.find(&origin.helper).is_none()) {
+                return Err(LoadError::Needs { path: origin.path.clone(), needed: needed.to_owned() });
+            }
         }
         Ok(loaded)
     }
 
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// It is not to be loaded.
+    pub fn open(&self, path: &Path) -> Result<Opened, LoadError> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("toml") => {
+                let (declaration, signed) = self.declaration(path)?;
+                let helper = Declared::new(declaration);
+                let origin =
+                    Origin { helper: helper.spec().name, module: None, path: path.to_owned(), signed };
+                Ok(Opened { half: Some(Box::new(helper.nat())), helper: Some(Box::new(helper)), origin })
+            }
+            Some("wasm") => {
+                let (module, signed) = self.module(path)?;
+                let helper = module.helper().map(|helper| Box::new(helper) as Box<dyn Helper>);
+                let half = module.nat().map(|half| Box::new(half) as Box<dyn NatHelper>);
+                let name = module.manifest().spec.name;
+                let origin = Origin { helper: name, module: Some(module), path: path.to_owned(), signed };
+                Ok(Opened { helper, half, origin })
+            }
+            _ => {
+                let reason =
+                    "not a helper: the name of a declaration ends in .toml, that of a module in .wasm";
+                Err(LoadError::Kind { path: path.to_owned(), reason })
+            }
+        }
+    }
+
+    /// Reads a module, and finds it allowed.
+    fn module(&self, path: &Path) -> Result<(Module, Option<Signed>), LoadError> {
+        let limits = Limits::default();
+        let bytes = read(path, limits.file)?;
+        let signed = self.judge(path, &bytes)?;
+        let allowed = self.allowed.iter().map(|grant| grant.of_modules()).collect();
+        let module = Module::load(&bytes, &LoadSettings { limits, allowed });
+        let module = module.map_err(|error| LoadError::Module { path: path.to_owned(), error })?;
+        Ok((module, signed))
+    }
+
+    /// Whose signature a file bears.
+    fn judge(&self, path: &Path, bytes: &[u8]) -> Result<Option<Signed>, LoadError> {
+        self.trust
+            .judge(bytes, self.signature(path)?.as_deref())
+            .map_err(|error| LoadError::Signature { path: path.to_owned(), error })
+    }
+
     /// Reads a declaration, and finds it allowed.
     fn declaration(&self, path: &Path) -> Result<(Declaration, Option<Signed>), LoadError> {
-        if path.extension().is_none_or(|extension| extension != "toml") {
-            let reason = "not a helper: the name of a declaration ends in .toml";
-            return Err(LoadError::Kind { path: path.to_owned(), reason });
-        }
         let bytes = read(path, LONGEST_FILE)?;
-        let signed = self
-            .trust
-            .judge(&bytes, self.signature(path)?.as_deref())
-            .map_err(|error| LoadError::Signature { path: path.to_owned(), error })?;
+        let signed = self.judge(path, &bytes)?;
         let declaration = declaration(path, bytes)?;
         for need in declaration.needs() {
             if !self.allowed.iter().any(|grant| grant.allows(need)) {

@@ -1,6 +1,7 @@
 //! `pinhole run` and the commands that talk to what it runs.
 
 use crate::gateway::request::{ListFormat, Listed};
+use crate::load::Grant;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -23,6 +24,9 @@ pub struct RunArguments {
     /// Control socket
     #[arg(long, value_name = "SOCKET")]
     pub control: Option<PathBuf>,
+    /// Folder in which modules are looked for by name (repeatable; without it `/usr/lib/pinhole/helpers`)
+    #[arg(long, value_name = "DIR")]
+    pub helper_path: Vec<PathBuf>,
     /// File in which connections outlive a restart
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
@@ -68,6 +72,45 @@ pub struct FlowArguments {
     /// The flow (`tcp 10.0.0.1:1234 > 10.0.0.2:21`, or a part of one), or a connection (`conn 5`)
     #[arg(required = true, value_name = "FLOW")]
     pub flow: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap takes a comment here for a help text")]
+    pub socket: SocketArgument,
+}
+
+/// `pinhole load`.
+#[derive(Args, Debug)]
+pub struct LoadCommandArguments {
+    /// Modules: files, or names (`conntrack_ftp`, `nat_ftp`, `'conntrack_*'`; `ip_conntrack_ftp` and `nf_nat_ftp` are understood)
+    #[arg(required = true, value_name = "MODULE")]
+    pub modules: Vec<String>,
+    /// What they may open beyond their own connections, besides what the configuration allows (repeatable)
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub allow: Vec<Grant>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap takes a comment here for a help text")]
+    pub socket: SocketArgument,
+}
+
+/// `pinhole unload`.
+#[derive(Args, Debug)]
+pub struct UnloadArguments {
+    /// Names of modules
+    #[arg(required = true, value_name = "MODULE")]
+    pub modules: Vec<String>,
+    /// Also if connections use them: those stay tracked, and are not read any more
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap takes a comment here for a help text")]
+    pub socket: SocketArgument,
+}
+
+/// `pinhole reload-module`.
+#[derive(Args, Debug)]
+pub struct ReloadModuleArguments {
+    /// Names of modules
+    #[arg(required = true, value_name = "MODULE")]
+    pub modules: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap takes a comment here for a help text")]
     pub socket: SocketArgument,

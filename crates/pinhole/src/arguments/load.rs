@@ -8,11 +8,13 @@ use std::path::PathBuf;
 /// Which files are loaded, and on which terms.
 #[derive(Args, Clone, Debug, Default)]
 pub struct LoadArguments {
-    /// Load a helper from a file: a declaration (docs/declared-helpers.md), whose name ends in `.toml` (repeatable)
+    /// Load a helper from a file: a declaration (docs/declared-helpers.md), whose name ends in `.toml`, or a module (docs/helper-abi.md), whose name ends in
+    /// `.wasm` (repeatable)
     #[arg(long, value_name = "FILE", help_heading = "Loaded helpers")]
     pub load: Vec<PathBuf>,
     /// Let helpers of files open what is not their own: `any-source` lets others than the two ends of a connection connect, `introduce`
-    /// leads one end to third hosts that the other names, `privileged-ports` opens ports below 1024 (repeatable)
+    /// leads one end to third hosts that the other names, `privileged-ports` opens ports below 1024; for modules also `third-party` (addresses that are not the announcer's, if --third-party
+    /// allows it) and `attach` (helpers for what is expected) (repeatable)
     #[arg(long, value_enum, value_name = "WHAT", help_heading = "Loaded helpers")]
     pub allow: Vec<Grant>,
     /// A minisign key whose signatures (FILE.minisig) count, in base64 (repeatable)

@@ -6,6 +6,7 @@ use crate::exit;
 use crate::load::{Loaded, Origin};
 use crate::render::Palette;
 use pinhole_helper::{Helper, Spec, Texts};
+use pinhole_modules::Module;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -76,7 +77,15 @@ fn describe(out: &mut dyn Write, p: &Palette, spec: &Spec, origin: Option<&Origi
     }
     writeln!(out, "control connection: {}", endpoints(spec))?;
     if let Some(origin) = origin {
-        writeln!(out, "declared in {}", origin.path.display())?;
+        match &origin.module {
+            None => writeln!(out, "declared in {}", origin.path.display())?,
+            Some(module) => {
+                let (manifest, hash) = (module.manifest(), module.hash());
+                let (version, license) = (&manifest.version, &manifest.license);
+                writeln!(out, "module {}, version {version}, {license}", origin.path.display())?;
+                writeln!(out, "sha256 {hash}")?;
+            }
+        }
         if let Some(signed) = &origin.signed {
             writeln!(out, "signed: {signed}")?;
         }
@@ -147,6 +156,7 @@ fn describe_json(spec: &Spec, origin: Option<&Origin>) -> Value {
         "nat": spec.nat,
         "ipv6": spec.ipv6,
         "origin": origin.map_or_else(|| "built-in".to_owned(), |origin| origin.path.display().to_string()),
+        "sha256": origin.and_then(|origin| origin.module.as_ref()).map(Module::hash),
         "signed": origin.and_then(|origin| origin.signed.as_ref()).map(ToString::to_string),
         "references": lines(&spec.references),
     })

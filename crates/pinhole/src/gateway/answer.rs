@@ -55,6 +55,9 @@ pub(super) fn answer(request: Request, gateway: &mut Gateway) -> Result<Reply, S
             Ok(Reply::Lines(format!("{count} connections ended\n")))
         }
         Request::Stats { json } => Ok(Reply::Lines(statistics(json, gateway))),
+        Request::Load { names, allow } => gateway.load(&names, &allow).map(Reply::Lines),
+        Request::Unload { names, force } => gateway.unload(&names, force).map(Reply::Lines),
+        Request::ReloadModule { names } => gateway.reload_modules(&names).map(Reply::Lines),
         Request::Reload {} => gateway.reload().map(|()| Reply::Lines("the ruleset is in force\n".to_owned())),
     }
 }
@@ -123,6 +126,7 @@ fn flow_of(text: &str) -> Result<Flow, String> {
 fn list(what: Listed, format: ListFormat, only: Only, gateway: &Gateway) -> Reply {
     match what {
         Listed::Expectations => Reply::Lines(expectations(format, &only, gateway)),
+        Listed::Modules => Reply::Lines(gateway.modules.list(gateway.datapath.engine(), format)),
         Listed::Rules => Reply::Lines(rules(format, gateway)),
         Listed::Conns | Listed::Helpers | Listed::Control | Listed::Nat => {
             Reply::Listing(Listing { format, what, only, next: 0 })

@@ -3,7 +3,7 @@
 use crate::arguments::{
     FilteringChoice, HelperPorts, LoadArguments, MappingChoice, MediaSourceChoice, NatOptions, RunArguments,
 };
-use crate::load::{Grant, LoadError, Loaded};
+use crate::load::{Grant, LoadError, Loaded, Loader};
 use crate::signature::KeyError;
 use pinhole_engine::{NatHelpers, Settings};
 use pinhole_gateway::{LinkPolicy, RouterSettings, SourceCheck, Treatment};
@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 
 /// Where the control socket is if nothing else is said.
 pub const SOCKET: &str = "/run/pinhole.sock";
+
+/// Where modules are looked for by name if nothing else is said.
+const HELPER_PATH: &str = "/usr/lib/pinhole/helpers";
 
 /// Most ports of a router.
 const MOST_PORTS: usize = 64;
@@ -230,6 +233,7 @@ pub struct HelpersConfig {
     nat: Option<Vec<String>>,
     third_party: bool,
     wait_for_answer: bool,
+    path: Option<Vec<PathBuf>>,
     load: Vec<PathBuf>,
     allow: Vec<Grant>,
     trusted_keys: Vec<String>,
@@ -266,7 +270,7 @@ impl Config {
         let mut config = Self::parse(&text).map_err(|message| ConfigError::File(name.clone(), message))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         config.rules = config.rules.map(|rules| folder.join(rules));
-        for file in &mut config.helpers.load {
+        for file in config.helpers.load.iter_mut().chain(config.helpers.path.iter_mut().flatten()) {
             *file = folder.join(&*file);
         }
         let of_file = |error| match error {
@@ -301,6 +305,9 @@ impl Config {
             if flag.is_some() {
                 place.clone_from(flag);
             }
+        }
+        if !arguments.helper_path.is_empty() {
+            config.helpers.path = Some(arguments.helper_path.clone());
         }
         config.check()?;
         Ok(config)
@@ -465,14 +472,26 @@ impl Config {
         loading.loader().map(|_| loading).map_err(wrong)
     }
 
+    /// What reads files with helpers, on the configuration's terms.
+    ///
+    /// # Errors
+    /// As [`loading`](Self::loading).
+    pub fn loader(&self) -> Result<Loader, ConfigError> {
+        let loader = self.loading()?.loader();
+        loader.map_err(|error| ConfigError::Incomplete(error.to_string()))
+    }
+
+    /// The folders in which modules are looked for by name.
+    pub fn helper_path(&self) -> Vec<PathBuf> {
+        self.helpers.path.clone().unwrap_or_else(|| vec![PathBuf::from(HELPER_PATH)])
+    }
+
     /// All helpers, and the NAT halves of those of files that are wanted.
     ///
     /// # Errors
     /// One of a file is not to be loaded, or a NAT helper is named that there is not.
     pub fn loaded(&self) -> Result<Loaded, ConfigError> {
-        let loader = self.loading()?.loader();
-        let loader = loader.map_err(|error| ConfigError::Incomplete(error.to_string()))?;
-        let mut loaded = loader.load()?;
+        let mut loaded = self.loader()?.load()?;
         let is_known = |name: &str| {
             pinhole_helpers::nat_helpers().iter().any(|half| half.name() == name)
                 || loaded.halves.iter().any(|half| half.name() == name)

@@ -10,9 +10,11 @@ use super::journal::Journal;
 use super::links::Links;
 use super::log::Log;
 use super::metrics::Metrics;
+use super::modules::Modules;
 use super::notify::ServiceManager;
 use super::state::{Recalled, StateFile};
 use crate::commands::{Failure, Terminal};
+use crate::load::Grant;
 use crate::{exit, files};
 use pinhole_engine::Engine;
 use pinhole_gateway::{Datapath, Observer};
@@ -50,6 +52,7 @@ pub(super) type Capture = Rc<RefCell<Recording<BufWriter<File>>>>;
 pub(super) struct Gateway {
     pub(super) datapath: Datapath,
     pub(super) journal: Journal,
+    pub(super) modules: Modules,
     rules: PathBuf,
     clock: Clock,
     turns: u32,
@@ -80,17 +83,17 @@ impl Clock {
 }
 
 impl Gateway {
-    fn new(datapath: Datapath, rules: PathBuf, clock: Clock) -> Self {
+    fn new(datapath: Datapath, rules: PathBuf, modules: Modules, clock: Clock) -> Self {
         let ports = datapath.ports().iter().map(|port| port.name().to_owned()).collect();
         let mut journal = Journal::new(ports);
         journal.report.nat_helpers = datapath.engine().nat_helpers().map(str::to_owned).collect();
-        Self { datapath, journal, rules, clock, turns: 0, busy: false }
+        Self { datapath, journal, modules, rules, clock, turns: 0, busy: false }
     }
 
     /// A gateway of a test's.
     #[cfg(test)]
     pub(super) fn for_tests(datapath: Datapath, rules: PathBuf) -> Self {
-        Self::new(datapath, rules, Clock::new())
+        Self::new(datapath, rules, Modules::default(), Clock::new())
     }
 
     pub(super) fn now(&self) -> Time {
@@ -132,6 +135,24 @@ impl Gateway {
         let count = conns.iter().filter(|conn| self.datapath.engine_mut().delete(now, **conn)).count();
         self.datapath.tell_events(&mut self.journal);
         count
+    }
+
+    /// Loads helpers; what was done, a line each.
+    pub(super) fn load(&mut self, names: &[String], allow: &[Grant]) -> Result<String, String> {
+        self.modules.load(self.datapath.engine_mut(), names, allow)
+    }
+
+    /// Unloads helpers.
+    pub(super) fn unload(&mut self, names: &[String], force: bool) -> Result<String, String> {
+        let now = self.clock.now();
+        let done = self.modules.unload(self.datapath.engine_mut(), now, names, force);
+        self.datapath.tell_events(&mut self.journal);
+        done
+    }
+
+    /// Reads helpers again from their files.
+    pub(super) fn reload_modules(&mut self, names: &[String]) -> Result<String, String> {
+        self.modules.reload(self.datapath.engine_mut(), names)
     }
 
     /// Reads the ruleset again and puts it into force; if anything is wrong with it, nothing changes.
@@ -181,6 +202,7 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
     let wrong = |error: ConfigError| Failure::Usage(error.to_string());
     let settings = config.settings(secret()).map_err(wrong)?;
     let loaded = config.loaded().map_err(wrong)?;
+    let modules = Modules::new(loaded.origins, config.loader().map_err(wrong)?, config.helper_path());
     let mut engine = Engine::new(settings, loaded.registry, Some(ruleset)).map_err(Failure::Setup)?;
     loaded.halves.into_iter().for_each(|half| engine.load_nat(half));
     let mut signals = Signals::new().map_err(|error| Failure::Gateway(format!("signals: {error}")))?;
@@ -194,7 +216,7 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
         terminal.warn(&told)?;
     }
     let (datapath, mut links) = Links::open(config, engine, clock.now(), recording.as_ref())?;
-    let mut gateway = Gateway::new(datapath, rules, clock);
+    let mut gateway = Gateway::new(datapath, rules, modules, clock);
     gateway.journal.log = Log::new(config.log);
     gateway.introduce();
     let metrics = config

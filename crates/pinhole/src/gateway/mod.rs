@@ -21,6 +21,7 @@ mod journal;
 mod links;
 mod log;
 mod metrics;
+mod modules;
 mod notify;
 pub mod request;
 mod state;

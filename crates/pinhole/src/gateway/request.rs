@@ -2,6 +2,7 @@
 //!
 //! The answer is lines of JSON too: any number of `{"line": …}`, then `{"done": true}` or `{"error": …}`.
 
+use crate::load::Grant;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,25 @@ pub enum Request {
     },
     /// Read the ruleset again.
     Reload {},
+    /// Load helpers.
+    Load {
+        /// Files, or names of modules: globs, and as they were called in the kernel.
+        names: Vec<String>,
+        /// What they may open beyond their own conns, besides what the configuration allows.
+        allow: Vec<Grant>,
+    },
+    /// Unload helpers.
+    Unload {
+        /// Their names.
+        names: Vec<String>,
+        /// Also those in use.
+        force: bool,
+    },
+    /// Read helpers again from their files.
+    ReloadModule {
+        /// Their names.
+        names: Vec<String>,
+    },
 }
 
 /// What can be listed.
@@ -76,6 +96,8 @@ pub enum Listed {
     Control,
     /// Connections that are translated.
     Nat,
+    /// The helpers themselves: where they come from, what they have used.
+    Modules,
     /// Counters of the ruleset.
     Rules,
 }
