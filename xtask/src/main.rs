@@ -15,6 +15,7 @@ mod bench;
 mod bench_gateway;
 mod command;
 mod fuzz;
+mod guests;
 mod instructions;
 mod junit;
 mod new_helper;
@@ -56,6 +57,8 @@ enum Command {
     Package,
     /// Build the documentation of all crates
     Doc,
+    /// Compile the helper modules that are built from Rust
+    Guests,
     /// Make the skeleton of a helper, and enter it wherever helpers are listed
     NewHelper(new_helper::Options),
     /// Compare with the running kernel, on captures (Linux, root)
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&repository, &options),
         Command::BenchGateway(options) => bench_gateway::run(&repository, &options),
         Command::Instructions(options) => instructions::run(&repository, &options),
+        Command::Guests => guests::run(&repository),
         Command::NewHelper(options) => new_helper::run(&repository, &options),
         Command::Oracle(options) => oracle::run(&repository, &options),
         Command::Package => package::build(&repository).map(|path| println!("{}", path.display())),

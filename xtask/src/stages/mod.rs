@@ -10,10 +10,12 @@ pub(crate) mod fuzzing;
 pub(crate) mod kernel;
 pub(crate) mod languages;
 pub(crate) mod live;
+pub(crate) mod modules;
 pub(crate) mod newcomer;
 pub(crate) mod source;
 pub(crate) mod tests;
 
+use crate::guests;
 use crate::instructions;
 use crate::package;
 use crate::repository::Repository;
@@ -24,8 +26,20 @@ const STAGES: &[Stage] = &[
     Stage { name: "format", about: "cargo fmt --check", quick: true, run: source::format },
     Stage { name: "lints", about: "clippy, warnings denied", quick: true, run: source::lints },
     Stage { name: "features", about: "each helper without the others", quick: false, run: source::features },
+    Stage {
+        name: "guests",
+        about: "helper modules, compiled for WebAssembly",
+        quick: false,
+        run: guests::stage,
+    },
     Stage { name: "tests", about: "unit, property and integration tests", quick: true, run: tests::run },
     Stage { name: "doc-tests", about: "examples in the documentation", quick: true, run: tests::examples },
+    Stage {
+        name: "modules",
+        about: "the engine's tests, with FTP read by its modules",
+        quick: false,
+        run: modules::run,
+    },
     Stage {
         name: "documentation",
         about: "cargo doc, warnings denied",

@@ -101,7 +101,8 @@ impl Gateway {
         let outside = topology.add_interface("tout", "0.0.0.0/0".parse().unwrap());
         let inside = topology.add_interface("tin", job.inside.to_string().parse().unwrap());
         let rules = pinhole_ruleset::compile_text("router.nft", &rules(job)).unwrap();
-        let engine = Engine::new(settings, registry, Some(rules)).unwrap();
+        let mut engine = Engine::new(settings, registry, Some(rules)).unwrap();
+        crate::support::modules::put_in(&mut engine);
         Self { engine, inside, outside, expectations: Vec::new() }
     }
 

@@ -32,7 +32,8 @@ impl Lab {
             Ok(rules) => rules,
             Err(errors) => panic!("{errors:#?}"),
         };
-        let engine = Engine::new(settings, pinhole_helpers::registry(), rules.map(compile)).unwrap();
+        let mut engine = Engine::new(settings, pinhole_helpers::registry(), rules.map(compile)).unwrap();
+        super::modules::put_in(&mut engine);
         Self {
             engine,
             now: Time::from_seconds(1_700_000_000),

@@ -4,6 +4,7 @@
 
 pub(crate) mod conversation;
 pub(crate) mod lab;
+pub(crate) mod modules;
 pub(crate) mod shadow;
 pub(crate) mod transports;
 
@@ -76,6 +77,7 @@ pub(crate) fn settings(pickup: Pickup, helpers: &[(&str, &[u16])]) -> Settings {
 /// Runs frames through a fresh engine; `frozen` stops the clock at the first frame's time.
 pub(crate) fn run(settings: Settings, frames: &[Captured], frozen: bool) -> (Vec<Outcome>, Vec<Event>) {
     let mut engine = Engine::new(settings, pinhole_helpers::registry(), None).unwrap();
+    modules::put_in(&mut engine);
     let start = frames.first().map_or(Time(0), |f| f.time);
     let (mut outcomes, mut events) = (Vec::new(), Vec::new());
     for frame in frames {

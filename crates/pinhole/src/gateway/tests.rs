@@ -5,8 +5,10 @@ use super::config::{Config, ConfigError, Endpoint, StateConfig};
 use super::control::Control;
 use super::daemon::Gateway;
 use super::metrics::Metrics;
+use super::modules::Modules;
 use super::request::{ListFormat, Listed, Request};
 use super::state::{Recalled, StateFile};
+use crate::load::Loader;
 use pinhole_engine::{Engine, Filtering, PortMapping, Settings};
 use pinhole_gateway::{Bridge, LinkPolicy, RouterSettings, SourceCheck, Treatment};
 use pinhole_io::capture::CaptureReader;
@@ -503,4 +505,55 @@ fn helpers_are_switched() {
     assert_eq!(line(&mut lab).as_deref(), Some("ftp enabled disabled 0"));
     let unknown = Request::Switch { helper: "nosuch".to_owned(), enabled: true, nat: false };
     assert_eq!(lab.ask(unknown).unwrap_err(), "no helper is called `nosuch`");
+}
+
+#[test]
+fn modules_come_and_go() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests");
+    let folder = std::env::var_os("PINHOLE_GUESTS").map_or(folder, PathBuf::from);
+    if !folder.join("conntrack_ftp.wasm").is_file() {
+        eprintln!("SKIPPED modules come and go: no modules in {} (cargo xtask guests)", folder.display());
+        return;
+    }
+    let mut lab = Lab::new();
+    lab.gateway.modules = Modules::new(Vec::new(), Loader::default(), vec![folder.clone()]);
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let load = |names: &[&str]| Request::Load {
+        names: names.iter().map(|n| (*n).to_owned()).collect(),
+        allow: vec![],
+    };
+    let unload = |name: &str, force| Request::Unload { names: vec![name.to_owned()], force };
+    // Built-in code answers as to modprobe.
+    assert_eq!(lab.ask(load(&["ip_conntrack_ftp"])).unwrap(), "conntrack_ftp is built in\n");
+    assert_eq!(lab.ask(unload("nf_conntrack_ftp", true)).unwrap_err(), "conntrack_ftp is built in");
+    assert!(
+        lab.ask(load(&["conntrack_nosuch"])).unwrap_err().contains("no module is called `conntrack_nosuch`")
+    );
+    // Files take its place.
+    let done = lab.ask(load(&[&file("conntrack_ftp.wasm"), &file("nat_ftp.wasm")])).unwrap();
+    assert!(
+        done.contains("conntrack_ftp is loaded from") && done.contains("nat_ftp is loaded from"),
+        "{done}"
+    );
+    lab.play("ftp-active.pcap", 15);
+    assert!(lab.list(Listed::Expectations, ListFormat::Conntrack).contains("helper=ftp"));
+    let modules = lab.list(Listed::Modules, ListFormat::Table);
+    let line = modules.lines().find(|line| line.starts_with("conntrack_ftp")).unwrap();
+    assert!(line.contains("sessions=1 state=loaded") && line.contains("faults=0"), "{line}");
+    assert!(modules.lines().any(|line| line.starts_with("conntrack_irc") && line.contains("built-in")));
+    // In use, needed, read again, forced out: the built-in is back.
+    let error = lab.ask(unload("conntrack_ftp", false)).unwrap_err();
+    assert!(error.contains("needed by nat_ftp"), "{error}");
+    assert_eq!(lab.ask(unload("ip_nat_*", false)).unwrap(), "nat_ftp is unloaded\n");
+    let error = lab.ask(unload("ftp", false)).unwrap_err();
+    assert!(error.contains("in use by a session"), "{error}");
+    let again = lab.ask(Request::ReloadModule { names: vec!["conntrack_ftp".to_owned()] }).unwrap();
+    assert!(again.contains("conntrack_ftp is loaded from"), "{again}");
+    assert_eq!(lab.ask(unload("ftp", true)).unwrap(), "conntrack_ftp is unloaded\n");
+    assert!(lab.explain("conn 1").contains("unloaded"), "{}", lab.explain("conn 1"));
+    let modules = lab.list(Listed::Modules, ListFormat::Table);
+    assert!(
+        modules.lines().any(|line| line.starts_with("conntrack_ftp") && line.contains("built-in sessions=0"))
+    );
+    assert_eq!(lab.ask(unload("ftp", true)).unwrap_err(), "conntrack_ftp is built in");
 }

@@ -93,12 +93,8 @@ fn modules(path: &Path) -> Result<(ModuleHelper, Option<ModuleNat>), Failure> {
 /// A helper by its file or its name. A file is tested with all that it needs, since nothing it asks for is opened.
 fn helper(named: &str) -> Result<(String, Loaded), Failure> {
     let path = Path::new(named);
-    let is_file = path.extension().is_some_and(|extension| extension == "toml" || extension == "wasm");
-    let mut files = if is_file { vec![path.to_owned()] } else { Vec::new() };
-    // The other half lies beside it.
-    let stem = path.file_name().and_then(|name| name.to_str()?.strip_prefix("conntrack_"));
-    let half = stem.map(|stem| path.with_file_name(format!("nat_{stem}")));
-    files.extend(half.filter(|half| is_file && half.is_file()));
+    let is_file = path.extension().is_some_and(|extension| extension == "toml");
+    let files = if is_file { vec![path.to_owned()] } else { Vec::new() };
     let loaded = Loader { files, ..Loader::for_tests() }.load()?;
     let name = loaded.origins.first().map_or_else(|| named.to_owned(), |origin| origin.helper.to_string());
     Ok((name, loaded))

@@ -1,0 +1,58 @@
+//! FTP by its modules on the command line: what a replay shows is what it shows with the built-in helper.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is the test's message")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use support::{pinhole, stdout};
+
+/// The modules that `cargo xtask guests` has built; `None`, said aloud, if there are none.
+fn guests(test: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("PINHOLE_GUESTS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests"), PathBuf::from);
+    if folder.join("conntrack_ftp.wasm").is_file() {
+        return folder.canonicalize().ok();
+    }
+    eprintln!("SKIPPED {test}: no modules in {} (cargo xtask guests builds them)", folder.display());
+    None
+}
+
+#[test]
+fn a_replay_by_modules_is_one_by_the_built_in() {
+    let Some(folder) = guests("a replay by modules") else { return };
+    let (conntrack, nat) = (folder.join("conntrack_ftp.wasm"), folder.join("nat_ftp.wasm"));
+    let load = ["--load", conntrack.to_str().unwrap(), "--load", nat.to_str().unwrap()];
+    for capture in ["ftp-active.pcap", "ftp-passive.pcap", "ftp-eprt-ipv6.pcap", "ftp-epsv-ipv6.pcap"] {
+        for more in [
+            &["--format", "table"][..],
+            &["--explain"],
+            &["--nat", "snat:10.0.0.0/8=203.0.113.7", "--explain"],
+        ] {
+            let built_in = [&["replay", capture, "--helpers", "ftp"], more].concat();
+            let loaded = [&built_in[..], &load].concat();
+            assert_eq!(stdout(&pinhole(&built_in)), stdout(&pinhole(&loaded)), "{capture} {more:?}");
+        }
+    }
+}
+
+#[test]
+fn modules_are_described_and_refused() {
+    let Some(folder) = guests("modules are described") else { return };
+    let (conntrack, nat) = (folder.join("conntrack_ftp.wasm"), folder.join("nat_ftp.wasm"));
+    let page = stdout(&pinhole(&["helpers", "ftp", "--load", conntrack.to_str().unwrap()]));
+    let sum = page.lines().find_map(|line| line.strip_prefix("sha256 ")).unwrap();
+    assert_eq!(sum.len(), 64);
+    assert!(
+        page.contains(&format!("module {}, version 1.0.0, MIT OR Apache-2.0", conntrack.display())),
+        "{page}"
+    );
+    // Twice the same half.
+    let conntrack = conntrack.to_str().unwrap();
+    let twice = pinhole(&["helpers", "--load", conntrack, "--load", conntrack]);
+    assert!(!twice.status.success());
+    let cut = tempfile::Builder::new().suffix(".wasm").tempfile().unwrap();
+    std::fs::write(cut.path(), &std::fs::read(&nat).unwrap()[..5000]).unwrap();
+    let refused = pinhole(&["helpers", "--load", cut.path().to_str().unwrap()]);
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.contains("truncated or damaged at byte"), "{message}");
+}
