@@ -550,7 +550,7 @@ fn modules_come_and_go() {
     let again = lab.ask(Request::ReloadModule { names: vec!["conntrack_ftp".to_owned()] }).unwrap();
     assert!(again.contains("conntrack_ftp is loaded from"), "{again}");
     assert_eq!(lab.ask(unload("ftp", true)).unwrap(), "conntrack_ftp is unloaded\n");
-    assert!(lab.explain("conn 1").contains("unloaded"), "{}", lab.explain("conn 1"));
+    assert!(lab.explain("conn 1").contains("the helper was unloaded"), "{}", lab.explain("conn 1"));
     let modules = lab.list(Listed::Modules, ListFormat::Table);
     assert!(
         modules.lines().any(|line| line.starts_with("conntrack_ftp") && line.contains("built-in sessions=0"))

@@ -231,6 +231,9 @@ pub(super) fn conn(
     if let Some(attached) = &conn.helper {
         writeln!(out, "  helper   {}", origin::helper(report, attached))?;
     }
+    if let Some(unread) = report.unread.iter().rev().find(|unread| unread.conn == conn.number) {
+        writeln!(out, "  reading  {}", sight(unread))?;
+    }
     for line in origin::translation(report, conn) {
         writeln!(out, "  nat      {line}")?;
     }
