@@ -6,11 +6,13 @@ mod support;
 
 use pinhole_io::capture::CaptureReader;
 use serde_json::{Map, Value};
-use support::{Conversation, End, code, pcap, pinhole, stderr, stdout};
+use support::{Conversation, End, code, golden, pcap, pinhole, stderr, stdout};
 
 const CLIENT: End = End { address: [10, 0, 0, 5], port: 40_000 };
 const SERVER: End = End { address: [192, 0, 2, 1], port: 21 };
 const SNAT: &str = "snat:10.0.0.0/8=203.0.113.7";
+/// The demo's clients are in 192.0.2.0/24.
+const DEMO: &str = "snat:192.0.2.0/24=203.0.113.7";
 
 /// An active transfer as the client's own network sees it.
 fn active() -> Vec<Vec<u8>> {
@@ -186,6 +188,29 @@ fn every_format_shows_both_sides() {
     let picture = std::fs::read_to_string(picture).unwrap();
     assert!(picture.contains("10.0.0.5, known as 203.0.113.7"), "{picture}");
     assert!(picture.contains("PORT 203,0,113,7,195,101"), "{picture}");
+}
+
+/// All that is shown of a demo capture's active transfer, translated: against golden files.
+#[test]
+fn formats_of_a_translated_transfer() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("picture.svg");
+    let picture = picture.to_str().unwrap();
+    let replay = ["replay", "ftp-active.pcap", "--nat", DEMO, "--one-sided", "--helpers", "ftp"];
+    let formats: [(&str, &[&str]); 6] = [
+        ("tree.txt", &["--diagram", picture]),
+        ("jsonl", &["--format", "json"]),
+        ("conntrack.txt", &["--format", "conntrack"]),
+        ("events.txt", &["--events"]),
+        ("table.txt", &["--format", "table"]),
+        ("explain.txt", &["--explain"]),
+    ];
+    for (name, format) in formats {
+        let output = pinhole(&[&replay[..], format].concat());
+        assert_eq!(code(&output), 0, "{name}: {}", stderr(&output));
+        golden(&format!("nat-active.{name}"), &stdout(&output));
+    }
+    golden("nat-active.svg", &std::fs::read_to_string(picture).unwrap());
 }
 
 #[test]

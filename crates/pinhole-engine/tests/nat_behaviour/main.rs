@@ -1,6 +1,35 @@
 //! What a NAT must and must not do, against the whole engine: the ideas of FreeBSD's libalias tests and NPF's (masquerading, equal ports,
 //! nothing comes in unasked, hairpins, exhausted port ranges, a stress of 30,000 packets), and the attacks on helpers that need NAT.
 //!
+//! | idea | from | where |
+//! |---|---|---|
+//! | masquerade, answers find back | libalias `1_instance`, `2_natout`; NPF nat | `conns::a_masqueraded_conn_…` |
+//! | same ports of two hosts | libalias; NPF | `conns::equal_ports_…`, `conns::a_low_port_stays_low` |
+//! | a source's other mapping is used again | netfilter (`nft_nat.sh`) | `conns::a_source_keeps_…`, `conns::of_several_addresses_…`, `kernel_translation` |
+//! | nothing comes in unasked | libalias `3_natin` (deny incoming) | `conns::nothing_comes_in_unasked` |
+//! | redirect, port forwarding | libalias `3_natin`; NPF rdr | `conns::a_forwarded_port_…`; tests `nat::headers` |
+//! | endpoint-independent mapping, and inbound through it | libalias (EIM) | `independent` |
+//! | parity, blocks (CGN) | libalias (CGN) | `independent` |
+//! | hairpin | libalias | `conns::a_hairpin_…`, `independent::inside_hosts_…`, `ftp::both_ends_…` |
+//! | port range exhaustion | libalias; OVS 7491 | `conns::an_exhausted_range_…`, `stress::a_pool_gives_its_last_port_…` |
+//! | 30,000 packets | libalias | `stress` |
+//! | tuples that clash (netfilter's clash and reverse clash cases) | kernel selftests | `conns::a_clash_…`, `independent::a_clash_…`; tests `nat::headers::packets_that_bear_…`, `kernel_translation` |
+//! | a payload that grows and shrinks (reverse skew) | OVS 8610 | `ftp::texts_grow_…`; test `nat_stream` |
+//!
+//! Attacks, by their numbers in `shared/reference/helpers.md` §4.3, as far as they need NAT (the others: test `attacks`):
+//!
+//! | number | attack | where |
+//! |---|---|---|
+//! | 1 | bounce to a third host | `attacks::a_third_host_…` |
+//! | 3, 5 | an acknowledgement of a part, so that only the rewritten part is read; a segment out of the window | test `nat_stream` (cut anew at random); `attacks::an_overlap_…` |
+//! | 6 | overlap with other data | `attacks::an_overlap_…` |
+//! | 15 | exhaustion: expectations of others behind one address; lines held | `ftp::a_host_s_announcements_…`; `attacks::held_lines_…`, `attacks::a_host_cannot_use_up_…` |
+//! | 19 | an expectation after its port was given to another | `attacks::a_port_that_was_announced_…` |
+//! | 21 | ICMP errors about an expected conn | test `nat::transports` (errors about every kind of conn) |
+//! | 23 | two hosts claim one port | `attacks::a_host_cannot_take_…` |
+//! | – | a refused announcement is sent again | `ftp::a_refused_announcement_…`, `ftp::what_is_held_of_…` |
+//! | – | differences that add up beyond 16 bits | `attacks::differences_add_up_…`; beyond 32: `pinhole-nat`, `adjust::tests` |
+//!
 //! The network of all tests: 10.0.0.0/8 inside, the firewall's 203.0.113.7 outside, servers in 192.0.2.0/24.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is the test's message")]
 
