@@ -12,6 +12,9 @@ use pinhole_wire::{Direction, Protocol};
 use std::cell::Cell;
 use std::sync::Arc;
 
+/// Bytes of a stream that are shown at once, unless messages are longer: so that the requests of one call are few.
+const AT_ONCE: usize = 2048;
+
 pub(crate) struct ModuleSession {
     module: Arc<Shared>,
     master: Master,
@@ -58,8 +61,11 @@ impl ModuleSession {
         let mut guest = self.module.guest();
         let left = fuel.get_or_insert_with(|| guest.allowance(bytes.len()));
         let rest = bytes.get(at..).unwrap_or_default();
-        let shown = rest.get(..rest.len().min(guest.capacity())).unwrap_or_default();
-        if shown.len() < rest.len() && self.master.protocol != Protocol::TCP {
+        let is_stream = self.master.protocol == Protocol::TCP;
+        let at_once = if is_stream { running.longest.saturating_add(1).max(AT_ONCE) } else { usize::MAX };
+        let most = rest.len().min(guest.capacity()).min(at_once);
+        let shown = rest.get(..most).unwrap_or_default();
+        if shown.len() < rest.len() && !is_stream {
             return Ok((0, Progress::Blind(BlindReason::MessageTooLong)));
         }
         let judge = Judge {
