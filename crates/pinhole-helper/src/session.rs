@@ -356,9 +356,10 @@ pub struct Context<'a> {
     mentioned: usize,
 }
 
-/// Most refusals that one read records; the last stands for all that follow. A datagram may hold thousands.
+/// Most refusals of one datagram; the last stands for all that follow. Of a stream each is recorded: what is, must not depend on where its
+/// segments begin.
 const MOST_REFUSALS: usize = 64;
-/// Most places of one read at which an end of the conn is named.
+/// Most places of one datagram at which an end of the conn is named.
 const MOST_MENTIONS: usize = 512;
 
 impl<'a> Context<'a> {
@@ -415,7 +416,7 @@ impl<'a> Context<'a> {
     /// Tells the NAT half where an end of the control conn itself is named.
     pub fn mention(&mut self, end: End, span: Span, field: Field) {
         self.mentioned += 1;
-        if self.mentioned <= MOST_MENTIONS {
+        if self.is_of_a_stream() || self.mentioned <= MOST_MENTIONS {
             self.actions.push(Action::Mention(end, span, field));
         } else if self.mentioned == MOST_MENTIONS + 1 {
             self.refuse(Refusal::Limit, span);
@@ -437,15 +438,19 @@ impl<'a> Context<'a> {
         self.actions.push(Action::Lead(handle, source_key, destination_key));
     }
 
-    /// Records that an announcement is not honoured. One read records no more than 64: the last of them is [`Refusal::Limit`], and stands for
-    /// all that follow.
+    /// Records that an announcement is not honoured. Of one datagram no more than 64 are recorded: the last of them is [`Refusal::Limit`], and
+    /// stands for all that follow.
     pub fn refuse(&mut self, why: Refusal, span: Span) {
         self.refused += 1;
-        if self.refused < MOST_REFUSALS {
+        if self.is_of_a_stream() || self.refused < MOST_REFUSALS {
             self.actions.push(Action::Refuse(why, span));
         } else if self.refused == MOST_REFUSALS {
             self.actions.push(Action::Refuse(Refusal::Limit, span));
         }
+    }
+
+    fn is_of_a_stream(&self) -> bool {
+        self.master.protocol == Protocol::TCP
     }
 
     /// Records that the session can, or cannot, read what passes.
