@@ -4,6 +4,7 @@ use super::outstanding::{Command, Outstanding};
 use super::parse::{self, Announced, LINE_LIMIT, Line};
 use crate::endpoint::{admit_address, admit_port};
 use crate::opening::{TLS_RECORD_TYPES, foreign_byte, foreign_line};
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::ops::Range;
 use pinhole_helper::{
