@@ -5,9 +5,16 @@ use pinhole_engine::Engine;
 use pinhole_modules::{LoadSettings, Module};
 use std::path::PathBuf;
 
+const FOLDER: &str = "PINHOLE_FTP_MODULE";
+
+/// Whether FTP is read by its modules.
+pub(crate) fn are_asked_for() -> bool {
+    std::env::var_os(FOLDER).is_some()
+}
+
 /// Puts FTP's modules into an engine in place of the built-in helper, if `PINHOLE_FTP_MODULE` names their folder.
 pub(crate) fn put_in(engine: &mut Engine) {
-    let Some(folder) = std::env::var_os("PINHOLE_FTP_MODULE").map(PathBuf::from) else { return };
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
     let load = |name: &str| {
         let bytes = std::fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         Module::load(&bytes, &LoadSettings::default()).unwrap()
