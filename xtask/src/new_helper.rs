@@ -117,7 +117,9 @@ fn in_manifest(text: &str, name: &str) -> Option<String> {
     let (default, rest) = features.split_once(']')?;
     let default = default.trim_end().trim_end_matches(',');
     let (features, after) = rest.split_once("\n\n")?;
-    Some(format!("{before}[features]\ndefault = [{default}, \"{name}\"]{features}\n{name} = []\n\n{after}"))
+    Some(format!(
+        "{before}[features]\ndefault = [{default}, \"{name}\"]{features}\n{name} = [\"std\"]\n\n{after}"
+    ))
 }
 
 /// The module, the helper and its NAT half.
@@ -173,10 +175,12 @@ mod tests {
     #[test]
     fn manifests() {
         let text = "[features]\ndefault = [\"a\"]\na = []\n\n[dependencies]\n";
-        let expected = "[features]\ndefault = [\"a\", \"b\"]\na = []\nb = []\n\n[dependencies]\n";
+        let expected = "[features]\ndefault = [\"a\", \"b\"]\na = []\nb = [\"std\"]\n\n[dependencies]\n";
         assert_eq!(in_manifest(text, "b").as_deref(), Some(expected));
         let lines = "[features]\ndefault = [\n    \"a\",\n]\na = []\n\n[dependencies]\n";
-        assert!(in_manifest(lines, "b").unwrap_or_default().contains("\"a\", \"b\"]\na = []\nb = []\n\n["));
+        assert!(
+            in_manifest(lines, "b").unwrap_or_default().contains("\"a\", \"b\"]\na = []\nb = [\"std\"]\n\n[")
+        );
         assert_eq!(in_manifest("[dependencies]\n", "b"), None);
         let fuzz = in_fuzz_manifest("[[bin]]\nname = \"a\"\nbench = false\n", "b").unwrap_or_default();
         assert!(fuzz.ends_with("path = \"fuzz_targets/b.rs\"\ntest = false\ndoc = false\nbench = false\n"));

@@ -37,7 +37,7 @@ pub fn write(master: &Master, policy: &Policy) -> [u8; SIZE] {
     out
 }
 
-/// Reads master and policy; `None` if they are not as [`write`] writes them.
+/// Reads master and policy; `None` if they are not as [`write()`] writes them.
 pub fn read(bytes: &[u8]) -> Option<(Master, Policy)> {
     let bytes = bytes.get(..SIZE)?;
     let version = match byte(bytes, 0) {

@@ -7,6 +7,10 @@
 // The helpers that exist as modules, too, do without the standard library.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 
+#[cfg_attr(
+    not(feature = "default"),
+    allow(unused_extern_crates, reason = "a build may lack the helpers that use it")
+)]
 extern crate alloc;
 
 #[cfg(feature = "amanda")]

@@ -1,6 +1,6 @@
 //! Conformance cases of a helper: what its two ends say, and what the helper makes of it.
 //!
-//! A case is a [script](script) `NAME.say` and, beside it, `NAME.expected`: one JSON object for each thing that the helper asks for. A case is
+//! A case is a [script] `NAME.say` and, beside it, `NAME.expected`: one JSON object for each thing that the helper asks for. A case is
 //! [played](play) once as it is written and then cut, reordered and repeated in other ways, which must all come to the same. Built-in helpers,
 //! declarations and modules are tested alike: nothing here knows which is which.
 
