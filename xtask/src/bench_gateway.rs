@@ -175,7 +175,7 @@ impl<'a> Bench<'a> {
             )?;
         }
         // The packets of the load end at the server's interface.
-        bench.nft("server", "table netdev s { chain i { type filter hook ingress device \"eth0\" priority -500; udp dport 9000 drop; } }\n")?;
+        bench.nft("server", "table netdev s { chain i { type filter hook ingress device \"eth0\" priority -500; udp dport 9000 drop; }; }\n")?;
         let rules = if masquerade { [STATEFUL, MASQUERADE].concat() } else { STATEFUL.to_owned() };
         match kind {
             RouterKind::Kernel => {
