@@ -21,6 +21,8 @@ pub(crate) struct Summary {
     named: BTreeMap<String, usize>,
     /// Differences that no divergence names.
     pub(crate) unnamed: usize,
+    /// Captures that could not be read, or not to their end.
+    pub(crate) damaged: usize,
 }
 
 impl Summary {
@@ -28,6 +30,7 @@ impl Summary {
         self.equal += other.equal;
         self.left_out += other.left_out;
         self.unnamed += other.unnamed;
+        self.damaged += other.damaged;
         for (name, count) in &other.named {
             *self.named.entry(name.clone()).or_default() += count;
         }
@@ -40,6 +43,9 @@ impl fmt::Display for Summary {
         for (name, count) in &self.named {
             write!(f, ", {count} {name}")?;
         }
+        if self.damaged > 0 {
+            write!(f, "; captures not read to their end: {}", self.damaged)?;
+        }
         Ok(())
     }
 }
@@ -51,18 +57,33 @@ pub(crate) fn compare(
     divergences: &Divergences,
     all: bool,
 ) -> Result<Summary, Fault> {
-    let mut reader = CaptureReader::open(capture)?;
+    let mut summary = Summary::default();
+    println!("{}", capture.display());
+    let mut reader = match CaptureReader::open(capture) {
+        Ok(reader) => reader,
+        Err(damage) => {
+            println!("         not read: {damage}");
+            summary.damaged += 1;
+            return Ok(summary);
+        }
+    };
     let mut pinhole = Pinhole::start(conditions)?;
     let mut kernel = Kernel::start(conditions)?;
-    let mut summary = Summary::default();
     let mut diverged = Diverged::default();
-    println!("{}", capture.display());
-    while let Some(frame) = reader.next()? {
-        let datagram = match strip(frame.link, frame.bytes) {
-            Ok(network) if !matches!(network.kind, NetworkKind::Other(_)) => {
-                frame.bytes.get(network.offset as usize..)
+    loop {
+        let frame = match reader.next() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break,
+            // Captures break off; the frames before that are as good as any.
+            Err(damage) => {
+                println!("         not read to its end: {damage}");
+                summary.damaged += 1;
+                break;
             }
-            _ => None,
+        };
+        let datagram = match strip(frame.link, frame.bytes) {
+            Ok(network) => frame.bytes.get(network.offset as usize..).filter(|it| fits(network.kind, it)),
+            Err(_) => None,
         };
         let Some(datagram) = datagram.and_then(|bytes| repair(bytes, Repair::Checksums)) else {
             summary.left_out += 1;
@@ -91,6 +112,18 @@ pub(crate) fn compare(
     }
     println!("         {summary}");
     Ok(summary)
+}
+
+/// Whether the kernel's judge, who sees the datagram without its link layer, takes it for what the link layer said, and for no more than a
+/// device lets through.
+fn fits(kind: NetworkKind, datagram: &[u8]) -> bool {
+    let version = datagram.first().map(|byte| byte >> 4);
+    let same = match kind {
+        NetworkKind::Ipv4 => version == Some(4),
+        NetworkKind::Ipv6 => version == Some(6),
+        NetworkKind::Other(_) => false,
+    };
+    same && datagram.len() <= usize::from(u16::MAX)
 }
 
 /// Conns in which a named divergence was met: the two judges know different things about them from then on.
@@ -127,6 +160,8 @@ fn facts(theirs: &Judgement, ours: &Judgement, reason: &'static str, datagram: &
         facts.push(("cast", cast(&packet).to_owned()));
         if packet.version == IpVersion::V6 {
             facts.extend(datagram.get(6).map(|next| ("first-header", next.to_string())));
+        } else if datagram.first().is_some_and(|byte| byte & 15 > 5) {
+            facts.push(("options", "present".to_owned()));
         }
     }
     if let Ok(packet) = Packet::parse(datagram, 0) {

@@ -9,13 +9,14 @@
 //! Later differences in the same conn bear the same name. Every KEY must hold for the frame: `kernel` and `pinhole` (state), `kernel-direction`, `pinhole-direction`, `kernel-verdict`,
 //! `pinhole-verdict`, `reason` (the short name that pinhole gives), `protocol` (a number, or a name as conntrack prints it, or `other`), `port` (of
 //! either end), `first-header` (IPv6: the number of what follows the fixed header), `cast` (what the addresses are to a router: `unicast`,
-//! `multicast`, `martian`), `length` (UDP: `surplus` where the datagram goes on after the UDP length).
+//! `multicast`, `martian`), `length` (UDP: `surplus` where the datagram goes on after the UDP length),
+//! `options` (IPv4: `present` where the header has any).
 
 use crate::Fault;
 use std::fs;
 use std::path::Path;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "kernel",
     "pinhole",
     "kernel-direction",
@@ -28,6 +29,7 @@ const KEYS: [&str; 12] = [
     "cast",
     "first-header",
     "length",
+    "options",
 ];
 
 /// A frame that the two judges see differently, as keys and words. A key may stand more than once.

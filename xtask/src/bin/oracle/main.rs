@@ -77,7 +77,12 @@ fn collect(path: PathBuf, captures: &mut Vec<PathBuf>) -> io::Result<()> {
     let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     entries.sort();
     for entry in entries {
-        let is_capture = entry.extension().is_some_and(|e| e == "pcap" || e == "pcapng" || e == "cap");
+        let whole = if entry.extension().is_some_and(|e| e == "gz") {
+            entry.with_extension("")
+        } else {
+            entry.clone()
+        };
+        let is_capture = whole.extension().is_some_and(|e| e == "pcap" || e == "pcapng" || e == "cap");
         if entry.is_dir() || is_capture {
             collect(entry, captures)?;
         }
