@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::ast::{Expr, NatWord, NatWords, StatementKind, TableFamily};
-use crate::diagnostic::{Checked, problem, unsupported};
+use crate::diagnostic::{Checked, problem};
 use crate::lexer::Kind;
 use crate::parser::expression::Mode;
 use std::rc::Rc;
@@ -30,7 +30,8 @@ impl Parser<'_> {
             NatWord::Snat | NatWord::Dnat => self.translation(&mut nat)?,
             NatWord::Masquerade | NatWord::Redirect => {
                 if self.take_word("to") {
-                    nat.port = Some(self.port_after_colon()?);
+                    self.take(Kind::Colon);
+                    nat.port = Some(self.value()?);
                 }
             }
         }
@@ -38,26 +39,24 @@ impl Parser<'_> {
         Ok(StatementKind::Nat(nat))
     }
 
+    /// The destination of `snat` and `dnat`. The words before it may be `ip prefix to`, `ip to`, `prefix to` or `to`, or none.
     fn translation(&mut self, nat: &mut NatWords) -> Checked<()> {
-        // The words may come as `ip prefix to`, `ip to`, `prefix to` or `to`.
-        match () {
-            () if self.take_word("ip") => nat.family = Some(TableFamily::Ip),
-            () if self.take_word("ip6") => nat.family = Some(TableFamily::Ip6),
-            () => {}
+        // `ip saddr map {…}` is a destination without any of them.
+        if ["to", "prefix", "interval", "addr"].iter().any(|word| self.is_word_at(1, word)) {
+            match () {
+                () if self.take_word("ip") => nat.family = Some(TableFamily::Ip),
+                () if self.take_word("ip6") => nat.family = Some(TableFamily::Ip6),
+                () => {}
+            }
         }
         nat.prefix = self.take_word("prefix");
-        if self.take_word("interval") {
-            return Err(unsupported(
-                self.previous(),
-                "`interval`",
-                "it is implied by the map; remove the word",
-            ));
-        }
-        self.take_word("addr");
+        // The map's own values say whether they are ranges.
+        let interval = self.take_word("interval");
+        let address = self.take_word("addr");
         if self.take(Kind::Dot) {
             self.expect_word("port")?;
         }
-        if !self.take_word("to") {
+        if !self.take_word("to") && (nat.family.is_some() || nat.prefix || interval || address) {
             return Err(self.expected("`to` and an address"));
         }
         if self.kind() == Kind::Colon {
