@@ -26,13 +26,6 @@ impl Compiler {
             fully_random: words.fully_random,
             persistent: words.persistent,
         };
-        if words.port.is_some() && self.rule.l4.is_none() && !self.matches_ports() {
-            return Err(problem(
-                span,
-                "ports can be translated only where the rule matches a protocol that has them",
-            )
-            .hint("match `tcp dport`, `udp dport` or `meta l4proto { tcp, udp }` before"));
-        }
         let mut program = NatProgram { statement, family, address: None, port: None, joined: false };
         if let Some(address) = &words.address {
             program.address = Some(self.nat_address(address, family, &mut program.joined)?);
@@ -40,6 +33,14 @@ impl Compiler {
         if let Some(port) = &words.port {
             let types = Data::Values(vec![DataType::Service]);
             program.port = Some(self.nat_range(port, DataType::Service, &types)?);
+        }
+        // A map from ports says the protocol as a match before does.
+        if words.port.is_some() && self.rule.l4.is_none() && !self.matches_ports() {
+            return Err(problem(
+                span,
+                "ports can be translated only where the rule matches a protocol that has them",
+            )
+            .hint("match `tcp dport`, `udp dport` or `meta l4proto { tcp, udp }` before"));
         }
         let nats = &mut self.ruleset.program.nats;
         nats.push(program);
