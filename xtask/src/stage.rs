@@ -14,6 +14,16 @@ pub(crate) enum Outcome {
     Skipped(String),
 }
 
+impl Outcome {
+    fn words(&self) -> (&'static str, &str) {
+        match self {
+            Self::Passed(text) => ("ok", text),
+            Self::Failed(text) => ("FAILED", text),
+            Self::Skipped(text) => ("skipped", text),
+        }
+    }
+}
+
 impl From<Result<(), Failure>> for Outcome {
     fn from(result: Result<(), Failure>) -> Self {
         match result {
@@ -38,6 +48,7 @@ impl Notes {
 }
 
 /// One stage.
+#[derive(Clone, Copy)]
 pub(crate) struct Stage {
     /// The name for `--only`.
     pub(crate) name: &'static str,
@@ -45,6 +56,8 @@ pub(crate) struct Stage {
     pub(crate) about: &'static str,
     /// Whether `--quick` includes it.
     pub(crate) quick: bool,
+    /// Whether it runs beside the stage that mostly waits.
+    pub(crate) beside: bool,
     /// The work.
     pub(crate) run: fn(&Repository, &mut Notes) -> Outcome,
 }
@@ -71,12 +84,44 @@ impl Stage {
 }
 
 impl Report {
-    fn line(&self) -> String {
-        let (word, text) = match &self.outcome {
-            Outcome::Passed(text) => ("ok", text),
-            Outcome::Failed(text) => ("FAILED", text),
-            Outcome::Skipped(text) => ("skipped", text),
+    pub(crate) fn failed(name: &'static str, why: String) -> Self {
+        Self { name, outcome: Outcome::Failed(why), notes: Notes::default(), time: Duration::ZERO }
+    }
+
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn add_note(&mut self, text: &str) {
+        self.notes.skipped(text);
+    }
+
+    /// A line, and a line that begins with a tab for each note.
+    pub(crate) fn to_text(&self) -> String {
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (word, text) = self.outcome.words();
+        let mut all = format!("{}\t{word}\t{}\t{}\n", self.name, self.time.as_millis(), one_line(text));
+        for note in &self.notes.0 {
+            all.extend(["\t", &one_line(note), "\n"]);
+        }
+        all
+    }
+
+    /// Reads the line, without the notes, if it is about this stage.
+    pub(crate) fn from_text(name: &'static str, line: &str) -> Option<Self> {
+        let mut parts = line.strip_prefix(name)?.strip_prefix('\t')?.splitn(3, '\t');
+        let (word, millis, text) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?.to_owned());
+        let outcome = match word {
+            "ok" => Outcome::Passed(text),
+            "FAILED" => Outcome::Failed(text),
+            "skipped" => Outcome::Skipped(text),
+            _ => return None,
         };
+        Some(Self { name, outcome, notes: Notes::default(), time: Duration::from_millis(millis) })
+    }
+
+    fn line(&self) -> String {
+        let (word, text) = self.outcome.words();
         let colon = if text.is_empty() { "" } else { ": " };
         format!("{:<13} {word}{colon}{text} [{:.1} s]", self.name, self.time.as_secs_f64())
     }
