@@ -5,6 +5,7 @@
 //! * `load stream ADDRESS:PORT SECONDS`: sends all it can over one connection. Writes megabytes a second.
 //! * `load blast INTERFACE FROM-MAC TO-MAC TO-ADDRESS FLOWS SECONDS`: sends frames of 60 bytes, of so many flows from 10.64.0.0 on, in turn; for
 //!   zero seconds: one of each. Writes how many, and the seconds that took.
+//! * `load watch INTERFACE`: writes a line when it begins to watch, then how many packets came, and the seconds from the first to the last of them.
 #![allow(clippy::print_stdout, reason = "its result is what it prints")]
 
 use pinhole_io::live::{Batch, Offload, PacketPort, Port, packet::Reach};
@@ -31,7 +32,8 @@ fn main() -> Outcome {
         ["blast", interface, from, to, address, flows, seconds] => {
             blast(interface, mac(from)?, mac(to)?, address.parse()?, flows.parse()?, seconds.parse()?)
         }
-        _ => Err("serve, ask, stream or blast (see the head of examples/load.rs)".into()),
+        ["watch", interface] => watch(interface),
+        _ => Err("serve, ask, stream, blast or watch (see the head of examples/load.rs)".into()),
     }
 }
 
@@ -174,6 +176,29 @@ fn frame(out: &mut [u8], from: [u8; 6], to: [u8; 6], address: Ipv4Addr, flow: u3
     out[34..36].copy_from_slice(&port.to_be_bytes());
     // To port 9000, 26 bytes with the header, without a checksum.
     out[36..42].copy_from_slice(&[0x23, 0x28, 0, 26, 0, 0]);
+}
+
+/// Counts what an interface receives until nothing comes any more.
+fn watch(interface: &str) -> Outcome {
+    const PAUSE: Duration = Duration::from_micros(100);
+    const SILENCE: Duration = Duration::from_millis(500);
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let counter = format!("/sys/class/net/{interface}/statistics/rx_packets");
+    let received = || -> Outcome<u64> { Ok(std::fs::read_to_string(&counter)?.trim().parse()?) };
+    let (begin, before) = (Instant::now(), received()?);
+    println!("watching");
+    let (mut first, mut last, mut count) = (None, begin, before);
+    while last.elapsed() < if first.is_some() { SILENCE } else { PATIENCE } {
+        let now = received()?;
+        if now > count {
+            count = now;
+            last = Instant::now();
+            first.get_or_insert(last);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    println!("{} {:.4}", count - before, last.duration_since(first.unwrap_or(begin)).as_secs_f64());
+    Ok(())
 }
 
 fn blast(
