@@ -309,12 +309,12 @@ impl<'a> Bench<'a> {
     }
 
     /// Flows that arrive, a second, from the first to the last of nearly as many as one address has ports. What does not arrive (the kernel
-    /// gives up after some ports that are taken) is not counted. As many have come and gone before: a router has just been started once only.
+    /// gives up after some ports that are taken) is not counted. As many have come and gone before: a router is new only once.
     fn new_flows(&self) -> Result<f64, Failure> {
-        self.kernel_keeps_udp(2)?;
+        /// How long both routers keep a flow that nobody answers, and a little.
+        const KEPT: Duration = Duration::from_secs(32);
         self.flows_that_arrive()?;
-        self.forget_conns()?;
-        self.kernel_keeps_udp(30)?;
+        std::thread::sleep(KEPT);
         let (count, seconds) = self.flows_that_arrive()?;
         Ok(count / seconds)
     }
@@ -332,24 +332,6 @@ impl<'a> Bench<'a> {
         watcher.wait()?;
         let (count, seconds) = counted.split_once(' ').unwrap_or_default();
         Ok((number(count)?, number(seconds)?))
-    }
-
-    /// How many seconds the kernel keeps flows that are not answered, from now on.
-    fn kernel_keeps_udp(&self, seconds: u32) -> Result<(), Failure> {
-        if self.router.is_some() {
-            return Ok(());
-        }
-        self.run("gateway", &["sysctl", "-qw", &format!("net.netfilter.nf_conntrack_udp_timeout={seconds}")])
-    }
-
-    /// Empties the table; the kernel's by itself, in time.
-    fn forget_conns(&self) -> Result<(), Failure> {
-        if self.router.is_none() {
-            std::thread::sleep(Duration::from_secs(5));
-            return Ok(());
-        }
-        let mut flush = self.inside("gateway", &self.program);
-        succeed(flush.args(["flush", "--socket"]).arg(self.folder.join("control")))
     }
 
     /// Opens connections that stay, towards an address where nobody answers.

@@ -221,11 +221,10 @@ impl Ends {
 fn write_packet(writer: &mut Writer<'_>, packet: &Packet, ends: &Ends, checksum: ChecksumField) {
     let pseudo = write_addresses(writer, packet, ends.source, ends.destination);
     let at = packet.transport_offset;
-    let source = ends.source_port.to_be_bytes();
-    let destination = ends.destination_port.to_be_bytes();
+    let (source, destination) = (ends.source_port, ends.destination_port);
     let ports = |writer: &mut Writer<'_>| {
-        let delta = writer.put(at + SOURCE_PORT, &source, Delta::NONE);
-        writer.put(at + DESTINATION_PORT, &destination, delta)
+        let delta = writer.put_u16(at + SOURCE_PORT, source, Delta::NONE);
+        writer.put_u16(at + DESTINATION_PORT, destination, delta)
     };
     match &packet.transport {
         Transport::Tcp(_) => {
@@ -242,13 +241,13 @@ fn write_packet(writer: &mut Writer<'_>, packet: &Packet, ends: &Ends, checksum:
         }
         Transport::Sctp(_) => write_sctp(writer, packet, [source, destination]),
         Transport::Icmp(_) => {
-            let header = writer.put(at + ICMP_IDENTIFIER, &source, Delta::NONE);
+            let header = writer.put_u16(at + ICMP_IDENTIFIER, source, Delta::NONE);
             // Only version 6 has a pseudo-header (RFC 4443 §2.3).
             let pseudo = if packet.version == IpVersion::V6 { pseudo } else { Delta::NONE };
             update(writer, at + ICMP_CHECKSUM, checksum, pseudo, header, Delta::apply);
         }
         Transport::Gre(gre) if gre.version == 1 => {
-            let _ = writer.put(at + GRE_CALL_ID, &destination, Delta::NONE);
+            let _ = writer.put_u16(at + GRE_CALL_ID, destination, Delta::NONE);
         }
         _ => {}
     }
@@ -260,8 +259,8 @@ fn write_addresses(writer: &mut Writer<'_>, packet: &Packet, source: Address, de
     match packet.version {
         IpVersion::V4 => {
             const HEADER_CHECKSUM: u32 = 10;
-            let delta = writer.put(at + 12, &source.v4_octets(), Delta::NONE);
-            let delta = writer.put(at + 16, &destination.v4_octets(), delta);
+            let delta = writer.put_u32(at + 12, u32::from_be_bytes(source.v4_octets()), Delta::NONE);
+            let delta = writer.put_u32(at + 16, u32::from_be_bytes(destination.v4_octets()), delta);
             writer.change(at + HEADER_CHECKSUM, |field| delta.apply(field));
             delta
         }
@@ -288,7 +287,7 @@ fn update(
 
 /// The CRC of two messages of one length differs by what differs in the messages, so a wrong one stays wrong (RFC 9260 §6.8). Of a
 /// message that is not all there it cannot be had, and stays.
-fn write_sctp(writer: &mut Writer<'_>, packet: &Packet, [source, destination]: [[u8; 2]; 2]) {
+fn write_sctp(writer: &mut Writer<'_>, packet: &Packet, [source, destination]: [u16; 2]) {
     let at = packet.transport_offset;
     let is_whole = packet.missing == 0 && packet.fragment.is_none_or(|fragment| fragment.is_atomic());
     let sum = |writer: &Writer<'_>| {
@@ -297,8 +296,8 @@ fn write_sctp(writer: &mut Writer<'_>, packet: &Packet, [source, destination]: [
         is_whole.then(|| (crc32c(&[header, &[0; 4], chunks]), u32::from_le_bytes(*field)))
     };
     let old = sum(writer);
-    let _ = writer.put(at + SOURCE_PORT, &source, Delta::NONE);
-    let _ = writer.put(at + DESTINATION_PORT, &destination, Delta::NONE);
+    let _ = writer.put_u16(at + SOURCE_PORT, source, Delta::NONE);
+    let _ = writer.put_u16(at + DESTINATION_PORT, destination, Delta::NONE);
     if let (Some((old, field)), Some((new, _))) = (old, sum(writer)) {
         let _ = writer.put(at + 8, &(field ^ old ^ new).to_le_bytes(), Delta::NONE);
     }

@@ -29,6 +29,28 @@ impl<'a> Writer<'a> {
         delta
     }
 
+    /// As [`put`](Self::put), of two bytes.
+    #[inline]
+    pub(super) fn put_u16(&mut self, at: u32, new: u16, delta: Delta) -> Delta {
+        let field = self.bytes.get_mut(at as usize..).and_then(<[u8]>::first_chunk_mut);
+        let Some(field) = field else { return delta };
+        let old = u16::from_be_bytes(*field);
+        *field = new.to_be_bytes();
+        self.written = self.written.replace_u16(old, new);
+        delta.replace_u16(old, new)
+    }
+
+    /// As [`put`](Self::put), of four bytes.
+    #[inline]
+    pub(super) fn put_u32(&mut self, at: u32, new: u32, delta: Delta) -> Delta {
+        let field = self.bytes.get_mut(at as usize..).and_then(<[u8]>::first_chunk_mut);
+        let Some(field) = field else { return delta };
+        let old = u32::from_be_bytes(*field);
+        *field = new.to_be_bytes();
+        self.written = self.written.replace_u32(old, new);
+        delta.replace_u32(old, new)
+    }
+
     /// Changes a 16-bit field at `at`, a checksum.
     pub(super) fn change(&mut self, at: u32, change: impl FnOnce(u16) -> u16) {
         let written = self.written;
