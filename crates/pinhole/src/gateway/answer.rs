@@ -79,7 +79,7 @@ fn matching(target: &Target, gateway: &Gateway) -> Result<Vec<ConnId>, String> {
         Target::Everything | Target::Frame(_) => false,
     };
     let found: Vec<ConnId> =
-        gateway.journal.report.conns.values().filter(wanted).map(|conn| conn.id).collect();
+        gateway.journal.report.conns.values().map(AsRef::as_ref).filter(wanted).map(|conn| conn.id).collect();
     if found.is_empty() { Err("there is no such connection".to_owned()) } else { Ok(found) }
 }
 

@@ -117,8 +117,11 @@ impl<'a> Branches<'a> {
             match twig {
                 Twig::Expectation(expectation) => {
                     expectation_line(out, p, report, expectation)?;
-                    let conns: Vec<&Conn> =
-                        expectation.fulfilled.iter().filter_map(|(_, n)| report.conns.get(n)).collect();
+                    let conns: Vec<&Conn> = expectation
+                        .fulfilled
+                        .iter()
+                        .filter_map(|(_, n)| report.conns.get(n).map(AsRef::as_ref))
+                        .collect();
                     for (index, related) in conns.iter().enumerate() {
                         let below = self.branch(out, &deeper, index + 1 == conns.len())?;
                         self.related(out, related, &below, depth)?;
@@ -244,7 +247,8 @@ fn unread_line(out: &mut dyn Write, p: &Palette, report: &Report, unread: &Unrea
 }
 
 fn others(out: &mut dyn Write, p: &Palette, report: &Report, limit: usize) -> io::Result<()> {
-    let mut plain: Vec<&Conn> = report.conns.values().filter(|conn| !conn.notable).collect();
+    let mut plain: Vec<&Conn> =
+        report.conns.values().map(AsRef::as_ref).filter(|conn| !conn.notable).collect();
     let count = plain.len() as u64 + report.folded.conns.values().sum::<u64>();
     if count == 0 {
         return Ok(());

@@ -6,6 +6,7 @@
 //!
 //! Invariant: when a sink sees a packet, all events up to that packet, and none of a later one, are in the report.
 
+mod ahead;
 pub mod announced;
 mod batch;
 mod headers;

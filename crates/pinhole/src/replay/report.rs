@@ -3,6 +3,7 @@
 //! The engine's events name conns by table slots; here they get numbers, in the order in which they appear. Plain conns that have ended
 //! are folded into totals unless [`Keep`] says otherwise, so that a flood of them costs no memory.
 
+use super::ahead::Ahead;
 use super::announced::announced;
 use super::record::{Attached, Conn, DropKey, Dropped, Ends, Expectation, Quote, Refused, Sight, Unread};
 use super::{Headers, Place, RuleBook, Totals};
@@ -95,7 +96,7 @@ pub struct Report {
     /// The captures.
     pub captures: Vec<CaptureSummary>,
     /// Conns by number.
-    pub conns: BTreeMap<u32, Conn>,
+    pub conns: BTreeMap<u32, Box<Conn>>,
     /// Expectations, in the order they were announced.
     pub expectations: Vec<Expectation>,
     /// Refused announcements.
@@ -120,8 +121,8 @@ pub struct Report {
     numbers: Vec<(u32, u32)>,
     next_number: u32,
     next_expectation: u64,
-    attached: HashMap<u32, Attached>,
-    translated_by: HashMap<u32, [Option<TranslatedBy>; 2]>,
+    attached: Ahead<Attached>,
+    translated_by: Ahead<[Option<TranslatedBy>; 2]>,
     by_id: HashMap<ExpectationId, usize>,
     drop_index: HashMap<DropKey, usize>,
     refused_ports: HashMap<u16, Vec<usize>>,
@@ -157,8 +158,8 @@ impl Report {
             numbers: Vec::new(),
             next_number: 1,
             next_expectation: 0,
-            attached: HashMap::new(),
-            translated_by: HashMap::new(),
+            attached: Ahead::default(),
+            translated_by: Ahead::default(),
             by_id: HashMap::new(),
             drop_index: HashMap::new(),
             refused_ports: HashMap::new(),
@@ -292,12 +293,12 @@ impl Report {
             }
             Event::HelperAttached { conn, helper, rule, .. } => {
                 let number = self.number(conn);
-                self.attached.insert(number, Attached { name: helper, rule });
+                self.attached.put(number, Attached { name: helper, rule });
                 Change::Attached(number)
             }
             Event::ConnTranslated { conn, source, destination, .. } => {
                 let number = self.number(conn);
-                self.translated_by.insert(number, [source, destination]);
+                self.translated_by.put(number, [source, destination]);
                 return None;
             }
             Event::HelperBlind { packet, time, conn, helper, reason } => self.unread(
@@ -364,8 +365,8 @@ impl Report {
     fn conn_new(&mut self, place: Place, snapshot: &ConnSnapshot) -> u32 {
         let number = self.number(snapshot.id);
         let mut conn = Conn::new(number, snapshot, place);
-        conn.helper = self.attached.remove(&number);
-        conn.translated_by = self.translated_by.remove(&number).unwrap_or_default();
+        conn.helper = self.attached.take(number);
+        conn.translated_by = self.translated_by.take(number).unwrap_or_default();
         conn.master = snapshot.master.and_then(|id| self.number_of(id));
         if let Some(master) = conn.master.and_then(|number| self.conns.get_mut(&number)) {
             master.notable = true;
@@ -373,7 +374,7 @@ impl Report {
         if conn.helper.is_none() {
             self.note_helpable(&conn);
         }
-        self.conns.insert(number, conn);
+        self.conns.insert(number, Box::new(conn));
         number
     }
 

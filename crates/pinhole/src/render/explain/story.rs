@@ -154,8 +154,12 @@ pub(super) fn flow(
     packets: &[Kept],
     omitted: u64,
 ) -> io::Result<()> {
-    let conns: Vec<&Conn> =
-        report.conns.values().filter(|c| flow.matches(&c.original) || flow.matches(&c.reply)).collect();
+    let conns: Vec<&Conn> = report
+        .conns
+        .values()
+        .map(AsRef::as_ref)
+        .filter(|c| flow.matches(&c.original) || flow.matches(&c.reply))
+        .collect();
     let strays: Vec<Kept> = packets
         .iter()
         .filter(|packet| !conns.iter().any(|c| packet.conn == Some(c.number)))

@@ -118,7 +118,7 @@ fn unseen(report: &Report, dropped: &Dropped, source: IpAddr, destination: IpAdd
         [conn.original.destination.ip(version), conn.reply.source.ip(version)].contains(&destination)
     };
     if dropped.key.ends.is_some_and(|ends| ends.destination_port == Some(port))
-        && report.conns.get(&conn).is_some_and(is_server)
+        && report.conns.get(&conn).is_some_and(|conn| is_server(conn))
     {
         return None;
     }
