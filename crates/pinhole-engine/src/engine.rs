@@ -24,7 +24,7 @@ use crate::frame::Frame;
 use crate::host::{Host, Moment};
 use crate::nat::{Emission, Nat, NatStatistics};
 use crate::rules::{AtOnce, Rules, Way};
-use crate::settings::{ChecksumPolicy, Settings, SetupError};
+use crate::settings::{ChecksumPolicy, OnFault, Settings, SetupError};
 use crate::stage::Stage;
 use crate::{InterfaceId, Topology};
 use pinhole_helper::{Pickup, Registry};
@@ -76,6 +76,7 @@ pub struct Engine {
     topology: Topology,
     checksums: ChecksumPolicy,
     pickup: Pickup,
+    on_fault: OnFault,
     /// (protocol, port, helper number), from explicit settings.
     attachments: Vec<(Protocol, u16, u16)>,
     statistics: Statistics,
@@ -130,6 +131,7 @@ impl Engine {
             topology: settings.topology,
             checksums: settings.checksums,
             pickup: settings.pickup,
+            on_fault: settings.on_fault,
             attachments,
             statistics: Statistics::default(),
             stages: (0..BATCH).map(|_| Stage::default()).collect(),

@@ -100,6 +100,9 @@ pub enum Reason {
     /// More edits than are remembered wait to be acknowledged: the sender repeats it.
     #[error("NAT: too many edits are not acknowledged yet")]
     EditsFull,
+    /// The helper of its conn, a module, did what it must not, and nothing is to pass unread ([`OnFault::Drop`](crate::OnFault::Drop)).
+    #[error("the helper that reads its connection was quarantined")]
+    HelperQuarantined,
     /// Another packet's conn took the tuple first.
     #[error("another connection took the tuple first")]
     Clash,
@@ -138,6 +141,7 @@ impl Reason {
             Self::LineHeld => "nat-line-held",
             Self::SegmentAhead => "nat-segment-ahead",
             Self::EditsFull => "nat-edits-full",
+            Self::HelperQuarantined => "helper-quarantined",
             Self::Clash => "clash",
             Self::Martian => "martian-source",
             Self::NoRoute => "no-route",

@@ -43,6 +43,6 @@ pub use nat::{
     Emission, EmissionKind, Filtering, NatBehaviour, NatFailure, NatHelpers, NatRule, NatSettings,
     NatStatistics, PortMapping, TranslatedBy,
 };
-pub use settings::{Attachment, ChecksumPolicy, Settings, SetupError};
+pub use settings::{Attachment, ChecksumPolicy, OnFault, Settings, SetupError};
 pub use state::{Restored, State, StateError};
 pub use topology::{Cidr, InterfaceId, Topology};

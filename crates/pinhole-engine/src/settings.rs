@@ -16,6 +16,16 @@ pub enum ChecksumPolicy {
     Ignore,
 }
 
+/// What becomes of a conn whose helper, a module, did what it must not ([`Quarantined`](pinhole_helper::BlindReason::Quarantined)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFault {
+    /// It goes on, unread.
+    #[default]
+    Pass,
+    /// Its packets are dropped, beginning with the one at which it happened: nothing passes unread.
+    Drop,
+}
+
 /// A helper attached by layer-4 protocol and destination port, without a rule. Always an explicit choice of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
@@ -38,6 +48,8 @@ pub struct Settings {
     pub pickup: Pickup,
     /// What helpers may open.
     pub policy: Policy,
+    /// Conns whose helper was quarantined.
+    pub on_fault: OnFault,
     /// NAT, besides what the ruleset says.
     pub nat: NatSettings,
     /// Helpers attached without a rule.
@@ -60,6 +72,7 @@ impl Default for Settings {
             checksums: ChecksumPolicy::default(),
             pickup: Pickup::default(),
             policy: Policy::default(),
+            on_fault: OnFault::default(),
             nat: NatSettings::default(),
             attachments: Vec::new(),
             topology: Topology::default(),

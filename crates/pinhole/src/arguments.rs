@@ -19,7 +19,7 @@ pub use load::LoadArguments;
 pub use nat::{NatEnd, NatHalves, NatMapping, rules as nat_rules};
 pub use nat_options::{FilteringChoice, MappingChoice, NatOptions};
 pub use replay::{
-    Checksums, Clock, FailOn, Format, HelperPorts, Interface, MediaSourceChoice, PickupChoice,
+    Checksums, Clock, FailOn, Format, HelperPorts, Interface, MediaSourceChoice, OnFaultChoice, PickupChoice,
     ReplayArguments,
 };
 pub use target::{Endpoint, Flow, Target, TargetError};

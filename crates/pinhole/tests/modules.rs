@@ -56,3 +56,39 @@ fn modules_are_described_and_refused() {
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(message.contains("truncated or damaged at byte"), "{message}");
 }
+
+/// A module that takes the place of FTP's helper, and traps when it is to read.
+const TRAP: &str = r#"(module (memory (export "memory") 2)
+    (func (export "pinhole_exchange") (result i32)
+        (i32.store (i32.const 0) (i32.const 1))
+        (i32.store (i32.const 4) (i32.const 1024)) (i32.store (i32.const 8) (i32.const 8192))
+        (i32.store (i32.const 12) (i32.const 16384)) (i32.store (i32.const 16) (i32.const 32768))
+        (i32.store (i32.const 20) (i32.const 65536)) (i32.store (i32.const 24) (i32.const 4096))
+        (i32.const 0))
+    (func (export "pinhole_attach") (result i32) (i32.const 0))
+    (func (export "pinhole_read") (param i32 i32) (result i64) unreachable))"#;
+
+const TRAP_MANIFEST: &str = "contract = 1\nhalf = \"conntrack\"\nname = \"ftp\"\nversion = \"1\"\nlicense = \"MIT\"\n\
+                             summary = \"traps\"\nprotocols = [\"tcp\"]\nports = [21]\n";
+
+#[test]
+fn what_a_faulty_module_reads_goes_on_or_is_dropped() {
+    let file = tempfile::Builder::new().suffix(".wasm").tempfile().unwrap();
+    let code = wat::parse_str(TRAP).unwrap();
+    std::fs::write(file.path(), pinhole_modules::seal(&code, TRAP_MANIFEST.as_bytes()).unwrap()).unwrap();
+    let replay = |more: &[&str]| {
+        let load =
+            ["replay", "ftp-passive.pcap", "--helpers", "ftp", "--load", file.path().to_str().unwrap()];
+        stdout(&pinhole(&[&load[..], more].concat()))
+    };
+    let quarantined = |text: &str| text.matches("helper-quarantined").count();
+    assert_eq!(quarantined(&replay(&["--format", "json"])), 0);
+    let dropped = replay(&["--format", "json", "--on-fault", "drop"]);
+    // All packets of the control conn but its three first.
+    let packets = dropped.lines().filter(|line| line.contains(r#""type":"packet""#));
+    let control = packets.filter(|line| line.contains(r#"port":21,"#)).count();
+    assert_eq!(quarantined(&dropped), control - 3, "{dropped}");
+    let told = replay(&["--on-fault", "drop", "--explain"]);
+    assert!(told.contains("the helper that reads its connection was quarantined"), "{told}");
+    assert!(told.contains("trap"), "{told}");
+}

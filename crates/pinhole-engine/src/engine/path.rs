@@ -11,8 +11,9 @@ use crate::frame::{Frame, FrameChecksum};
 use crate::host::Moment;
 use crate::rules::{Decision, Path, Way};
 use crate::scene::{AfterTracking, BeforeTracking, Scene, Wishes};
-use crate::settings::ChecksumPolicy;
+use crate::settings::{ChecksumPolicy, OnFault};
 use crate::stage::{self, Next, Stage};
+use pinhole_helper::BlindReason;
 use pinhole_ruleset::LogStatement;
 use pinhole_track::{ConnId, Invalid, Known, Prepared, State, TableFull, Tracked, Unusual};
 use pinhole_wire::checksum::{self, Checksum};
@@ -87,8 +88,30 @@ impl Engine {
         Some(Outcome::of_known(&known, Verdict::Accept, at_once.rule))
     }
 
-    #[inline(never)]
+    #[inline]
     pub(super) fn act(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> Outcome {
+        match self.on_fault {
+            OnFault::Pass => self.act_unguarded(frame, stage),
+            OnFault::Drop => self.act_guarded(frame, stage),
+        }
+    }
+
+    /// Drops what would pass though the helper of its conn was quarantined, be it by this very packet.
+    #[inline(never)]
+    fn act_guarded(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> Outcome {
+        let made = self.nat.output.len();
+        let outcome = self.act_unguarded(frame, stage);
+        let blind = outcome.conn.and_then(|conn| self.tracker.blind(conn));
+        if outcome.verdict != Verdict::Accept || !matches!(blind, Some(BlindReason::Quarantined(_))) {
+            return outcome;
+        }
+        self.nat.output.cut_to(made);
+        let (verdict, reason) = (Verdict::Drop, Some(Reason::HelperQuarantined));
+        Outcome { verdict, reason, rewritten: false, ..outcome }
+    }
+
+    #[inline(never)]
+    fn act_unguarded(&mut self, frame: &Frame<'_>, stage: &mut Stage) -> Outcome {
         if let Next::Plain | Next::Sound = stage.next
             && let Some(outcome) = self.accept_plain(frame, stage)
         {

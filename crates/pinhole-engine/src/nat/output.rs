@@ -64,6 +64,18 @@ impl Output {
         self.bytes.get_mut(start..).unwrap_or_default()
     }
 
+    /// Packets so far.
+    pub(crate) const fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// Takes all packets but so many out again.
+    pub(crate) fn cut_to(&mut self, count: usize) {
+        while self.packets.len() > count {
+            self.withdraw();
+        }
+    }
+
     /// Takes the packet added last out again.
     pub(crate) fn withdraw(&mut self) {
         if let Some(made) = self.packets.pop() {

@@ -3,7 +3,7 @@
 use super::LoadArguments;
 use super::{NatHalves, NatMapping, NatOptions, Target, TargetError};
 use clap::{ArgAction, Args, ValueEnum};
-use pinhole_engine::{Attachment, ChecksumPolicy, Cidr, NatHelpers, Settings};
+use pinhole_engine::{Attachment, ChecksumPolicy, Cidr, NatHelpers, OnFault, Settings};
 use pinhole_helper::{MediaSource, Pickup, Registry};
 use serde::Deserialize;
 use std::net::IpAddr;
@@ -33,6 +33,9 @@ pub struct ReplayArguments {
     /// Control connections whose beginning the capture lacks: `strict` never reads them, `lenient` reads from the first byte seen
     #[arg(long, value_enum, default_value_t, value_name = "POLICY", help_heading = "Firewall")]
     pub pickup: PickupChoice,
+    /// What becomes of a connection whose loaded helper did what it must not
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT", help_heading = "Loaded helpers")]
+    pub on_fault: OnFaultChoice,
     /// Let helpers open connections to addresses other than the announcer's (FXP and the like): dangerous
     #[arg(long, help_heading = "Firewall")]
     pub third_party: bool,
@@ -155,6 +158,7 @@ impl ReplayArguments {
             PickupChoice::Strict => Pickup::Strict,
             PickupChoice::Lenient => Pickup::Lenient,
         };
+        settings.on_fault = self.on_fault.into();
         settings.policy.third_party = self.third_party;
         settings.policy.wait_for_answer = self.wait_for_answer;
         settings.policy.media_source = self.media_source.into();
@@ -262,6 +266,26 @@ pub enum PickupChoice {
     Strict,
     /// Read from the first byte seen.
     Lenient,
+}
+
+/// What becomes of a connection whose loaded helper was quarantined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFaultChoice {
+    /// It goes on, unread.
+    #[default]
+    Pass,
+    /// Its packets are dropped.
+    Drop,
+}
+
+impl From<OnFaultChoice> for OnFault {
+    fn from(choice: OnFaultChoice) -> Self {
+        match choice {
+            OnFaultChoice::Pass => Self::Pass,
+            OnFaultChoice::Drop => Self::Drop,
+        }
+    }
 }
 
 /// Who may send media to an announced port.

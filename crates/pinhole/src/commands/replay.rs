@@ -142,6 +142,7 @@ fn settings_json(arguments: &ReplayArguments) -> Value {
     json!({
         "helpers": arguments.helpers.iter().map(|h| json!({"name": h.0.helper, "ports": h.0.ports})).collect::<Vec<_>>(),
         "loaded": arguments.loading.load.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+        "on_fault": format!("{:?}", arguments.on_fault).to_lowercase(),
         "pickup": format!("{:?}", arguments.pickup).to_lowercase(),
         "clock": format!("{:?}", arguments.clock).to_lowercase(),
         "checksum": format!("{:?}", arguments.checksum).to_lowercase(),

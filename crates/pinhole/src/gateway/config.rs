@@ -1,7 +1,8 @@
 //! `pinhole.toml`: what a gateway is told at its start. Documented in docs/gateway.md.
 
 use crate::arguments::{
-    FilteringChoice, HelperPorts, LoadArguments, MappingChoice, MediaSourceChoice, NatOptions, RunArguments,
+    FilteringChoice, HelperPorts, LoadArguments, MappingChoice, MediaSourceChoice, NatOptions, OnFaultChoice,
+    RunArguments,
 };
 use crate::load::{Grant, LoadError, Loaded, Loader};
 use crate::signature::KeyError;
@@ -240,6 +241,7 @@ pub struct HelpersConfig {
     require_signed: bool,
     media_source: MediaSourceChoice,
     any_caller: bool,
+    on_fault: OnFaultChoice,
 }
 
 /// Why there is no gateway to be made of a file and flags.
@@ -425,6 +427,7 @@ impl Config {
         settings.nat.helpers = self.nat_helpers();
         settings.policy.media_source = self.helpers.media_source.into();
         settings.policy.any_caller = self.helpers.any_caller;
+        settings.on_fault = self.helpers.on_fault.into();
         let nat = self.nat;
         let options = NatOptions {
             nat_mapping: nat.mapping,
