@@ -1,12 +1,14 @@
 //! Writes seeds for the targets: `seed CORPUS CAPTURES` reads every capture below the directory CAPTURES and writes one file a seed below
 //! CORPUS/TARGET/. Used by `cargo xtask fuzz`.
 
+use pinhole_fuzz::module::parrot;
 use pinhole_fuzz::{script, timed, traffic};
+use pinhole_helper::{Action, AddressMatch, Expect, Handle, Lifetime, PortMatch, Refusal, Span};
 use pinhole_io::capture::CaptureReader;
-use pinhole_wire::{Direction, IpVersion, LinkType, Packet, TcpFlags, Transport, link};
+use pinhole_wire::{Direction, IpVersion, LinkType, Packet, Protocol, TcpFlags, Transport, link};
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -28,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     dialogues(&corpus)?;
     messages(&corpus)?;
+    modules(&corpus)?;
     for capture in captures_below(&captures)? {
         seed(&corpus, &capture)?;
     }
@@ -121,6 +124,47 @@ fn messages(corpus: &Path) -> Result<(), Box<dyn Error>> {
         write(corpus, target, name, &input)?;
     }
     Ok(())
+}
+
+/// A module, and what one may answer.
+fn modules(corpus: &Path) -> Result<(), Box<dyn Error>> {
+    let (client, server) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+    let expect = Expect {
+        class: 0,
+        protocol: Protocol::UDP,
+        source: AddressMatch::Exact(server),
+        source_port: PortMatch::Any,
+        destination: client,
+        destination_port: PortMatch::Exact(50_000),
+        lifetime: Lifetime::OneShot,
+        active: true,
+        group: None,
+        timeout: None,
+        helper: None,
+        span: Span { start: 0, end: 4 },
+    };
+    let actions = [
+        Action::Expect(Handle(0), expect),
+        Action::Extend(Handle(0), 60),
+        Action::Cancel(Handle(0)),
+        Action::Refuse(Refusal::ForeignAddress, Span { start: 0, end: 4 }),
+    ];
+    let mut all = Vec::new();
+    for (number, action) in actions.iter().enumerate() {
+        let mut records = Vec::new();
+        pinhole_abi::record::write(action, &mut records);
+        all.extend_from_slice(&records);
+        let alone = [&[0; 9], records.as_slice()].concat();
+        let mut input = Vec::new();
+        script::append(&mut input, Direction::Original, &alone);
+        write(corpus, "answers", &format!("action-{number}"), &input)?;
+    }
+    let mut input = Vec::new();
+    script::append(&mut input, Direction::Original, &[&[0; 9], all.as_slice()].concat());
+    script::append(&mut input, Direction::Reply, &[1, 0, 0, 0, 0, 2, 0, 0, 0]);
+    write(corpus, "answers", "all", &input)?;
+    let length = u16::try_from(input.len())?.to_le_bytes();
+    write(corpus, "module", "parrot", &[&length, input.as_slice(), &parrot()].concat())
 }
 
 fn open(input: &mut Vec<u8>, flow: u8, from: Direction) {

@@ -98,6 +98,18 @@ fn asked(change: impl FnOnce(&mut Expect)) -> Option<Fault> {
 }
 
 #[test]
+fn code_behind_the_end_of_a_function() {
+    let code = wat::parse_str("(module (func))").unwrap();
+    // The code section: one body, which is `end`. Another `end` follows.
+    let (body, longer) = ([10, 4, 1, 2, 0, 0x0b], [10, 5, 1, 3, 0, 0x0b, 0x0b]);
+    let at = code.windows(body.len()).position(|window| window == body).unwrap();
+    let code = [&code[..at], &longer, &code[at + body.len()..]].concat();
+    let module = seal(&code, MANIFEST.as_bytes()).unwrap();
+    let refused = Module::load(&module, &LoadSettings::default()).err().unwrap();
+    assert!(matches!(&refused, ModuleError::Code(why) if why.contains("after end of function")), "{refused}");
+}
+
+#[test]
 fn code_that_does_not_behave() {
     let begin = Instant::now();
     for (body, beside, fault) in [

@@ -31,6 +31,9 @@ pub(super) fn compile(module: &[u8], limits: &Limits) -> Result<Box<dyn Code>, S
         .floats(false)
         .ignore_custom_sections(true);
     let engine = Engine::new(&config);
+    // Whole, before anything is compiled: wasmi's compiler goes on for a while behind the end of a function, which its debug assertions do not
+    // outlive.
+    Module::validate(&engine, module).map_err(|error| error.to_string())?;
     let module = Module::new(&engine, module).map_err(|error| error.to_string())?;
     Ok(Box::new(Interpreted { engine, module, limits: *limits }))
 }
