@@ -40,17 +40,9 @@ pub(crate) fn stage(repository: &Repository, _notes: &mut Notes) -> Outcome {
 /// How many modules were built; the inner error: there is nothing to build them with.
 fn build(repository: &Repository) -> Result<Result<usize, String>, Failure> {
     let mut command = cargo(repository);
-    command.current_dir(repository.path("guests"));
-    command.env("CARGO_TARGET_DIR", repository.target("guests-build")).args([
-        "build",
-        "--release",
-        "--locked",
-    ]);
-    if !has_target()? {
-        match debian(repository)? {
-            Ok(compiler) => compiler.apply(&mut command)?,
-            Err(reason) => return Ok(Err(reason)),
-        }
+    command.current_dir(repository.path("guests")).args(["build", "--release", "--locked"]);
+    if let Err(reason) = compile_for_guests(repository, &mut command)? {
+        return Ok(Err(reason));
     }
     run_command(&mut command)?;
     let (from, to) =
@@ -59,12 +51,30 @@ fn build(repository: &Repository) -> Result<Result<usize, String>, Failure> {
     let mut count = 0;
     for entry in fs::read_dir(from)? {
         let path = entry?.path();
-        if let (Some("wasm"), Some(name)) = (path.extension().and_then(|e| e.to_str()), path.file_name()) {
+        // Others may be built in the same folder, for the library that is there.
+        let is_half = |name: &&str| name.starts_with("conntrack_") || name.starts_with("nat_");
+        let name = path.file_name().and_then(|name| name.to_str()).filter(is_half);
+        if let Some(name) = name.filter(|name| name.ends_with(".wasm")) {
             fs::copy(&path, to.join(name))?;
             count += 1;
         }
     }
     Ok(Ok(count))
+}
+
+/// Lets a command that runs cargo compile for WebAssembly; the inner error: there is no compiler for it.
+pub(crate) fn compile_for_guests(
+    repository: &Repository,
+    command: &mut Command,
+) -> Result<Result<(), String>, Failure> {
+    command.env("CARGO_TARGET_DIR", repository.target("guests-build"));
+    if has_target()? {
+        return Ok(Ok(()));
+    }
+    match debian(repository)? {
+        Ok(compiler) => compiler.apply(command).map(Ok),
+        Err(reason) => Ok(Err(reason)),
+    }
 }
 
 /// Whether the toolchain at hand compiles for WebAssembly.
@@ -86,7 +96,7 @@ impl Unpacked {
         let library = library.ok_or_else(|| Failure("Debian's compiler has no library".to_owned()))?;
         command.env("RUSTC", self.0.join("usr/bin/rustc")).env("LD_LIBRARY_PATH", library);
         // The library is compiled from its source, which a stable compiler must be told that it may.
-        command.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core,alloc");
+        command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_UNSTABLE_BUILD_STD", "core,alloc");
         if let Some(linker) = linker()? {
             command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
         }

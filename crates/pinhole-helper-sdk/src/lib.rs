@@ -1,7 +1,7 @@
 //! Turns a helper into a loadable module: the guest's side of docs/helper-abi.md.
 //!
 //! A crate of type `cdylib` that is compiled for `wasm32-unknown-unknown` calls one of two macros, with a helper that implements
-//! the same traits as a built-in one:
+//! the same traits as a built-in one (`pinhole helper new NAME --lang rust` makes all of it):
 //!
 //! ```ignore
 //! #![no_std]
@@ -28,6 +28,10 @@ mod heap;
 pub mod manifest;
 
 pub use manifest::{Grants, Module};
+/// The contract: what a helper implements. A module needs no other dependency than this crate.
+pub use pinhole_helper as helper;
+/// Directions, protocols and tuples, of which the contract speaks.
+pub use pinhole_wire as wire;
 
 /// Makes a conntrack module of a helper, its description (a `const`) and what the module itself is.
 #[macro_export]

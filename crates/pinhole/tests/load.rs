@@ -353,4 +353,5 @@ fn a_new_declaration_works() {
     // Nothing is written over.
     refused(&new, 5, "exists");
     refused(&["helper", "new", "../x"], 2, "cannot be a helper's name");
+    refused(&["helper", "new", "x", "--source", "."], 2, "--source is for --lang rust");
 }

@@ -1,10 +1,12 @@
-//! Helper modules in C and AssemblyScript: the examples of `sdk/` and the skeletons of `pinhole helper new` are built, and pass their
+//! Helper modules in Rust, C and AssemblyScript: the examples of `sdk/` and the skeletons of `pinhole helper new` are built, and pass their
 //! conformance cases.
 
 use crate::command::{Failure, capture, cargo, run as run_command};
+use crate::guests;
 use crate::repository::Repository;
 use crate::stage::{Notes, Outcome};
 use crate::tool;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +16,7 @@ const NAME: &str = "skeleton";
 
 pub(crate) fn run(repository: &Repository, notes: &mut Notes) -> Outcome {
     match check(repository, notes) {
-        Ok(0) => Outcome::Skipped("neither a compiler for C nor AssemblyScript's can be had".to_owned()),
+        Ok(0) => Outcome::Skipped("no compiler for modules can be had".to_owned()),
         Ok(modules) => Outcome::Passed(format!("{modules} modules pass their cases")),
         Err(failure) => Outcome::Failed(failure.to_string()),
     }
@@ -30,6 +32,10 @@ fn check(repository: &Repository, notes: &mut Notes) -> Result<usize, Failure> {
     fs::create_dir_all(&place)?;
     let bench = Bench { repository, pinhole, place };
     let mut passed = 0;
+    match bench.rust()? {
+        Ok(modules) => passed += modules,
+        Err(reason) => notes.skipped(format!("modules in Rust: {reason}")),
+    }
     match tool::debian("clang", "clang").and_then(|()| tool::debian("wasm-ld", "lld")) {
         Ok(()) => passed += bench.c()?,
         Err(reason) => notes.skipped(format!("modules in C: {reason}")),
@@ -54,6 +60,19 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// The skeleton: its own tests, and as a module. (FTP in Rust is the `modules` stage's.)
+    fn rust(&self) -> Result<Result<usize, String>, Failure> {
+        let folder = self.new_skeleton("rust", &["--source".as_ref(), self.repository.root().as_os_str()])?;
+        run_command(cargo(self.repository).args(["test", "--quiet"]).current_dir(&folder))?;
+        let mut build = Command::new(folder.join("build.sh"));
+        if let Err(reason) = guests::compile_for_guests(self.repository, &mut build)? {
+            return Ok(Err(reason));
+        }
+        run_command(&mut build)?;
+        self.test(&format!("new-rust/conntrack_{NAME}.wasm"), &folder.join("cases"))?;
+        Ok(Ok(1))
+    }
+
     /// rsh, both halves, and the skeleton.
     fn c(&self) -> Result<usize, Failure> {
         let sdk = self.repository.path("sdk/c");
@@ -101,18 +120,24 @@ impl Bench<'_> {
         Ok(2)
     }
 
-    /// What `pinhole helper new` makes.
+    /// What `pinhole helper new` makes, built by its own script.
     fn skeleton(&self, language: &str) -> Result<(), Failure> {
-        let folder = self.place.join(format!("new-{language}"));
-        let mut new = Command::new(&self.pinhole);
-        new.args(["helper", "new", NAME, "--lang", language, "--folder"]).arg(&folder);
-        run_command(&mut new)?;
+        let folder = self.new_skeleton(language, &[])?;
         let compiler = self.place.join("assemblyscript/node_modules");
         if language == "assemblyscript" {
             std::os::unix::fs::symlink(compiler, folder.join("node_modules"))?;
         }
         run_command(Command::new(folder.join("build.sh")).env("PINHOLE", &self.pinhole))?;
         self.test(&format!("new-{language}/conntrack_{NAME}.wasm"), &folder.join("cases"))
+    }
+
+    /// `pinhole helper new`, into a folder of its own.
+    fn new_skeleton(&self, language: &str, more: &[&OsStr]) -> Result<PathBuf, Failure> {
+        let folder = self.place.join(format!("new-{language}"));
+        let mut new = Command::new(&self.pinhole);
+        new.args(["helper", "new", NAME, "--lang", language, "--folder"]).arg(&folder).args(more);
+        run_command(&mut new)?;
+        Ok(folder)
     }
 
     fn seal(&self, module: &Path, manifest: &Path) -> Result<(), Failure> {

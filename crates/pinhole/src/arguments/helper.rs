@@ -37,6 +37,9 @@ pub struct HelperNewArguments {
     /// What it is written in
     #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t)]
     pub lang: Language,
+    /// Checkout of pinhole that has the SDK for Rust (default: what cargo's registry has)
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
     /// Folder for the files (default: the name)
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
@@ -59,6 +62,8 @@ pub enum Language {
     /// TOML: no code.
     #[default]
     Declaration,
+    /// Rust, for a module.
+    Rust,
     /// C, for a module.
     C,
     /// AssemblyScript, for a module.
