@@ -156,9 +156,9 @@ pub struct HelpersArguments {
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap takes a comment here for a help text")]
     pub loading: LoadArguments,
-    /// Ask a running gateway, at this control socket, which helpers are enabled and how many sessions they have
+    /// Ask a running gateway, at this control socket, where its helpers come from, which are enabled, and what they have used
     #[cfg(target_os = "linux")]
-    #[arg(long, value_name = "SOCKET", num_args = 0..=1, default_missing_value = crate::gateway::config::SOCKET, conflicts_with_all = ["name", "format"])]
+    #[arg(long, value_name = "SOCKET", num_args = 0..=1, default_missing_value = crate::gateway::config::SOCKET, conflicts_with = "name")]
     pub live: Option<PathBuf>,
 }
 

@@ -17,7 +17,7 @@ use std::io::{self, Write};
 pub fn run(arguments: &HelpersArguments, terminal: &mut Terminal) -> Result<u8, Failure> {
     #[cfg(target_os = "linux")]
     if let Some(socket) = &arguments.live {
-        return crate::gateway::client::ask(socket, &crate::gateway::request::Request::Helpers {}, terminal);
+        return live(socket, arguments.format, terminal);
     }
     let loader = arguments.loading.loader().map_err(|error| Failure::Usage(error.to_string()))?;
     let Loaded { registry, origins, .. } = loader.load()?;
@@ -48,6 +48,18 @@ pub fn run(arguments: &HelpersArguments, terminal: &mut Terminal) -> Result<u8, 
     }
     out.flush()?;
     Ok(exit::OK)
+}
+
+/// The helpers of a running gateway.
+#[cfg(target_os = "linux")]
+fn live(socket: &std::path::Path, format: Plainness, terminal: &mut Terminal) -> Result<u8, Failure> {
+    use crate::gateway::request::{ListFormat, Listed, Request};
+    let format = match format {
+        Plainness::Text => ListFormat::Table,
+        Plainness::Json => ListFormat::Json,
+    };
+    let request = Request::List { what: Listed::Modules, format, flow: None, helper: None, state: None };
+    crate::gateway::client::ask(socket, &request, terminal)
 }
 
 fn list(out: &mut dyn Write, p: &Palette, specs: &[&Spec]) -> io::Result<()> {

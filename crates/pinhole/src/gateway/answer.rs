@@ -1,7 +1,5 @@
 //! What those who ask over the control socket are told.
 
-mod helpers;
-
 use super::daemon::Gateway;
 use super::request::{ListFormat, Listed, Request};
 use crate::arguments::{Flow, Target};
@@ -39,10 +37,7 @@ pub(super) fn answer(request: Request, gateway: &mut Gateway) -> Result<Reply, S
             let only = Only { flow: flow.as_deref().map(flow_of).transpose()?, helper, state };
             Ok(list(what, format, only, gateway))
         }
-        Request::Helpers {} => Ok(Reply::Lines(helpers::list(gateway))),
-        Request::Switch { helper, enabled, nat } => {
-            helpers::switch(&helper, enabled, nat, gateway).map(Reply::Lines)
-        }
+        Request::Switch { helper, enabled, nat } => gateway.switch(&helper, enabled, nat).map(Reply::Lines),
         Request::Monitor {} => Ok(Reply::Watch),
         Request::Explain { flow } => explain(&flow, gateway).map(Reply::Lines),
         Request::Flush {} => {

@@ -116,11 +116,6 @@ impl Gateway {
         self.journal.refresh(self.datapath.engine(), conn, self.clock.now());
     }
 
-    /// Hands on what came of a change of the engine's.
-    pub(super) fn tell_events(&mut self) {
-        self.datapath.tell_events(&mut self.journal);
-    }
-
     /// Ends all conns; returns how many.
     pub(super) fn flush(&mut self) -> usize {
         let count = self.datapath.engine().tracker().len();
@@ -146,6 +141,14 @@ impl Gateway {
     pub(super) fn unload(&mut self, names: &[String], force: bool) -> Result<String, String> {
         let now = self.clock.now();
         let done = self.modules.unload(self.datapath.engine_mut(), now, names, force);
+        self.datapath.tell_events(&mut self.journal);
+        done
+    }
+
+    /// Lets a helper read again, or no more.
+    pub(super) fn switch(&mut self, name: &str, enabled: bool, nat: bool) -> Result<String, String> {
+        let now = self.clock.now();
+        let done = self.modules.switch(self.datapath.engine_mut(), now, name, enabled, nat);
         self.datapath.tell_events(&mut self.journal);
         done
     }

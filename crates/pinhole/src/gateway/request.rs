@@ -28,8 +28,6 @@ pub enum Request {
         #[serde(default)]
         state: Option<String>,
     },
-    /// The helpers: which are enabled, and how many sessions they have.
-    Helpers {},
     /// Lets a helper read again, or no more.
     Switch {
         /// The helper.

@@ -488,24 +488,33 @@ fn helpers_are_switched() {
     lab.play("ftp-active.pcap", 10);
     let switch = |enabled, nat| Request::Switch { helper: "ip_conntrack_ftp".to_owned(), enabled, nat };
     let line = |lab: &mut Lab| {
-        let all = lab.ask(Request::Helpers {}).unwrap();
-        all.lines()
-            .find(|line| line.starts_with("ftp "))
-            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        let all = lab.list(Listed::Modules, ListFormat::Table);
+        let words = |half: &str| {
+            let line = all.lines().find(|line| line.starts_with(half)).unwrap();
+            line.split_whitespace().skip(1).take(2).collect::<Vec<_>>().join(" ")
+        };
+        format!("{}, {}", words("conntrack_ftp "), words("nat_ftp "))
     };
-    assert_eq!(line(&mut lab).as_deref(), Some("ftp enabled disabled 1"));
+    assert_eq!(line(&mut lab), "enabled 1, disabled built-in");
     let told = lab.ask(switch(false, false)).unwrap();
     assert_eq!(told, "helper ftp is disabled; 1 connections are not read any more\n");
-    assert_eq!(line(&mut lab).as_deref(), Some("ftp disabled disabled 0"));
+    assert_eq!(line(&mut lab), "disabled 0, disabled built-in");
     let blind: Vec<_> = lab.gateway.journal.tallies.blind.keys().map(|(_, reason)| *reason).collect();
     assert_eq!(blind, ["unloaded"]);
     assert_eq!(lab.ask(switch(false, false)).unwrap(), "helper ftp is disabled already\n");
     assert_eq!(lab.ask(switch(true, false)).unwrap(), "helper ftp is enabled\n");
-    assert_eq!(line(&mut lab).as_deref(), Some("ftp enabled enabled 0"));
+    assert_eq!(line(&mut lab), "enabled 0, enabled built-in");
     assert_eq!(lab.ask(switch(false, true)).unwrap(), "the NAT half of helper ftp is disabled\n");
-    assert_eq!(line(&mut lab).as_deref(), Some("ftp enabled disabled 0"));
+    assert_eq!(line(&mut lab), "enabled 0, disabled built-in");
     let unknown = Request::Switch { helper: "nosuch".to_owned(), enabled: true, nat: false };
     assert_eq!(lab.ask(unknown).unwrap_err(), "no helper is called `nosuch`");
+}
+
+/// What is said of the conntrack half of FTP.
+fn module_line(lab: &mut Lab) -> Vec<String> {
+    let all = lab.list(Listed::Modules, ListFormat::Table);
+    let line = all.lines().find(|line| line.starts_with("conntrack_ftp ")).unwrap();
+    line.split_whitespace().map(str::to_owned).collect()
 }
 
 #[test]
@@ -536,11 +545,21 @@ fn modules_come_and_go() {
         done.contains("conntrack_ftp is loaded from") && done.contains("nat_ftp is loaded from"),
         "{done}"
     );
+    // Disabled it stays loaded, and comes back as what it was.
+    let switch = |enabled| Request::Switch { helper: "ftp".to_owned(), enabled, nat: false };
+    let module = file("conntrack_ftp.wasm");
+    lab.ask(switch(false)).unwrap();
+    assert_eq!(module_line(&mut lab)[..4], ["conntrack_ftp", "disabled", "0", &module]);
+    lab.ask(switch(true)).unwrap();
+    assert_eq!(module_line(&mut lab)[..4], ["conntrack_ftp", "enabled", "0", &module]);
     lab.play("ftp-active.pcap", 15);
     assert!(lab.list(Listed::Expectations, ListFormat::Conntrack).contains("helper=ftp"));
     let modules = lab.list(Listed::Modules, ListFormat::Table);
     let line = modules.lines().find(|line| line.starts_with("conntrack_ftp")).unwrap();
-    assert!(line.contains("sessions=1 state=loaded") && line.contains("faults=0"), "{line}");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words[1..4], ["enabled", "1", &file("conntrack_ftp.wasm")], "{line}");
+    assert!(line.contains(" calls=") && line.contains(" fuel=") && line.contains(" memory="), "{line}");
+    assert!(line.contains(" faults=0") && line.contains(" sha256="), "{line}");
     assert!(modules.lines().any(|line| line.starts_with("conntrack_irc") && line.contains("built-in")));
     // In use, needed, read again, forced out: the built-in is back.
     let error = lab.ask(unload("conntrack_ftp", false)).unwrap_err();
@@ -552,9 +571,6 @@ fn modules_come_and_go() {
     assert!(again.contains("conntrack_ftp is loaded from"), "{again}");
     assert_eq!(lab.ask(unload("ftp", true)).unwrap(), "conntrack_ftp is unloaded\n");
     assert!(lab.explain("conn 1").contains("the helper was unloaded"), "{}", lab.explain("conn 1"));
-    let modules = lab.list(Listed::Modules, ListFormat::Table);
-    assert!(
-        modules.lines().any(|line| line.starts_with("conntrack_ftp") && line.contains("built-in sessions=0"))
-    );
+    assert_eq!(module_line(&mut lab), ["conntrack_ftp", "enabled", "0", "built-in"]);
     assert_eq!(lab.ask(unload("ftp", true)).unwrap_err(), "conntrack_ftp is built in");
 }

@@ -3,14 +3,20 @@
 //! A module is called `conntrack_NAME` or `nat_NAME`. The kernel's old and new spellings are understood (`ip_conntrack_`, `nf_conntrack_`,
 //! `ip_nat_`, `nf_nat_`, `-` for `_`), and a helper's own name stands for its conntrack half. What is built in answers as built-in code does to
 //! `modprobe`: it is there, and cannot be taken out. A file may take its place by name; when that is unloaded, the built-in is back.
+//!
+//! *Two things are known of a half, each in one place:* where it comes from ([`Modules`]; what is not there is built in), and whether it is enabled (it
+//! is in the engine). So what is disabled stays loaded.
 
-use super::request::ListFormat;
+mod listing;
+mod name;
+mod switch;
+
+use name::{Wanted, built_in};
+
 use crate::load::{Grant, Loader, Opened, Origin};
 use pinhole_engine::Engine;
 use pinhole_helper::NatHelper;
-use pinhole_modules::Half;
 use pinhole_wire::Time;
-use serde_json::json;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -23,60 +29,6 @@ pub(super) struct Modules {
     origins: Vec<Origin>,
     loader: Loader,
     path: Vec<PathBuf>,
-}
-
-/// A half of a helper by name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Wanted {
-    is_nat: bool,
-    helper: String,
-}
-
-impl Wanted {
-    /// Understands a name; the helper's part of it may be a glob.
-    fn parse(name: &str) -> Self {
-        let name = name.replace('-', "_");
-        let without = |prefixes: [&str; 3]| prefixes.iter().find_map(|prefix| name.strip_prefix(prefix));
-        let nat = without(["nat_", "ip_nat_", "nf_nat_"]);
-        let conntrack = without(["conntrack_", "ip_conntrack_", "nf_conntrack_"]);
-        Self { is_nat: nat.is_some(), helper: nat.or(conntrack).unwrap_or(&name).to_owned() }
-    }
-
-    fn of(origin: &Origin) -> Self {
-        let is_nat = origin.module.as_ref().is_some_and(|module| module.manifest().half == Half::Nat);
-        Self { is_nat, helper: origin.helper.replace('-', "_") }
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        self.is_nat == other.is_nat && matches(&self.helper, &other.helper)
-    }
-
-    fn name(&self) -> String {
-        format!("{}{}", if self.is_nat { Half::Nat.prefix() } else { Half::Conntrack.prefix() }, self.helper)
-    }
-}
-
-/// Whether a text is what a glob stands for: `*` any bytes, `?` one.
-fn matches(glob: &str, text: &str) -> bool {
-    let (glob, text) = (glob.as_bytes(), text.as_bytes());
-    let (mut g, mut t) = (0, 0);
-    // Where the latest star is, and where it ends for now.
-    let mut star = None;
-    while let Some(&byte) = text.get(t) {
-        match glob.get(g) {
-            Some(b'*') => {
-                star = Some((g, t));
-                g += 1;
-            }
-            Some(&wanted) if wanted == b'?' || wanted == byte => (g, t) = (g + 1, t + 1),
-            _ => {
-                let Some((at, end)) = star else { return false };
-                star = Some((at, end + 1));
-                (g, t) = (at + 1, end + 1);
-            }
-        }
-    }
-    glob.get(g..).unwrap_or_default().iter().all(|&byte| byte == b'*')
 }
 
 impl Modules {
@@ -181,9 +133,11 @@ impl Modules {
             return Err(format!("{} is needed by {}", wanted.name(), needed_by.name()));
         }
         if !wanted.is_nat {
-            engine
-                .unload(now, &origin.helper, force)
-                .map_err(|error| format!("{}: {error}", wanted.name()))?;
+            if engine.host().number(&origin.helper).is_some() {
+                engine
+                    .unload(now, &origin.helper, force)
+                    .map_err(|error| format!("{}: {error}", wanted.name()))?;
+            }
             // What it had taken the place of.
             let built_in = pinhole_helpers::registry().into_iter().find(|h| h.spec().name == origin.helper);
             if let Some(built_in) = built_in {
@@ -253,122 +207,5 @@ impl Modules {
         }
         found.sort();
         found
-    }
-
-    /// The helpers that there are: origin, sessions, and what modules have used.
-    pub(super) fn list(&self, engine: &Engine, format: ListFormat) -> String {
-        let mut lines = String::new();
-        for (helper, sessions) in engine.host().helpers() {
-            let name = helper.spec().name;
-            let wanted = Wanted { is_nat: false, helper: name.replace('-', "_") };
-            self.line(&mut lines, &wanted, Some(sessions), format);
-        }
-        for helper in engine.nat_helpers() {
-            let wanted = Wanted { is_nat: true, helper: helper.replace('-', "_") };
-            self.line(&mut lines, &wanted, None, format);
-        }
-        lines
-    }
-
-    fn line(&self, lines: &mut String, wanted: &Wanted, sessions: Option<usize>, format: ListFormat) {
-        let is_its = |origin: &&Origin| {
-            Wanted::of(origin) == *wanted
-                || origin.module.is_none() && origin.helper.replace('-', "_") == wanted.helper
-        };
-        let origin = self.origins.iter().find(is_its);
-        let module = origin.and_then(|origin| origin.module.as_ref());
-        let status = module.map(pinhole_modules::Module::status);
-        let path = origin.map(|origin| origin.path.display().to_string());
-        let _ = match format {
-            ListFormat::Json => writeln!(
-                lines,
-                "{}",
-                json!({
-                    "type": "module", "name": wanted.name(), "origin": path.as_deref().unwrap_or("built-in"),
-                    "sha256": module.map(pinhole_modules::Module::hash), "sessions": sessions,
-                    "state": state(status.as_ref()),
-                    "calls": status.map(|s| s.calls), "fuel": status.map(|s| s.fuel),
-                    "memory": status.map(|s| s.memory), "faults": status.map(|s| s.faults),
-                    "latest_fault": status.and_then(|s| s.latest_fault).map(|fault| fault.to_string()),
-                })
-            ),
-            ListFormat::Conntrack | ListFormat::Table => {
-                let _ = write!(lines, "{:<24} {}", wanted.name(), path.as_deref().unwrap_or("built-in"));
-                if let Some(sessions) = sessions {
-                    let _ = write!(lines, " sessions={sessions}");
-                }
-                if let (Some(module), Some(status)) = (module, status) {
-                    let _ = write!(
-                        lines,
-                        " state={} calls={} fuel={} memory={} faults={} sha256={}",
-                        state(Some(&status)),
-                        status.calls,
-                        status.fuel,
-                        status.memory,
-                        status.faults,
-                        module.hash()
-                    );
-                    if let Some(fault) = status.latest_fault {
-                        let _ = write!(lines, " latest-fault=\"{fault}\"");
-                    }
-                }
-                writeln!(lines)
-            }
-        };
-    }
-}
-
-fn state(status: Option<&pinhole_modules::Status>) -> &'static str {
-    if status.is_some_and(|status| status.quarantined) { "quarantined" } else { "loaded" }
-}
-
-/// The built-in halves that a name stands for.
-fn built_in(wanted: &Wanted) -> Vec<Wanted> {
-    let name =
-        |helper: &str| Wanted { is_nat: wanted.is_nat, helper: helper.replace('-', "_").to_lowercase() };
-    let mut found: Vec<Wanted> = if wanted.is_nat {
-        pinhole_helpers::nat_helpers().iter().map(|half| name(half.name())).collect()
-    } else {
-        pinhole_helpers::registry().iter().map(|helper| name(&helper.spec().name)).collect()
-    };
-    found.retain(|built_in| wanted.is(built_in));
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_the_kernel() {
-        for (name, is_nat, helper) in [
-            ("conntrack_ftp", false, "ftp"),
-            ("ip_conntrack_ftp", false, "ftp"),
-            ("nf-conntrack-ftp", false, "ftp"),
-            ("ftp", false, "ftp"),
-            ("nat_ftp", true, "ftp"),
-            ("ip_nat_ftp", true, "ftp"),
-            ("nf_nat_netbios-ns", true, "netbios_ns"),
-            ("conntrack_*", false, "*"),
-        ] {
-            assert_eq!(Wanted::parse(name), Wanted { is_nat, helper: helper.to_owned() });
-        }
-    }
-
-    #[test]
-    fn globs() {
-        for (glob, text, is_match) in [
-            ("*", "ftp", true),
-            ("*", "", true),
-            ("f?p", "ftp", true),
-            ("f?p", "fp", false),
-            ("*p", "ftpp", true),
-            ("f*t*", "fxt", true),
-            ("f*t", "fxtx", false),
-            ("", "x", false),
-            ("ftp", "ftp", true),
-        ] {
-            assert_eq!(matches(glob, text), is_match, "{glob} {text}");
-        }
     }
 }
