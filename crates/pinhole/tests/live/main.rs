@@ -8,6 +8,7 @@
 //! * `operate`: what it tells, how it is confined, who may ask it.
 //! * `restart`: what outlives the gateway's end.
 //! * `ftp`, `irc`: clients and servers in every topology, with and without the helper's two halves.
+//! * `modules`: FTP by its modules, which are loaded and unloaded meanwhile.
 //! * `peers`: the other protocols.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
@@ -17,6 +18,7 @@ mod bridge;
 mod ftp;
 mod ftp_clients;
 mod irc;
+mod modules;
 mod operate;
 mod peers;
 mod restart;
