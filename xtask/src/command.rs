@@ -21,6 +21,9 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// What cargo is told to work on: the workspace with all its features but `wasmtime`, which takes minutes to build and has a stage of its own.
+pub(crate) const WORKSPACE: [&str; 3] = ["--workspace", "--features", "pinhole-io/kernel,pinhole-io/live"];
+
 /// The cargo that runs this xtask, at the top of the checkout.
 pub(crate) fn cargo(repository: &Repository) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -5,12 +5,12 @@
 //! [`RECORD`]; one that is larger by more than [`TOLERANCE_PERCENT`] fails.
 
 use crate::command::{Failure, capture, cargo, run as run_command};
+use crate::guests;
 use crate::repository::Repository;
 use crate::stage::{Notes, Outcome};
 use crate::tool;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 /// The accepted counts: a line each, `WORKLOAD INSTRUCTIONS`.
@@ -20,14 +20,21 @@ const RECORD: &str = "xtask/instructions.txt";
 const TOLERANCE_PERCENT: u64 = 10;
 
 /// Name, what one item is, and the two lengths that are counted.
-const WORKLOADS: [(&str, &str, u64, u64); 6] = [
+const WORKLOADS: [(&str, &str, u64, u64); 7] = [
     ("udp", "packet of an established UDP conn", 32_000, 64_000),
+    (WITH_MODULE, "the same, with FTP read by a module", 32_000, 64_000),
     ("tcp", "packet of an established TCP conn", 32_000, 64_000),
     ("nat", "packet of an established, masqueraded UDP conn", 32_000, 64_000),
     ("new", "first packet of a UDP conn", 32_000, 64_000),
     ("nat-new", "first packet of a masqueraded UDP conn", 32_000, 64_000),
     ("life", "TCP conn of six packets", 3_200, 6_400),
 ];
+
+/// The workload that takes the module that `cargo xtask guests` makes.
+const WITH_MODULE: &str = "udp-module";
+
+/// A workload: its name, what one item is, and what it was counted as.
+type Count = (&'static str, &'static str, u64);
 
 /// Options of `cargo xtask instructions`.
 #[derive(clap::Args)]
@@ -39,7 +46,8 @@ pub(crate) struct Options {
 
 pub(crate) fn run(repository: &Repository, options: &Options) -> Result<(), Failure> {
     tool::debian("valgrind", "valgrind").map_err(Failure)?;
-    let counts = count_all(repository)?;
+    guests::run(repository)?;
+    let counts = count_all(repository, true)?;
     if options.accept {
         return accept(repository, &counts);
     }
@@ -47,37 +55,40 @@ pub(crate) fn run(repository: &Repository, options: &Options) -> Result<(), Fail
 }
 
 /// The stage of `cargo xtask test`.
-pub(crate) fn stage(repository: &Repository, _notes: &mut Notes) -> Outcome {
+pub(crate) fn stage(repository: &Repository, notes: &mut Notes) -> Outcome {
     if let Err(missing) = tool::debian("valgrind", "valgrind") {
         return Outcome::Skipped(missing);
     }
-    match count_all(repository).and_then(|counts| compare(repository, &counts)) {
+    let has_module = repository.target("guests").join("conntrack_ftp.wasm").is_file();
+    if !has_module {
+        notes.skipped(format!("{WITH_MODULE}: the modules are not built (stage guests)"));
+    }
+    match count_all(repository, has_module).and_then(|counts| compare(repository, &counts)) {
         Ok(summary) => Outcome::Passed(summary),
         Err(failure) => Outcome::Failed(failure.to_string()),
     }
 }
 
 /// Instructions per item of each workload.
-fn count_all(repository: &Repository) -> Result<Vec<u64>, Failure> {
+fn count_all(repository: &Repository, has_module: bool) -> Result<Vec<Count>, Failure> {
     let build = ["build", "--release", "--package", "pinhole-engine", "--example", "steady"];
     run_command(cargo(repository).args(build))?;
-    let program = repository.target("release/examples/steady");
-    let profile = repository.target("callgrind.out");
-    WORKLOADS
-        .iter()
-        .map(|&(name, _, short, long)| {
-            let difference = count(&program, &profile, name, long)? - count(&program, &profile, name, short)?;
-            Ok(difference / (long - short))
+    let workloads = WORKLOADS.iter().filter(|workload| has_module || workload.0 != WITH_MODULE);
+    workloads
+        .map(|&(name, about, short, long)| {
+            let difference = count(repository, name, long)? - count(repository, name, short)?;
+            Ok((name, about, difference / (long - short)))
         })
         .collect()
 }
 
 /// All instructions of one run.
-fn count(program: &Path, profile: &Path, workload: &str, items: u64) -> Result<u64, Failure> {
+fn count(repository: &Repository, workload: &str, items: u64) -> Result<u64, Failure> {
     let mut command = Command::new("valgrind");
+    let profile = repository.target("callgrind.out");
     command.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", profile.display()));
-    command.arg(program).args([workload, &items.to_string()]);
-    let output = capture(&mut command)?;
+    command.arg(repository.target("release/examples/steady")).args([workload, &items.to_string()]);
+    let output = capture(command.env("PINHOLE_FTP_MODULE", repository.target("guests")))?;
     let text = String::from_utf8_lossy(&output.stderr);
     text.lines()
         .find_map(|line| line.split_once("Collected :"))
@@ -85,7 +96,7 @@ fn count(program: &Path, profile: &Path, workload: &str, items: u64) -> Result<u
         .ok_or_else(|| Failure(format!("valgrind did not count: {}", text.trim())))
 }
 
-fn compare(repository: &Repository, counts: &[u64]) -> Result<String, Failure> {
+fn compare(repository: &Repository, counts: &[Count]) -> Result<String, Failure> {
     let record =
         fs::read_to_string(repository.path(RECORD)).map_err(|error| Failure(format!("{RECORD}: {error}")))?;
     let accepted = |name: &str| {
@@ -93,9 +104,9 @@ fn compare(repository: &Repository, counts: &[u64]) -> Result<String, Failure> {
     };
     let mut worse = Vec::new();
     let mut summary = Vec::new();
-    for ((name, about, ..), &count) in WORKLOADS.iter().zip(counts) {
+    for &(name, about, count) in counts {
         let before = accepted(name).ok_or_else(|| Failure(format!("{RECORD} has no line `{name} …`")))?;
-        println!("{name:<7} {count:>6} instructions, accepted {before:>6}: {about}");
+        println!("{name:<10} {count:>6} instructions, accepted {before:>6}: {about}");
         summary.push(format!("{name} {count}"));
         if count > before + before * TOLERANCE_PERCENT / 100 {
             worse.push(format!("{name}: {count} instructions instead of {before}"));
@@ -104,10 +115,10 @@ fn compare(repository: &Repository, counts: &[u64]) -> Result<String, Failure> {
     if worse.is_empty() { Ok(summary.join(", ")) } else { Err(Failure(worse.join("; "))) }
 }
 
-fn accept(repository: &Repository, counts: &[u64]) -> Result<(), Failure> {
+fn accept(repository: &Repository, counts: &[Count]) -> Result<(), Failure> {
     let mut text = String::new();
-    for ((name, about, ..), count) in WORKLOADS.iter().zip(counts) {
-        println!("{name:<7} {count:>6} instructions: {about}");
+    for (name, about, count) in counts {
+        println!("{name:<10} {count:>6} instructions: {about}");
         let _ = writeln!(text, "{name} {count}");
     }
     Ok(fs::write(repository.path(RECORD), text)?)

@@ -1,5 +1,7 @@
 //! What runs a module's code: nothing else knows by which engine.
 
+#[cfg(feature = "wasmtime")]
+mod compiled;
 mod interpreter;
 
 use crate::Limits;
@@ -41,5 +43,8 @@ pub(crate) enum Export {
 
 /// Validates and compiles a module.
 pub(crate) fn compile(module: &[u8], limits: &Limits) -> Result<Box<dyn Code>, String> {
+    #[cfg(feature = "wasmtime")]
+    return compiled::compile(module, limits);
+    #[cfg(not(feature = "wasmtime"))]
     interpreter::compile(module, limits)
 }

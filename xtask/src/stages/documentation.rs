@@ -1,6 +1,6 @@
 //! The documentation of all crates, private links included, without a warning.
 
-use crate::command::{Failure, cargo, run};
+use crate::command::{Failure, WORKSPACE, cargo, run};
 use crate::repository::Repository;
 use crate::stage::{Notes, Outcome};
 
@@ -10,6 +10,6 @@ pub(crate) fn stage(repository: &Repository, _notes: &mut Notes) -> Outcome {
 
 pub(crate) fn build(repository: &Repository) -> Result<(), Failure> {
     let mut command = cargo(repository);
-    command.args(["doc", "--workspace", "--no-deps", "--all-features", "--exclude", "xtask"]);
+    command.arg("doc").args(WORKSPACE).args(["--no-deps", "--exclude", "xtask"]);
     run(command.env("RUSTDOCFLAGS", "-D warnings"))
 }

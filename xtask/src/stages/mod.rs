@@ -96,6 +96,13 @@ const STAGES: &[Stage] = &[
         run: live::run,
     },
     Stage {
+        name: "wasmtime",
+        about: "modules as native code, with the same results",
+        quick: false,
+        beside: true,
+        run: modules::wasmtime,
+    },
+    Stage {
         name: "package",
         about: "the Debian package, and what is in it",
         quick: false,

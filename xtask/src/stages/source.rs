@@ -1,6 +1,6 @@
 //! Stages about the source text itself.
 
-use crate::command::{cargo, run};
+use crate::command::{WORKSPACE, cargo, run};
 use crate::repository::Repository;
 use crate::stage::{Notes, Outcome};
 use std::fs;
@@ -12,16 +12,8 @@ pub(crate) fn format(repository: &Repository, _notes: &mut Notes) -> Outcome {
 }
 
 pub(crate) fn lints(repository: &Repository, _notes: &mut Notes) -> Outcome {
-    run(cargo(repository).args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--",
-        "-D",
-        "warnings",
-    ]))
-    .into()
+    run(cargo(repository).arg("clippy").args(WORKSPACE).args(["--all-targets", "--", "-D", "warnings"]))
+        .into()
 }
 
 /// Every helper is a cargo feature: the crate must build with none of them, and with each alone.

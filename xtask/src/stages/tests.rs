@@ -1,6 +1,6 @@
 //! The tests of the workspace: by cargo-nextest if it is there, otherwise by cargo alone.
 
-use crate::command::{Failure, cargo, line, run as run_command};
+use crate::command::{Failure, WORKSPACE, cargo, line, run as run_command};
 use crate::junit;
 use crate::repository::Repository;
 use crate::stage::{Notes, Outcome};
@@ -13,7 +13,7 @@ pub(crate) fn run(repository: &Repository, notes: &mut Notes) -> Outcome {
     let result = match tool::find("cargo-nextest") {
         Some(_) => nextest(repository, notes),
         None => libtest(
-            cargo(repository).args(["test", "--workspace", "--all-features", "--lib", "--bins", "--tests"]),
+            cargo(repository).arg("test").args(WORKSPACE).args(["--lib", "--bins", "--tests"]),
             &[],
             notes,
         ),
@@ -22,10 +22,7 @@ pub(crate) fn run(repository: &Repository, notes: &mut Notes) -> Outcome {
 }
 
 pub(crate) fn examples(repository: &Repository, notes: &mut Notes) -> Outcome {
-    outcome(
-        libtest(cargo(repository).args(["test", "--workspace", "--all-features", "--doc"]), &[], notes),
-        "examples",
-    )
+    outcome(libtest(cargo(repository).arg("test").args(WORKSPACE).arg("--doc"), &[], notes), "examples")
 }
 
 pub(super) fn outcome(result: Result<usize, Failure>, what: &str) -> Outcome {
@@ -42,7 +39,7 @@ fn nextest(repository: &Repository, notes: &mut Notes) -> Result<usize, Failure>
     let _ = fs::remove_file(&report);
     let mut command = cargo(repository);
     command.args(["nextest", "run", "--config-file", "xtask/nextest.toml", "--profile", "xtask"]);
-    let result = run_command(command.args(["--workspace", "--all-features"]));
+    let result = run_command(command.args(WORKSPACE));
     let report = fs::read_to_string(report).unwrap_or_default();
     for reason in junit::skips(&report) {
         notes.skipped(reason);

@@ -10,6 +10,9 @@ use wasmi::{
     StoreLimitsBuilder, TrapCode, TypedFunc, ValType,
 };
 
+/// Most elements of a table.
+pub(super) const TABLE_ELEMENTS: usize = 10_000;
+
 struct Interpreted {
     engine: Engine,
     module: Module,
@@ -42,7 +45,7 @@ impl Code for Interpreted {
     fn instantiate(&self) -> Result<Box<dyn Instance>, Fault> {
         let limits = StoreLimitsBuilder::new()
             .memory_size(self.limits.memory)
-            .table_elements(10_000)
+            .table_elements(TABLE_ELEMENTS)
             .instances(1)
             .memories(1)
             .tables(4)
