@@ -38,7 +38,7 @@ pub(crate) fn stage(repository: &Repository, _notes: &mut Notes) -> Outcome {
 }
 
 /// How many modules were built; the inner error: there is nothing to build them with.
-fn build(repository: &Repository) -> Result<Result<usize, String>, Failure> {
+pub(crate) fn build(repository: &Repository) -> Result<Result<usize, String>, Failure> {
     let mut command = cargo(repository);
     command.current_dir(repository.path("guests")).args(["build", "--release", "--locked"]);
     if let Err(reason) = compile_for_guests(repository, &mut command)? {

@@ -1,6 +1,7 @@
 //! `cargo xtask package`: the Debian package, by cargo-deb, and the look into it that `cargo xtask test` takes.
 
 use crate::command::{Failure, capture, cargo, run};
+use crate::guests;
 use crate::repository::Repository;
 use crate::stage::{Notes, Outcome};
 use crate::tool;
@@ -9,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What must be in the package.
-const CONTENTS: [&str; 11] = [
+const CONTENTS: [&str; 13] = [
     "./usr/bin/pinhole",
+    "./usr/lib/pinhole/helpers/conntrack_ftp.wasm",
+    "./usr/lib/pinhole/helpers/nat_ftp.wasm",
     "./usr/lib/systemd/system/pinhole.service",
     "./etc/pinhole/pinhole.toml",
     "./etc/pinhole/fw.nft",
@@ -23,8 +26,12 @@ const CONTENTS: [&str; 11] = [
     "./usr/share/doc/pinhole/examples/ftp-server.nft",
 ];
 
+/// The modules that are shipped.
+const MODULES: [&str; 2] = ["conntrack_ftp.wasm", "nat_ftp.wasm"];
+
 /// Builds it; where it is.
 pub(crate) fn build(repository: &Repository) -> Result<PathBuf, Failure> {
+    guests::build(repository)?.map_err(Failure)?;
     tool::cargo_subcommand(repository, "cargo-deb").map_err(Failure)?;
     run(cargo(repository).args(["build", "--release", "--package", "pinhole"]))?;
     let binary = repository.target("release/pinhole");
@@ -32,6 +39,10 @@ pub(crate) fn build(repository: &Repository) -> Result<PathBuf, Failure> {
     let folder = repository.path("target/package");
     fs::create_dir_all(folder.join("man"))?;
     run(Command::new(&binary).arg("man").arg(folder.join("man")))?;
+    fs::create_dir_all(folder.join("helpers"))?;
+    for module in MODULES {
+        fs::copy(repository.target("guests").join(module), folder.join("helpers").join(module))?;
+    }
     for (shell, name) in [("bash", "pinhole.bash"), ("zsh", "_pinhole"), ("fish", "pinhole.fish")] {
         let output = capture(Command::new(&binary).args(["completions", shell]))?;
         fs::write(folder.join(name), output.stdout)?;
@@ -47,6 +58,11 @@ pub(crate) fn stage(repository: &Repository, _notes: &mut Notes) -> Outcome {
     }
     if let Err(reason) = tool::debian("dpkg-deb", "dpkg") {
         return Outcome::Skipped(reason);
+    }
+    match guests::build(repository) {
+        Ok(Ok(_)) => {}
+        Ok(Err(reason)) => return Outcome::Skipped(reason),
+        Err(failure) => return Outcome::Failed(failure.to_string()),
     }
     match build(repository).and_then(|package| check(&package)) {
         Ok(count) => Outcome::Passed(format!("{count} files")),

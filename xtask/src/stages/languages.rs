@@ -60,8 +60,13 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// The skeleton: its own tests, and as a module. (FTP in Rust is the `modules` stage's.)
+    /// Parcel, both halves (FTP in Rust is the `modules` stage's), and the skeleton.
     fn rust(&self) -> Result<Result<usize, String>, Failure> {
+        if let Err(reason) = guests::build(self.repository)? {
+            return Ok(Err(reason));
+        }
+        let parcel = self.repository.target("guests/conntrack_parcel.wasm");
+        self.test(&parcel, &self.repository.path("helpers/cases/parcel"))?;
         let folder = self.new_skeleton("rust", &["--source".as_ref(), self.repository.root().as_os_str()])?;
         run_command(cargo(self.repository).args(["test", "--quiet"]).current_dir(&folder))?;
         let mut build = Command::new(folder.join("build.sh"));
@@ -69,8 +74,8 @@ impl Bench<'_> {
             return Ok(Err(reason));
         }
         run_command(&mut build)?;
-        self.test(&format!("new-rust/conntrack_{NAME}.wasm"), &folder.join("cases"))?;
-        Ok(Ok(1))
+        self.test_skeleton(&folder)?;
+        Ok(Ok(2))
     }
 
     /// rsh, both halves, and the skeleton.
@@ -85,7 +90,7 @@ impl Bench<'_> {
             )?;
             self.seal(&module, &sdk.join("rsh").join(half).with_extension("toml"))?;
         }
-        self.test("conntrack_rsh.wasm", &self.repository.path("helpers/cases/rsh"))?;
+        self.test(&self.place.join("conntrack_rsh.wasm"), &self.repository.path("helpers/cases/rsh"))?;
         self.skeleton("c")?;
         Ok(2)
     }
@@ -115,7 +120,7 @@ impl Bench<'_> {
         compile.current_dir(&folder).arg("quake3/conntrack_quake3.ts").arg("--outFile").arg(&module);
         run_command(compile.args(["--config", "asconfig.json"]))?;
         self.seal(&module, &self.repository.path("sdk/assemblyscript/quake3/conntrack_quake3.toml"))?;
-        self.test("conntrack_quake3.wasm", &self.repository.path("helpers/cases/quake3"))?;
+        self.test(&module, &self.repository.path("helpers/cases/quake3"))?;
         self.skeleton("assemblyscript")?;
         Ok(2)
     }
@@ -128,7 +133,7 @@ impl Bench<'_> {
             std::os::unix::fs::symlink(compiler, folder.join("node_modules"))?;
         }
         run_command(Command::new(folder.join("build.sh")).env("PINHOLE", &self.pinhole))?;
-        self.test(&format!("new-{language}/conntrack_{NAME}.wasm"), &folder.join("cases"))
+        self.test_skeleton(&folder)
     }
 
     /// `pinhole helper new`, into a folder of its own.
@@ -144,9 +149,11 @@ impl Bench<'_> {
         run_command(Command::new(&self.pinhole).args(["helper", "seal"]).arg(module).arg(manifest))
     }
 
-    fn test(&self, module: &str, cases: &Path) -> Result<(), Failure> {
-        run_command(
-            Command::new(&self.pinhole).args(["helper", "test"]).arg(self.place.join(module)).arg(cases),
-        )
+    fn test_skeleton(&self, folder: &Path) -> Result<(), Failure> {
+        self.test(&folder.join(format!("conntrack_{NAME}.wasm")), &folder.join("cases"))
+    }
+
+    fn test(&self, module: &Path, cases: &Path) -> Result<(), Failure> {
+        run_command(Command::new(&self.pinhole).args(["helper", "test"]).arg(module).arg(cases))
     }
 }
