@@ -64,6 +64,7 @@ pub fn read(bytes: &[u8]) -> Option<(Master, Policy)> {
             _ => return None,
         },
         any_caller: flags & ANY_CALLER != 0,
+        introductions: false,
     };
     Some((master, policy))
 }

@@ -126,7 +126,14 @@ proptest! {
         let written = Master { version: IpVersion::V6, protocol: Protocol::UDP, original: (a, b), reply: (c, d) };
         let [third_party, wait_for_answer, any_caller] = flags;
         for media_source in [MediaSource::Signalling, MediaSource::Announced, MediaSource::Anyone] {
-            let policy = Policy { lowest_port: lowest, third_party, wait_for_answer, media_source, any_caller };
+            let policy = Policy {
+                lowest_port: lowest,
+                third_party,
+                wait_for_answer,
+                media_source,
+                any_caller,
+                introductions: false,
+            };
             let (read, same) = master::read(&master::write(&written, &policy)).unwrap();
             prop_assert_eq!(same, policy);
             prop_assert_eq!((read.version, read.protocol), (written.version, written.protocol));

@@ -6,7 +6,7 @@
 use crate::InterfaceId;
 use crate::defrag::DefragDrop;
 use crate::nat::{NatFailure, TranslatedBy};
-use pinhole_helper::{BlindReason, Condition, Name, Refusal, Span};
+use pinhole_helper::{AddressMatch, BlindReason, Condition, Name, Refusal, Span};
 use pinhole_nat::BindingError;
 use pinhole_nat::rewrite::RewriteError;
 use pinhole_ruleset::{BaseChainId, RejectWith, RuleId};
@@ -100,6 +100,11 @@ pub enum Reason {
     /// More edits than are remembered wait to be acknowledged: the sender repeats it.
     #[error("NAT: too many edits are not acknowledged yet")]
     EditsFull,
+    /// It passes, and completes an announcement of which a part had been forwarded: a message longer than what is held.
+    #[error(
+        "NAT: what it announces is not translated, because the message was too long to be held until it was complete"
+    )]
+    EditsLate,
     /// The helper of its conn, a module, did what it must not, and nothing is to pass unread ([`OnFault::Drop`](crate::OnFault::Drop)).
     #[error("the helper that reads its connection was quarantined")]
     HelperQuarantined,
@@ -141,6 +146,7 @@ impl Reason {
             Self::LineHeld => "nat-line-held",
             Self::SegmentAhead => "nat-segment-ahead",
             Self::EditsFull => "nat-edits-full",
+            Self::EditsLate => "nat-edits-late",
             Self::HelperQuarantined => "helper-quarantined",
             Self::Clash => "clash",
             Self::Martian => "martian-source",
@@ -371,6 +377,17 @@ pub enum Event {
         time: Time,
         /// Which.
         id: ExpectationId,
+    },
+    /// An expectation admits another source from now on.
+    ExpectationAimed {
+        /// By this packet.
+        packet: u64,
+        /// At this time.
+        time: Time,
+        /// Which.
+        id: ExpectationId,
+        /// Who may come.
+        source: AddressMatch,
     },
     /// A conn fulfilled an expectation.
     ExpectationHit {

@@ -5,7 +5,7 @@
 mod support;
 
 use pinhole_engine::{Outcome, Settings, Verdict};
-use pinhole_helper::{BlindReason, Refusal};
+use pinhole_helper::{BlindReason, Policy, Refusal};
 use pinhole_track::State;
 use pinhole_wire::Direction;
 use support::conversation::{Conversation, fragment, udp};
@@ -95,6 +95,76 @@ fn media_of_a_call_come_in() {
     // Outside, too: to where the other end listens, and nowhere else.
     assert!(comes_in(&mut lab, "10.0.0.1:30000", "192.0.2.1:40000"));
     assert!(!comes_in(&mut lab, "10.0.0.1:30000", "192.0.2.1:40002"));
+}
+
+/// What the proxy passes on for one of the phones that it rings.
+fn answer_of(phone: &str, code: u16, body: &str) -> String {
+    let answer = message(&format!("SIP/2.0 {code} Whatever"), 1, "INVITE", "", body);
+    answer.replace("tag=b", &format!("tag={phone}"))
+}
+
+#[test]
+fn media_of_a_call_through_a_proxy_come_from_the_phone_that_answers() {
+    let mut lab = lab();
+    say(&mut lab, PHONE, PROXY, &invite(&audio("10.0.0.1", 30000)));
+    say(&mut lab, PROXY, PHONE, &answer_of("one", 183, &audio("198.51.100.1", 40000)));
+    // Not from the proxy any more, nor from anybody else.
+    for source in ["192.0.2.1:40000", "198.51.100.2:40000"] {
+        assert!(!comes_in(&mut lab, source, "10.0.0.1:30000"));
+    }
+    assert!(comes_in(&mut lab, "198.51.100.1:40000", "10.0.0.1:30000"));
+    // Another phone takes the call: its media come in, too.
+    say(&mut lab, PROXY, PHONE, &answer_of("two", 200, &audio("198.51.100.2", 50000)));
+    say(&mut lab, PROXY, PHONE, &answer_of("two", 200, &audio("198.51.100.2", 50000)));
+    assert!(!comes_in(&mut lab, "198.51.100.1:40001", "10.0.0.1:30001"));
+    assert!(comes_in(&mut lab, "198.51.100.2:50000", "10.0.0.1:30000"));
+    assert!(comes_in(&mut lab, "198.51.100.2:50001", "10.0.0.1:30001"));
+    // The caller answers whom it hears, and may call nobody else.
+    assert!(comes_in(&mut lab, "10.0.0.1:30000", "198.51.100.2:50000"));
+    assert!(!comes_in(&mut lab, "10.0.0.1:30002", "198.51.100.2:50000"));
+    // Each is entered once.
+    assert!(!comes_in(&mut lab, "198.51.100.2:50002", "10.0.0.1:30000"));
+}
+
+#[test]
+fn a_call_on_hold_is_expected_from_the_signalling_end() {
+    let mut lab = lab();
+    say(&mut lab, PHONE, PROXY, &invite(&audio("10.0.0.1", 30000)));
+    say(&mut lab, PROXY, PHONE, &answer_of("one", 183, &audio("198.51.100.1", 40000)));
+    say(&mut lab, PROXY, PHONE, &answer_of("one", 200, &audio("0.0.0.0", 40000)));
+    assert!(!comes_in(&mut lab, "198.51.100.1:40000", "10.0.0.1:30000"));
+    assert!(comes_in(&mut lab, "192.0.2.1:40000", "10.0.0.1:30000"));
+}
+
+#[test]
+fn a_proxy_introduces_the_caller_and_nobody_else_if_that_is_allowed() {
+    let policy = Policy { introductions: true, ..Policy::default() };
+    let mut lab = Lab::with_restarts(Settings { policy, ..Settings::default() }, Some(RULES));
+    say(&mut lab, PHONE, PROXY, &invite(&audio("10.0.0.1", 30000)));
+    say(&mut lab, PROXY, PHONE, &answer_of("one", 200, &audio("198.51.100.1", 40000)));
+    for source in ["10.0.0.2:30000", "192.0.2.1:30000"] {
+        assert!(!comes_in(&mut lab, source, "198.51.100.1:40000"));
+    }
+    assert!(comes_in(&mut lab, "10.0.0.1:30000", "198.51.100.1:40000"));
+    assert!(comes_in(&mut lab, "198.51.100.1:40001", "10.0.0.1:30001"));
+    // Whoever opened the conn leads to itself only (slipstreaming), whatever the other one says next.
+    say(&mut lab, PHONE, PROXY, &invite(&audio("10.0.0.9", 5060)).replace("CSeq: 1", "CSeq: 2"));
+    say(
+        &mut lab,
+        PROXY,
+        PHONE,
+        &answer_of("one", 200, &audio("10.0.0.9", 5062)).replace("CSeq: 1", "CSeq: 2"),
+    );
+    for source in ["192.0.2.1:40000", "198.51.100.1:40000"] {
+        for victim in [VICTIM, "10.0.0.9:5062"] {
+            assert!(!comes_in(&mut lab, source, victim), "{source} > {victim}");
+        }
+    }
+    // Nor is what the caller was led to aimed at somebody else by what the caller says.
+    say(&mut lab, PROXY, PHONE, &answer_of("one", 200, &audio("198.51.100.7", 40000)));
+    say(&mut lab, PHONE, PROXY, &invite(&audio("203.0.113.66", 5060)).replace("CSeq: 1", "CSeq: 3"));
+    assert!(!comes_in(&mut lab, "203.0.113.66:40000", "198.51.100.7:40000"));
+    assert!(comes_in(&mut lab, "10.0.0.1:30004", "198.51.100.7:40000"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a session asks of its host.
 
-use crate::Expect;
+use crate::{AddressMatch, Expect};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,9 @@ pub enum Action {
     /// Let the control conn itself live at least this many seconds from now on, whatever passes on it or not (a registration or a call
     /// outlives the timeout of an idle UDP conn, and expectations die with their master).
     Prolong(u32),
+    /// Let what was expected come from this source instead, whether it has come from the old one or not (an answer that tells where the
+    /// caller's peer has its media). One that has come stays, and the expectation is entered once more.
+    Aim(Handle, AddressMatch),
     /// Remove an expectation (a command that was answered with an error, a call that ended).
     Cancel(Handle),
     /// For the NAT half: this span holds that field of that expectation. It may stand in a message of the other direction, which

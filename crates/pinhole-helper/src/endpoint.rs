@@ -29,6 +29,26 @@ pub fn admit_address(
     if policy.third_party && host { Ok(announced) } else { Err(Refusal::ForeignAddress) }
 }
 
+/// The host that an announced address of media leads to, and whether only the receiver of the announcement may send there: the sender's own
+/// as [`admit_address`] has it, another's if the policy allows [introductions](Policy::introductions).
+///
+/// # Errors
+/// The address is neither the sender's own nor one that it may introduce the receiver to.
+pub fn admit_introduced(
+    announced: IpAddr,
+    from: Direction,
+    master: &Master,
+    policy: &Policy,
+) -> Result<(IpAddr, bool), Refusal> {
+    match admit_address(announced, from, master, policy) {
+        Err(Refusal::ForeignAddress) if policy.introductions && from == Direction::Reply => {
+            let third_party = true;
+            admit_address(announced, from, master, &Policy { third_party, ..*policy }).map(|ip| (ip, true))
+        }
+        admitted => admitted.map(|ip| (ip, false)),
+    }
+}
+
 /// Whether a port may be announced.
 ///
 /// # Errors

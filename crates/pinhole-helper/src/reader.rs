@@ -368,6 +368,7 @@ fn note(
             | Action::Extend(..)
             | Action::Prolong(_)
             | Action::Cancel(_)
+            | Action::Aim(..)
             | Action::Lead(..) => {
                 continue;
             }

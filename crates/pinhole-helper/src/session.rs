@@ -1,6 +1,6 @@
 //! Helper and session: the two traits that a protocol implements.
 
-use crate::{Action, Condition, End, Expect, Field, Handle, Refusal, Span, Spec};
+use crate::{Action, AddressMatch, Condition, End, Expect, Field, Handle, Refusal, Span, Spec};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -313,6 +313,9 @@ pub struct Policy {
     pub media_source: MediaSource,
     /// Calls for a registered user may come from anyone, and not from the registrar only (Linux: `sip_direct_signalling=0`).
     pub any_caller: bool,
+    /// The end that a conn was opened to may lead the end that opened it, and nobody else, to a third host (a SIP proxy to the media of
+    /// whom it called for the user). What the end that opened it says leads to itself only.
+    pub introductions: bool,
 }
 
 /// Who may send media to a port that one end of a call announced.
@@ -335,6 +338,7 @@ impl Default for Policy {
             wait_for_answer: false,
             media_source: MediaSource::Announced,
             any_caller: false,
+            introductions: false,
         }
     }
 }
@@ -401,6 +405,11 @@ impl<'a> Context<'a> {
     /// Lets the control conn itself live at least `seconds` from now on.
     pub fn prolong(&mut self, seconds: u32) {
         self.actions.push(Action::Prolong(seconds));
+    }
+
+    /// Lets what was expected come from another source.
+    pub fn aim(&mut self, handle: Handle, source: AddressMatch) {
+        self.actions.push(Action::Aim(handle, source));
     }
 
     /// Removes an expectation.

@@ -208,6 +208,8 @@ impl Helper for ModuleHelper {
             // Whoever allowed it when the module was loaded meant these ports; no other policy names them.
             lowest_port: if grants.privileged_ports { 1 } else { policy.lowest_port.max(1024) },
             any_caller: policy.any_caller && grants.any_source,
+            // A module introduces by its classes, if that was granted.
+            introductions: false,
             ..policy
         }
     }

@@ -119,11 +119,11 @@ fn policies_of_media_and_callers_are_told() {
     let settings = |more: &[&str]| {
         let lines = lines(&[&["replay", &path, "--format", "json"][..], more].concat());
         let settings = &of(&lines, "header")[0]["settings"];
-        (settings["media_source"].clone(), settings["any_caller"].clone())
+        ["media_source", "any_caller", "introductions"].map(|name| settings[name].clone())
     };
-    assert_eq!(settings(&[]), ("announced".into(), false.into()));
-    let asked = settings(&["--media-source", "anyone", "--any-caller"]);
-    assert_eq!(asked, ("anyone".into(), true.into()));
+    assert_eq!(settings(&[]), [Value::from("announced"), false.into(), false.into()]);
+    let asked = settings(&["--media-source", "anyone", "--any-caller", "--introductions"]);
+    assert_eq!(asked, [Value::from("anyone"), true.into(), true.into()]);
 }
 
 #[test]

@@ -155,6 +155,54 @@ fn calls_over_tcp() {
     streams(SIP, BOTH, |world| call(world, "TCP", (Host::Client, 49152)));
 }
 
+/// A call through a proxy: the other phone is a third host, which the proxy's answers name.
+fn through_a_proxy(world: &mut World, transport: &str, phone: (Host, u16)) {
+    let protocol = if transport == "TCP" { Protocol::TCP } else { Protocol::UDP };
+    let conn = world.open(protocol, phone, PROXY);
+    let other = SocketAddr::new(world.way.real(Host::Stranger), 0);
+    let plain = Message { transport, call: "8", number: 1, method: "INVITE", fields: "", body: "" };
+    world.say(conn, C, |v| {
+        Message { body: &description(v.client, AUDIO), ..plain }.request(v.client, v.server)
+    });
+    for status in ["183 Session Progress", "200 OK"] {
+        world.say(conn, S, |v| {
+            let body = description(other, "m=audio 40000 RTP/AVP 0\r\n");
+            Message { body: &body, ..plain }.answer(status, v.client, v.server)
+        });
+    }
+    world.is_strange(Protocol::UDP, (Host::Server, 40000), (Host::Client, 30000));
+    world.comes(Protocol::UDP, (Host::Stranger, 40000), (Host::Client, 30000));
+    world.comes(Protocol::UDP, (Host::Stranger, 40001), (Host::Client, 30001));
+    world.is_strange(Protocol::UDP, (Host::Stranger, 40003), (Host::Client, 30000));
+}
+
+#[test]
+fn calls_through_a_proxy() {
+    datagrams(SIP, BOTH, |world| through_a_proxy(world, "UDP", PHONE));
+    streams(SIP, IPV4, |world| through_a_proxy(world, "TCP", (Host::Client, 49152)));
+}
+
+/// More places at which an end is named than edits are remembered of a stream.
+#[test]
+fn messages_full_of_addresses_over_tcp() {
+    streams(SIP, BOTH, |world| {
+        let conn = world.open(Protocol::TCP, (Host::Client, 49152), PROXY);
+        world.say(conn, C, |v| {
+            let routes: String = (0..150)
+                .map(|n| {
+                    let end = if n % 2 == 0 { v.client } else { v.server };
+                    format!("Route: <sip:{end};n={n}>\r\n")
+                })
+                .collect();
+            let body = description(v.client, AUDIO);
+            Message { transport: "TCP", call: "9", number: 1, method: "INVITE", fields: &routes, body: &body }
+                .request(v.client, v.server)
+        });
+        world.comes(Protocol::UDP, (Host::Server, 40000), (Host::Client, 30000));
+        world.assert_no_refusals();
+    });
+}
+
 /// UPDATE with an offer, a multipart body, candidates, a medium over TCP, one that is held.
 fn other_descriptions(world: &mut World, transport: &str) {
     let protocol = if transport == "TCP" { Protocol::TCP } else { Protocol::UDP };

@@ -379,7 +379,7 @@ impl Way {
         self.pick(four, six)
     }
 
-    fn real(self, host: Host) -> IpAddr {
+    pub(crate) fn real(self, host: Host) -> IpAddr {
         let inside = !matches!(self.translation, Translation::Server);
         match host {
             Host::Client if inside => self.pick("10.0.0.5", "fd00::5"),

@@ -233,7 +233,11 @@ pub(crate) fn told(engine: &Engine, event: &Event) -> String {
         }
         Event::HelperCondition { conn, condition, .. } => format!("condition {:?} {condition:?}", of(*conn)),
         Event::ExpectationNew(record) => {
-            let (it, origin) = (&record.expectation, &record.provenance);
+            let (it, mut origin) = (&record.expectation, record.provenance.clone());
+            if origin.time < it.created {
+                // It is entered anew, and the number of a packet before a restart is forgotten.
+                origin.packet = 0;
+            }
             format!("expectation {:?} {:?} {} {origin:?}", it.expect, it.deadline, it.active)
         }
         Event::ExpectationHit { id, conn, .. } => format!("hit {id:?} {:?}", of(*conn)),

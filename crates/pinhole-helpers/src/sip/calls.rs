@@ -5,7 +5,7 @@
 //!
 //! Invariant: the handles of a party are those of its latest description; whoever removes a party cancels them.
 
-use pinhole_helper::{Context, Handle};
+use pinhole_helper::{AddressMatch, Context, Handle};
 use pinhole_wire::Direction;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -37,13 +37,39 @@ pub(super) struct Party {
 }
 
 /// One medium of a party, in the order of the description.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Announced {
     /// Where it said to have this medium, its own address or not.
     pub(super) address: Option<IpAddr>,
+    /// Who may send there.
+    pub(super) source: AddressMatch,
+    /// It is at a third host, which only the receiver of the description is led to.
+    pub(super) introduced: bool,
     pub(super) handles: Vec<Handle>,
     /// The expectations for RTCP that are not needed once the other end agrees to have it on RTP's port.
     pub(super) spare: Vec<Handle>,
+}
+
+impl Default for Announced {
+    fn default() -> Self {
+        Self {
+            address: None,
+            source: AddressMatch::Any,
+            introduced: false,
+            handles: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+}
+
+impl Announced {
+    /// Lets the medium come from another source: of a forked call, or through a proxy, the other end's media turn out to be elsewhere.
+    pub(super) fn aim(&mut self, cx: &mut Context<'_>, source: AddressMatch) {
+        if self.source != source && !self.introduced {
+            self.source = source;
+            self.handles.iter().chain(&self.spare).for_each(|handle| cx.aim(*handle, source));
+        }
+    }
 }
 
 impl Party {

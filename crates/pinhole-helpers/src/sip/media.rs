@@ -3,7 +3,7 @@
 use super::calls::{Announced, Calls, IDENTIFIER_LIMIT, Party, Transaction};
 use super::sdp::{Connection, Description, Kind, Media};
 use super::{class, notation};
-use crate::endpoint::{admit_address, admit_port};
+use crate::endpoint::{admit_address, admit_introduced, admit_port};
 use pinhole_helper::{
     AddressMatch, Context, End, Expect, GroupRule, Handle, Lifetime, MediaSource, PortMatch, Refusal, Span,
 };
@@ -50,16 +50,22 @@ pub(super) fn announce(
         return;
     }
     calls.withdraw(cx, speaker.call, place.from, speaker.tag);
-    let mut offer = Offer { place, description, groups, source: None, taken: Vec::new() };
+    let mut offer =
+        Offer { place, description, groups, source: AddressMatch::Any, introduced: false, taken: Vec::new() };
     for connection in [&description.origin, &description.connection].into_iter().flatten() {
         offer.mention(cx, connection);
     }
     let mut other = calls.other_end(speaker.call, place.from);
     let mut media = Vec::with_capacity(description.media.len());
     for (index, medium) in description.media.iter().enumerate() {
-        let theirs = other.as_mut().and_then(|party| party.media.get_mut(index));
-        offer.source = theirs.as_ref().and_then(|theirs| theirs.address);
-        media.push(offer.medium(cx, medium, speaker.answers));
+        let mut theirs = other.as_mut().and_then(|party| party.media.get_mut(index));
+        offer.source = source(cx, place.from, theirs.as_ref().and_then(|theirs| theirs.address));
+        let announced = offer.medium(cx, medium, speaker.answers);
+        // What the other end announced was to come from where this end said before, or from this end itself.
+        if let (Some(theirs), Ok(1..)) = (theirs.as_deref_mut(), medium.port) {
+            theirs.aim(cx, source(cx, place.from.opposite(), announced.address));
+        }
+        media.push(announced);
         // RTCP goes to RTP's port (RFC 5761 §5.1.1).
         if let (true, true, Some(theirs)) = (speaker.answers, medium.mux || medium.mux_only, theirs) {
             theirs.spare.drain(..).for_each(|handle| cx.cancel(handle));
@@ -71,6 +77,21 @@ pub(super) fn announce(
     let Speaker { call, tag, transaction, .. } = speaker;
     let party = Party { from: place.from, call: call.into(), tag: tag.into(), transaction, media };
     calls.enter(cx, party);
+}
+
+/// Who may send to the ports that the end `from` announces, if the other end said to have its media at `announced`.
+fn source(cx: &Context<'_>, from: Direction, announced: Option<IpAddr>) -> AddressMatch {
+    let (other, outside) = (cx.master.receiver(from).ip(), cx.master.peer(from).ip());
+    let is_host = |ip: &IpAddr| {
+        ip.is_ipv4() == other.is_ipv4() && !ip.is_multicast() && !ip.is_loopback() && !ip.is_unspecified()
+    };
+    match cx.policy.media_source {
+        MediaSource::Anyone => AddressMatch::Any,
+        MediaSource::Signalling => AddressMatch::Exact(other),
+        MediaSource::Announced => {
+            AddressMatch::Exact(announced.filter(is_host).filter(|ip| *ip != outside).unwrap_or(other))
+        }
+    }
 }
 
 /// Refuses a medium, once for each expectation that it might have been.
@@ -86,8 +107,10 @@ struct Offer<'a> {
     description: &'a Description,
     /// Numbers the pairs of the session.
     groups: &'a mut u32,
-    /// Where the other end said to have the medium at hand.
-    source: Option<IpAddr>,
+    /// Who may send what belongs to the medium at hand.
+    source: AddressMatch,
+    /// The address at hand is a third host's, which only the receiver of the description may be led to.
+    introduced: bool,
     /// Ports that are asked for already: bundled media share one.
     taken: Vec<(Endpoint, Handle)>,
 }
@@ -108,7 +131,8 @@ struct RtcpPort<'a> {
 
 impl Offer<'_> {
     fn medium(&mut self, cx: &mut Context<'_>, medium: &Media, answers: bool) -> Announced {
-        let mut announced = Announced::default();
+        let mut announced = Announced { source: self.source, ..Announced::default() };
+        self.introduced = false;
         let connection = medium.connection.as_ref().or(self.description.connection.as_ref());
         if let Some(Connection { address: Ok(address), .. }) = connection {
             announced.address = *address;
@@ -142,7 +166,8 @@ impl Offer<'_> {
         if medium.tcp && medium.active {
             return Ok(());
         }
-        let address = admit_address(address, self.place.from, cx.master, cx.policy)?;
+        let (address, introduced) = admit_introduced(address, self.place.from, cx.master, cx.policy)?;
+        (self.introduced, announced.introduced) = (introduced, introduced);
         admit_port(first, cx.policy)?;
         let protocol = if medium.tcp { Protocol::TCP } else { Protocol::UDP };
         let step = if separate_rtcp { 2 } else { 1 };
@@ -182,7 +207,7 @@ impl Offer<'_> {
         let number = named.port?;
         if let Some(connection) = &named.connection {
             let Some(address) = connection.address? else { return Ok(None) };
-            admit_address(address, self.place.from, cx.master, cx.policy)?;
+            admit_introduced(address, self.place.from, cx.master, cx.policy)?;
             self.mention(cx, connection);
         }
         if number == rtp.port {
@@ -203,6 +228,7 @@ impl Offer<'_> {
             if unreachable || candidate.address.is_ipv4() != cx.master.sender(self.place.from).is_ipv4() {
                 continue;
             }
+            self.introduced = false;
             let admitted = admit_address(candidate.address, self.place.from, cx.master, cx.policy)
                 .and_then(|address| admit_port(candidate.port, cx.policy).map(|()| address));
             let address = match admitted {
@@ -239,7 +265,11 @@ impl Offer<'_> {
                 Kind::Other | Kind::Unknown => class::OTHER,
             },
             protocol: endpoint.protocol,
-            source: self.source(cx),
+            source: if self.introduced {
+                AddressMatch::Exact(cx.master.receiver(self.place.from).ip())
+            } else {
+                self.source
+            },
             source_port: PortMatch::Any,
             destination: endpoint.address,
             destination_port: PortMatch::Exact(endpoint.port),
@@ -253,18 +283,6 @@ impl Offer<'_> {
         self.taken.push((endpoint, handle));
         fresh.push(handle);
         handle
-    }
-
-    /// Who may send.
-    fn source(&self, cx: &Context<'_>) -> AddressMatch {
-        let other = cx.master.sender(self.place.from.opposite()).ip();
-        let is_host =
-            |ip: &IpAddr| ip.is_ipv4() == other.is_ipv4() && !ip.is_multicast() && !ip.is_loopback();
-        match cx.policy.media_source {
-            MediaSource::Anyone => AddressMatch::Any,
-            MediaSource::Signalling => AddressMatch::Exact(other),
-            MediaSource::Announced => AddressMatch::Exact(self.source.filter(is_host).unwrap_or(other)),
-        }
     }
 
     fn next_group(&mut self) -> (u32, GroupRule) {

@@ -16,7 +16,11 @@
 //! than an idle conn lives.
 //!
 //! *Media come from* where the other end's description says that it has its media, from the other end itself as long as it said
-//! nothing ([`MediaSource`](pinhole_helper::MediaSource)).
+//! nothing ([`MediaSource`](pinhole_helper::MediaSource)). A caller speaks first: what it announced is aimed anew when the answer, or another
+//! branch's, tells where its peer's media are. That admits one host in place of another to the caller's own port, and no more.
+//!
+//! *Media at a third host* are what a proxy's answers name. The caller may send there before it has received anything only if the policy
+//! allows [introductions](pinhole_helper::Policy::introductions).
 //!
 //! *Framing.* On UDP a datagram is a message; one that is no message is passed over, but the first of a side must be. On TCP messages
 //! end where their Content-Length says (RFC 3261 §18.3), wherever segments do; a stream that loses its framing is not read any more.
@@ -87,7 +91,8 @@ static SPEC: Spec = Spec {
         "REGISTER and its answers: Contact, Expires; BYE, CANCEL, answers of 300 and above",
     ]),
     creates: Texts::Built(&[
-        "RTP: UDP to the announced port and to its RTCP port, together, from where the other end has its media",
+        "RTP: UDP to the announced port and to its RTCP port, together, from where the other end has its media, a third host behind a proxy too",
+        "media of a third host that the called end names: from the caller's host alone, and only if the policy allows introductions",
         "other media (T.38, MSRP): the announced port alone, UDP or TCP",
         "registration: UDP or TCP from the registrar to the contact, many times, for the granted time; the calls are read, too",
     ]),

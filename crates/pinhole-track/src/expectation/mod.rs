@@ -18,7 +18,8 @@ use std::net::IpAddr;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct ExpectationId(pub u64);
 
-/// An expectation in the table. Immutable once inserted, except that an inactive one may be activated once.
+/// An expectation in the table. Immutable once inserted, except that an inactive one may be activated once, and
+/// that its deadline and its source may become others.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Expectation {
     /// Its id.

@@ -156,6 +156,20 @@ impl Expectations {
         self.all.get_mut(&id).map(|expectation| expectation.active = true).is_some()
     }
 
+    /// Gives an expectation a new source.
+    pub(crate) fn aim(&mut self, id: ExpectationId, source: AddressMatch) -> Result<(), Refusal> {
+        let aimed = self.all.get(&id).ok_or(Refusal::Policy)?;
+        let expect = Expect { source, ..aimed.expect.clone() };
+        validate(&expect)?;
+        if self.overlapping(&expect, aimed.zone).any(|other| other.id != id) {
+            return Err(Refusal::Clash);
+        }
+        if let Some(aimed) = self.all.get_mut(&id) {
+            aimed.expect = expect;
+        }
+        Ok(())
+    }
+
     /// Gives an expectation a new deadline.
     pub(crate) fn extend(&mut self, now: Time, id: ExpectationId, seconds: u32) -> bool {
         let Some(expectation) = self.all.get_mut(&id) else { return false };

@@ -61,6 +61,7 @@ enum Action {
     Activate(u64),
     Cancel(u64),
     Extend(u64, u32),
+    Aim(u64, AddressMatch),
     MasterGone(u32),
     Wait(u64),
 }
@@ -73,6 +74,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         1 => (1..30_u64).prop_map(Action::Activate),
         1 => (1..30_u64).prop_map(Action::Cancel),
         1 => (1..30_u64, 0..40_u32).prop_map(|(id, seconds)| Action::Extend(id, seconds)),
+        1 => (1..30_u64, address_match()).prop_map(|(id, source)| Action::Aim(id, source)),
         1 => (0..3_u32).prop_map(Action::MasterGone),
         1 => (0..20_u64).prop_map(Action::Wait),
     ];
@@ -245,6 +247,20 @@ proptest! {
                     prop_assert_eq!(table.activate(ExpectationId(id)), listed.is_some());
                     if let Some(listed) = listed {
                         listed.active = true;
+                    }
+                }
+                Action::Aim(id, source) => {
+                    let aimed = list.iter().find(|listed| listed.id.0 == id);
+                    let aimed = aimed.map(|listed| Expect { source, ..listed.expect.clone() });
+                    let is_free = |expect: &Expect| {
+                        !list.iter().any(|other| other.id.0 != id && overlap(&other.expect, expect))
+                    };
+                    let aimed = aimed.filter(is_free);
+                    prop_assert_eq!(table.aim(ExpectationId(id), source).is_ok(), aimed.is_some());
+                    if let (Some(expect), Some(listed)) =
+                        (aimed, list.iter_mut().find(|listed| listed.id.0 == id))
+                    {
+                        listed.expect = expect;
                     }
                 }
                 Action::Extend(id, seconds) => {

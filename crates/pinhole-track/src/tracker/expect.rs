@@ -3,7 +3,7 @@
 use super::Tracker;
 use crate::event::Event;
 use crate::{ConnId, EndCause, Expectation, ExpectationId, Request, Status};
-use pinhole_helper::Refusal;
+use pinhole_helper::{AddressMatch, Refusal};
 use pinhole_wire::Time;
 
 impl Tracker {
@@ -48,6 +48,14 @@ impl Tracker {
             Err(_) => {}
         }
         entered
+    }
+
+    /// Lets an expectation admit another source than before.
+    ///
+    /// # Errors
+    /// Another one is in the way, the source is of the other IP version, or the expectation is gone; it stays as it was.
+    pub fn aim(&mut self, id: ExpectationId, source: AddressMatch) -> Result<(), Refusal> {
+        self.expectations.aim(id, source)
     }
 
     /// Lets an inactive expectation match; `false` if it is gone.

@@ -50,6 +50,9 @@ pub struct ReplayArguments {
     /// Calls for a registered user (SIP, H.323) may come from anyone, and not from its registrar only
     #[arg(long, help_heading = "Firewall")]
     pub any_caller: bool,
+    /// Who was called may lead the caller, and nobody else, to a third host: a SIP proxy to the media of whom it rings
+    #[arg(long, help_heading = "Firewall")]
+    pub introductions: bool,
     /// Addresses of the firewall host itself: their packets pass input and output instead of forward (repeatable)
     #[arg(long, value_name = "CIDR", help_heading = "Firewall")]
     pub local: Vec<Cidr>,
@@ -163,6 +166,7 @@ impl ReplayArguments {
         settings.policy.wait_for_answer = self.wait_for_answer;
         settings.policy.media_source = self.media_source.into();
         settings.policy.any_caller = self.any_caller;
+        settings.policy.introductions = self.introductions;
         settings.attachments = self.helpers.iter().map(|h| h.0.clone()).collect();
         for &range in &self.local {
             settings.topology.add_local(range);

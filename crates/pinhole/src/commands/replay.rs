@@ -150,6 +150,7 @@ fn settings_json(arguments: &ReplayArguments) -> Value {
         "wait_for_answer": arguments.wait_for_answer,
         "media_source": arguments.media_source.name(),
         "any_caller": arguments.any_caller,
+        "introductions": arguments.introductions,
         "tcp_be_liberal": arguments.tcp_be_liberal,
         "tcp_loose": !arguments.no_tcp_loose,
         "max_conns": arguments.max_conns,

@@ -66,6 +66,9 @@ impl<'a> Recorder<'a> {
                 json!({"action": "extend", "handle": handle, "seconds": seconds})
             }
             Action::Prolong(seconds) => json!({"action": "prolong", "seconds": seconds}),
+            Action::Aim(Handle(handle), source) => {
+                json!({"action": "aim", "handle": handle, "source": self::source(*source)})
+            }
             Action::Cancel(Handle(handle)) => json!({"action": "cancel", "handle": handle}),
             Action::Locate(handle, span, field) => {
                 let endpoint = self.announced.iter().rev().find(|(known, _)| known == handle);
@@ -108,11 +111,7 @@ impl<'a> Recorder<'a> {
             "handle": handle,
             "class": class.map(|class| class.name.as_str()),
             "protocol": expect.protocol.to_string(),
-            "source": match expect.source {
-                AddressMatch::Exact(address) => address.to_string(),
-                AddressMatch::Prefix(address, length) => format!("{address}/{length}"),
-                AddressMatch::Any => "any".to_owned(),
-            },
+            "source": source(expect.source),
             "source_port": ports(expect.source_port),
             "destination": expect.destination.to_string(),
             "destination_port": ports(expect.destination_port),
@@ -161,4 +160,12 @@ fn name(field: Field) -> String {
 /// Bytes as text, with escapes for what is none.
 fn text(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
+}
+
+fn source(of: AddressMatch) -> String {
+    match of {
+        AddressMatch::Exact(address) => address.to_string(),
+        AddressMatch::Prefix(address, length) => format!("{address}/{length}"),
+        AddressMatch::Any => "any".to_owned(),
+    }
 }

@@ -241,6 +241,7 @@ pub struct HelpersConfig {
     require_signed: bool,
     media_source: MediaSourceChoice,
     any_caller: bool,
+    introductions: bool,
     on_fault: OnFaultChoice,
 }
 
@@ -427,6 +428,7 @@ impl Config {
         settings.nat.helpers = self.nat_helpers();
         settings.policy.media_source = self.helpers.media_source.into();
         settings.policy.any_caller = self.helpers.any_caller;
+        settings.policy.introductions = self.helpers.introductions;
         settings.on_fault = self.helpers.on_fault.into();
         let nat = self.nat;
         let options = NatOptions {

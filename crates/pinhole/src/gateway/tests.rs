@@ -98,7 +98,7 @@ fn a_whole_file_is_understood() {
          [bridge]\narp = \"drop\"\nneighbour-discovery = \"rules\"\nbridge-protocols = \"drop\"\nother = \"pass\"\n\
          [conntrack]\nmax-conns = 7\nmax-expectations = 8\ntcp-loose = false\ntcp-be-liberal = true\n\
          [helpers]\nattach = [\"ftp=2121\"]\nthird-party = true\nwait-for-answer = true\n\
-         media-source = \"anyone\"\nany-caller = true\non-fault = \"drop\"\n",
+         media-source = \"anyone\"\nany-caller = true\nintroductions = true\non-fault = \"drop\"\n",
     )
     .unwrap();
     config.check().unwrap();
@@ -110,6 +110,7 @@ fn a_whole_file_is_understood() {
     assert_eq!((settings.track.max_conns, settings.track.max_expectations), (7, 8));
     assert!(!settings.track.l4.tcp_loose && settings.track.l4.tcp_be_liberal);
     assert!(settings.policy.third_party && settings.policy.wait_for_answer && settings.policy.any_caller);
+    assert!(settings.policy.introductions);
     assert_eq!(settings.on_fault, pinhole_engine::OnFault::Drop);
     assert_eq!(settings.policy.media_source, pinhole_helper::MediaSource::Anyone);
     assert_eq!(settings.attachments[0].ports, [2121]);

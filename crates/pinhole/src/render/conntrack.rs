@@ -84,7 +84,7 @@ impl<W: Write> Sink for Events<W> {
                 let place = report.expectations.get(index).map(|e| e.quote.place).unwrap_or_default();
                 self.expectation(report, "[NEW]", index, place)
             }
-            Change::Activated(index, place) => self.expectation(report, "[UPDATE]", index, place),
+            Change::Updated(index, place) => self.expectation(report, "[UPDATE]", index, place),
             Change::Ended(index, place) => self.expectation(report, "[DESTROY]", index, place),
             Change::Refused(index) => {
                 let Some(refused) = report.refusals.get(index) else { return Ok(()) };

@@ -339,6 +339,7 @@ fn caused_by(event: &Event) -> Option<Place> {
         | Event::HelperBlind { packet, .. }
         | Event::HelperCondition { packet, .. }
         | Event::ExpectationActive { packet, .. }
+        | Event::ExpectationAimed { packet, .. }
         | Event::ExpectationHit { packet, .. }
         | Event::ExpectationEnd { packet, .. }
         | Event::HelperAttached { packet, .. }

@@ -47,8 +47,8 @@ pub enum Change {
     Unread(usize),
     /// An entry of [`Report::expectations`] was announced.
     Announced(usize),
-    /// It matches from now on.
-    Activated(usize, Place),
+    /// It matches, or it admits another source, from now on.
+    Updated(usize, Place),
     /// It brought in a conn.
     Fulfilled(usize, Place),
     /// It ended.
@@ -331,7 +331,12 @@ impl Report {
             Event::ExpectationActive { packet, id, .. } => {
                 let index = *self.by_id.get(&id)?;
                 self.expectations.get_mut(index)?.active = Some(at(packet));
-                Change::Activated(index, at(packet))
+                Change::Updated(index, at(packet))
+            }
+            Event::ExpectationAimed { packet, id, source, .. } => {
+                let index = *self.by_id.get(&id)?;
+                self.expectations.get_mut(index)?.expect.source = source;
+                Change::Updated(index, at(packet))
             }
             Event::ExpectationHit { packet, id, conn, .. } => {
                 let index = *self.by_id.get(&id)?;

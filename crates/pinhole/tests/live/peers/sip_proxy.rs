@@ -1,4 +1,4 @@
-//! SIP through a proxy: baresip registers at kamailio and calls another baresip, which is on kamailio's host.
+//! SIP through a proxy: baresip registers at kamailio and calls another baresip, which is on kamailio's host, or on a third one.
 
 use super::uses::{Host, Use, await_receiver, check, client, folder, in_topologies, packets, said, until};
 use crate::bench::{Bench, ControlOnly, Gateway, Net, missing};
@@ -51,19 +51,38 @@ fn call(bench: &Bench, gateway: &Gateway, service: &str) -> Result<(), String> {
     }
 }
 
+/// A third host's address: neither the client's nor kamailio's.
+const ELSEWHERE: &str = "10.2.0.3";
+
 #[test]
 #[ignore = "takes root and network namespaces"]
 fn baresip_through_kamailio_in_every_topology() {
+    through_kamailio("proxy", false);
+}
+
+#[test]
+#[ignore = "takes root and network namespaces"]
+fn baresip_through_kamailio_to_a_third_host_in_every_topology() {
+    through_kamailio("third", true);
+}
+
+fn through_kamailio(test: &str, elsewhere: bool) {
     if missing(&["kamailio", "baresip"]) {
         return;
     }
     in_topologies(&Net::ROUTED, |net| {
-        let bench = Bench::with(&format!("proxy-{net:?}"), net);
+        let bench = Bench::with(&format!("{test}-{net:?}"), net);
         let (host, _client) = (Host::new(&bench, "server"), Host::new(&bench, "client"));
         let (server, service) = (net.server()[0], net.service()[0]);
+        let bobs = if elsewhere { ELSEWHERE } else { server };
+        if elsewhere {
+            let device = bench.run("server", &["ip", "-o", "-4", "addr", "show", "to", server]);
+            let device = device.split_whitespace().nth(1).unwrap().to_owned();
+            bench.run("server", &["ip", "addr", "add", &format!("{ELSEWHERE}/24"), "dev", &device]);
+        }
         fs::write(bench.folder().join("tone.wav"), tone()).unwrap();
         settings(&bench, "alice", service, &format!("{}:5060", net.client()[0]), 10_040);
-        settings(&bench, "bob", server, &format!("{server}:5070"), 10_060);
+        settings(&bench, "bob", server, &format!("{bobs}:5070"), 10_060);
         let config = bench.write("kamailio.cfg", &include_str!("kamailio.cfg").replace("ADDRESS", server));
         let place = folder(&bench, "kamailio");
         let [config, place] = [config.as_path(), Path::new(&place)].map(|path| path.to_str().unwrap());
