@@ -3,7 +3,7 @@
 use super::{Engine, Frame, Moment, push};
 use crate::event::{Event, Outcome, Reason, Verdict};
 use crate::host::{Edit, Rewriting, Seen};
-use crate::nat::{EmissionKind, Entered, Held, Payload, acknowledgement};
+use crate::nat::{AT_ONCE, EmissionKind, Entered, Held, Payload, acknowledgement};
 use pinhole_nat::rewrite::{Decision, Due, Edit as Replacement, cut, edit_datagram};
 use pinhole_nat::{Binding, ChecksumField};
 use pinhole_track::Tracked;
@@ -179,10 +179,24 @@ impl Engine {
         }
         let owes = side.held_numbers().filter(|_| owed).map(|(start, _)| (start, side.held_bytes()));
         let held = if decision == Decision::Forward { Vec::new() } else { std::mem::take(&mut side.held) };
-        match payload.enter(from, edits, owes) {
-            Entered::All | Entered::Never => {}
+        let many = payload.side(from).pending.len() + edits.len() > AT_ONCE;
+        let edits = if many {
+            payload.gather(from, edits, tcp, leaving.packet.payload_bytes(leaving.bytes), &held)
+        } else {
+            edits
+        };
+        let late = match payload.enter(from, edits, owes) {
+            Entered::All => None,
+            Entered::Never => {
+                self.nat.statistics.late += 1;
+                Some(Reason::EditsLate)
+            }
+            Entered::Later if payload.has_no_more_room(from) => {
+                payload.refuse(from, tcp);
+                return refused(outcome, Reason::AnnouncementRefused);
+            }
             Entered::Later => return refused(outcome, Reason::EditsFull),
-        }
+        };
         for held in &held {
             let held = Leaving {
                 frame: held.frame,
@@ -195,7 +209,7 @@ impl Engine {
             let _ = self.emit(&held, from, binding, payload);
         }
         match self.emit(leaving, from, binding, payload) {
-            Ok(()) => Outcome { rewritten: true, ..outcome },
+            Ok(()) => Outcome { rewritten: true, reason: late.or(outcome.reason), ..outcome },
             Err(reason) => refused(outcome, reason),
         }
     }

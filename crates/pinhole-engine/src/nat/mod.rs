@@ -43,7 +43,7 @@ pub(crate) use choose::Side;
 pub(crate) use course::Course;
 pub(crate) use halves::Halves;
 pub(crate) use output::Output;
-pub(crate) use payload::{Entered, Held, Payload};
+pub(crate) use payload::{AT_ONCE, Entered, Held, Payload};
 pub(crate) use saved::{Reused, SavedTranslation};
 
 use crate::event::Reason;
@@ -72,6 +72,8 @@ pub struct NatStatistics {
     pub no_address: u64,
     /// Packets of translated conns dropped because they cannot be translated.
     pub untranslatable: u64,
+    /// Announcements that were read after a part of them had been forwarded: their receiver has them as they were.
+    pub late: u64,
 }
 
 /// The NAT of one engine.

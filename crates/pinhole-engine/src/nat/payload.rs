@@ -11,6 +11,10 @@ use pinhole_wire::{Direction, LinkType, Packet, Tcp, TcpFlags};
 /// be filled, and nothing in it can be edited any more.
 const AHEAD_PATIENCE: u8 = 4;
 
+/// Most edits that are entered at once. More are joined with their neighbours: all of one segment must find room before it leaves, and only
+/// what has left makes room.
+pub(crate) const AT_ONCE: usize = 32;
+
 pub(crate) struct Payload {
     /// Number of the NAT half.
     pub(crate) half: u16,
@@ -134,6 +138,46 @@ impl Payload {
         ledger.acknowledged().wrapping_sub(ledger.edited(before)).cast_signed() >= 0
     }
 
+    /// Fewer edits, each of a longer run, for a segment that leaves with what was held before it.
+    pub(crate) fn gather(
+        &mut self,
+        from: Direction,
+        edits: Vec<Edit>,
+        tcp: &Tcp,
+        payload: &[u8],
+        held: &[Held],
+    ) -> Vec<Edit> {
+        let side = &mut self.sides[from.index()];
+        let mut all = std::mem::take(&mut side.pending);
+        all.extend(edits);
+        let Some(origin) = side.origin else { return all };
+        let (first, mut bytes) = run_of(held).unwrap_or((tcp.sequence, Vec::new()));
+        bytes.truncate(usize::try_from(tcp.sequence.wrapping_sub(first).cast_signed()).unwrap_or_default());
+        bytes.extend_from_slice(payload);
+        let start = u64::from(first.wrapping_sub(origin));
+        let within = |at: u64| usize::try_from(at.checked_sub(start)?).ok();
+        let mut gathered = Vec::with_capacity(AT_ONCE);
+        for group in all.chunks(all.len().div_ceil(AT_ONCE)) {
+            let [begin, .., last] = group else {
+                gathered.extend_from_slice(group);
+                continue;
+            };
+            let around = within(begin.span.start).zip(within(last.span.end));
+            let around = around.and_then(|(from, to)| bytes.get(from..to));
+            match around.map(|bytes| joined(begin.span.start, bytes, group.to_vec())) {
+                Some((Some(edit), rest)) if rest.is_empty() => gathered.push(edit),
+                _ => gathered.extend_from_slice(group),
+            }
+        }
+        gathered
+    }
+
+    /// Whether no acknowledgement is awaited that could make room for edits.
+    pub(crate) fn has_no_more_room(&self, from: Direction) -> bool {
+        let ledger = self.conversation.stream(from).ledger();
+        ledger.acknowledged().wrapping_sub(ledger.edited(ledger.carried())).cast_signed() >= 0
+    }
+
     /// Enters edits before the bytes that they are of are forwarded. What was acknowledged in the receiver's name up to number `owed` is
     /// entered as one edit that is sent again with what follows it.
     pub(crate) fn enter(
@@ -195,17 +239,23 @@ impl Side {
 
     /// The bytes that are held, in order and each once.
     pub(crate) fn held_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let Some((start, _)) = self.held_numbers() else { return bytes };
-        for held in &self.held {
-            let pinhole_wire::Transport::Tcp(tcp) = &held.packet.transport else { continue };
-            // A segment that its sender cut anew may begin before what was held first.
-            let at = tcp.sequence.wrapping_sub(start).cast_signed();
-            let known = usize::try_from(bytes.len() as i64 - i64::from(at)).unwrap_or_default();
-            bytes.extend_from_slice(held.packet.payload_bytes(&held.bytes).get(known..).unwrap_or_default());
-        }
-        bytes
+        run_of(&self.held).map(|(_, bytes)| bytes).unwrap_or_default()
     }
+}
+
+/// Number of the first byte of a run of segments without gaps, and its bytes, each once.
+fn run_of(held: &[Held]) -> Option<(u32, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    let mut start = None;
+    for held in held {
+        let pinhole_wire::Transport::Tcp(tcp) = &held.packet.transport else { continue };
+        let start = *start.get_or_insert(tcp.sequence);
+        // A segment that its sender cut anew may begin before what was held first.
+        let at = tcp.sequence.wrapping_sub(start).cast_signed();
+        let known = usize::try_from(bytes.len() as i64 - i64::from(at)).unwrap_or_default();
+        bytes.extend_from_slice(held.packet.payload_bytes(&held.bytes).get(known..).unwrap_or_default());
+    }
+    start.map(|start| (start, bytes))
 }
 
 /// Number of the first byte of data: a SYN has one of its own.

@@ -27,9 +27,9 @@ fn inner_server() -> Settings {
 pub(crate) struct Session {
     pub(crate) lab: Lab,
     /// What each end sends: addresses as it knows them.
-    ends: [Conversation; 2],
+    pub(crate) ends: [Conversation; 2],
     /// Bytes that each side's receiver has got.
-    received: [Vec<u8>; 2],
+    pub(crate) received: [Vec<u8>; 2],
 }
 
 impl Session {
@@ -48,7 +48,7 @@ impl Session {
     }
 
     /// Sends a segment of an end; whatever leaves is received.
-    fn transmit(&mut self, from: Direction, segment: &[u8]) -> Outcome {
+    pub(crate) fn transmit(&mut self, from: Direction, segment: &[u8]) -> Outcome {
         let outcome = self.lab.send(segment);
         let made: Vec<Vec<u8>> = self.lab.engine.output().map(|made| made.bytes.to_vec()).collect();
         for packet in made {

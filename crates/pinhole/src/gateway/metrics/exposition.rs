@@ -172,6 +172,7 @@ fn nat(text: &mut Text, gateway: &Gateway) {
         ("pinhole_nat_packets", "Packets that were translated.", nat.packets),
         ("pinhole_nat_exhausted", "First packets dropped because no port was free.", nat.exhausted),
         ("pinhole_nat_no_address", "First packets dropped because there was no address.", nat.no_address),
+        ("pinhole_nat_late", "Announcements that were forwarded before they could be translated.", nat.late),
         ("pinhole_nat_untranslatable", "Packets that cannot be translated.", nat.untranslatable),
     ] {
         text.counter(name, help, count);
