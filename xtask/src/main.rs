@@ -3,6 +3,7 @@
 //! * `test` checks everything, in stages; see [`stages`].
 //! * `fuzz`, `bench` and `doc` run one tool each, with the options that this repository wants.
 //! * `bench-gateway` measures the gateway beside the kernel.
+//! * `soak` wears it down over bad wires.
 //! * `instructions` counts what a packet costs.
 //! * `package` builds the Debian package.
 //! * `new-helper` makes the skeleton of a helper.
@@ -22,6 +23,7 @@ mod new_helper;
 mod oracle;
 mod package;
 mod repository;
+mod soak;
 mod stage;
 mod stages;
 mod tool;
@@ -51,6 +53,8 @@ enum Command {
     Bench(bench::Options),
     /// Measure the gateway beside the kernel, in network namespaces (Linux, root)
     BenchGateway(bench_gateway::Options),
+    /// Transfers over bad wires through the gateway, for an hour (Linux, root)
+    Soak(soak::Options),
     /// Count instructions per packet (valgrind), and compare with the accepted counts
     Instructions(instructions::Options),
     /// Build the Debian package
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&repository, &options),
         Command::BenchGateway(options) => bench_gateway::run(&repository, &options),
         Command::Instructions(options) => instructions::run(&repository, &options),
+        Command::Soak(options) => soak::run(&repository, &options),
         Command::Guests => guests::run(&repository),
         Command::NewHelper(options) => new_helper::run(&repository, &options),
         Command::Oracle(options) => oracle::run(&repository, &options),

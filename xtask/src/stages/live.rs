@@ -7,8 +7,9 @@ use crate::stage::{Notes, Outcome};
 use crate::tool;
 
 /// Programs, and the Debian packages that have them.
-const NEEDED: [(&str, &str); 13] = [
+const NEEDED: [(&str, &str); 14] = [
     ("ip", "iproute2"),
+    ("ethtool", "ethtool"),
     ("nft", "nftables"),
     ("sysctl", "procps"),
     ("setpriv", "util-linux"),

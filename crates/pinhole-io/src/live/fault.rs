@@ -19,7 +19,7 @@ pub struct Faults {
     pub loss: u32,
     /// It comes twice.
     pub duplication: u32,
-    /// One of its bits is wrong.
+    /// One of its bits is wrong. A frame whose checksum is still to be computed is spared: nothing would ever notice.
     pub corruption: u32,
     /// It is overtaken: comes `hold` nanoseconds later than frames that are not.
     pub reordering: u32,
@@ -72,8 +72,10 @@ impl<P: Port> Faulty<P> {
         }
         let copies = 1 + usize::from(self.happens(self.faults.duplication));
         for _ in 0..copies {
-            let mut bytes = bytes.to_vec();
-            if self.happens(self.faults.corruption) && !bytes.is_empty() {
+            let (mut bytes, mut offload) = (bytes.to_vec(), offload);
+            if self.happens(self.faults.corruption) && !bytes.is_empty() && !offload.needs_checksum() {
+                // Nor was it verified as it is now.
+                offload = Offload::NONE;
                 let bit = self.next_random() as usize % (bytes.len() * 8);
                 if let Some(byte) = bytes.get_mut(bit / 8) {
                     *byte ^= 1 << (bit % 8);

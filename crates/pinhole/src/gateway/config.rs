@@ -1,5 +1,6 @@
 //! `pinhole.toml`: what a gateway is told at its start. Documented in docs/gateway.md.
 
+use super::faults::FaultsConfig;
 use crate::arguments::{
     FilteringChoice, HelperPorts, LoadArguments, MappingChoice, MediaSourceChoice, NatOptions, OnFaultChoice,
     RunArguments,
@@ -10,6 +11,7 @@ use pinhole_engine::{NatHelpers, Settings};
 use pinhole_gateway::{LinkPolicy, RouterSettings, SourceCheck, Treatment};
 use pinhole_helper::NatHelper;
 use pinhole_io::live::confine::Writable;
+use pinhole_io::live::fault::Faults;
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -72,6 +74,8 @@ pub struct Config {
     /// Helpers.
     #[serde(default)]
     pub helpers: HelpersConfig,
+    /// What is done to the frames that come in, for tests.
+    pub faults: Option<FaultsConfig>,
 }
 
 /// How frames go from one port to the other.
@@ -397,6 +401,11 @@ impl Config {
             bridge_protocols: treatment(bridge.bridge_protocols, default.bridge_protocols),
             other: treatment(bridge.other, default.other),
         }
+    }
+
+    /// What is done to the frames of a port, if anything.
+    pub(super) fn faults_of(&self, port: usize) -> Option<(Faults, u64)> {
+        self.faults.as_ref().map(|faults| faults.of_port(port))
     }
 
     /// How a router treats what it routes.

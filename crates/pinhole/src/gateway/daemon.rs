@@ -219,6 +219,9 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
         terminal.warn(&told)?;
     }
     let (datapath, mut links) = Links::open(config, engine, clock.now(), recording.as_ref())?;
+    if config.faults.is_some() {
+        terminal.warn("frames that come in are lost, held, repeated or changed, as `[faults]` says")?;
+    }
     let mut gateway = Gateway::new(datapath, rules, modules, clock);
     gateway.journal.log = Log::new(config.log);
     gateway.introduce();

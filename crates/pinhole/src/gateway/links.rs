@@ -10,6 +10,7 @@ use pinhole_engine::Engine;
 use pinhole_gateway::router::RouterPort;
 use pinhole_gateway::{Bridge, Datapath, Router};
 use pinhole_io::live::Port;
+use pinhole_io::live::fault::{Faults, Faulty};
 use pinhole_io::live::guard::Guard;
 use pinhole_io::live::host::{self, Pair};
 use pinhole_io::live::packet::{PacketPort, Reach};
@@ -52,12 +53,12 @@ impl Links {
             Self { ports: config.ports.clone(), link_scope: settings.link_scope, guard: None, network: None };
         let datapath = match (config.mode, config.ports.as_slice()) {
             (Mode::Bridge, [one, other]) => {
-                let open = |name| open(name, Reach::Everything, recording);
-                Bridge::new(engine, [open(one)?, open(other)?], config.link_policy()).into()
+                let open = |index, name| open(name, Reach::Everything, config.faults_of(index), recording);
+                Bridge::new(engine, [open(0, one)?, open(1, other)?], config.link_policy()).into()
             }
             (Mode::Bridge, _) => return Err(Failure::Usage("a bridge has two ports".to_owned())),
             (Mode::Router, ports) => {
-                let ports = links.open_router(ports, recording)?;
+                let ports = links.open_router(config, ports, recording)?;
                 let mut router = Router::new(engine, ports, settings);
                 if let Some(network) = &mut links.network {
                     let snapshot = network.socket.dump().map_err(|error| cannot_read(&error))?;
@@ -71,6 +72,7 @@ impl Links {
 
     fn open_router(
         &mut self,
+        config: &Config,
         names: &[String],
         recording: Option<&Capture>,
     ) -> Result<Vec<RouterPort>, Failure> {
@@ -101,11 +103,11 @@ impl Links {
         })?;
         let network = Network { socket, pairs, outdated: false, read: Time(0) };
         let pairs = &self.network.insert(network).pairs;
-        let ports = names.iter().zip(pairs).map(|(name, pair)| {
+        let ports = names.iter().zip(pairs).enumerate().map(|(index, (name, pair))| {
             let way = PacketPort::open(&pair.router, Reach::Everything)
                 .map_err(|error| Failure::Gateway(format!("interface {}: {error}", pair.router)))?;
             Ok(RouterPort {
-                wire: open(name, Reach::Own, recording)?,
+                wire: open(name, Reach::Own, config.faults_of(index), recording)?,
                 host: Box::new(way.named(format!("{name} (host)"))),
                 host_link: pair.host.clone(),
             })
@@ -198,12 +200,22 @@ impl Drop for Links {
     }
 }
 
-fn open(name: &str, reach: Reach, recording: Option<&Capture>) -> Result<Box<dyn Port>, Failure> {
+/// What is recorded is what the gateway sees: what came through the faults.
+fn open(
+    name: &str,
+    reach: Reach,
+    faults: Option<(Faults, u64)>,
+    recording: Option<&Capture>,
+) -> Result<Box<dyn Port>, Failure> {
     let port = PacketPort::open(name, reach)
         .map_err(|error| Failure::Gateway(format!("interface {name}: {error}")))?;
+    let port: Box<dyn Port> = match faults {
+        Some((faults, seed)) => Box::new(Faulty::new(port, faults, seed)),
+        None => Box::new(port),
+    };
     Ok(match recording {
         Some(recording) => Box::new(Recorded::new(port, recording)),
-        None => Box::new(port),
+        None => port,
     })
 }
 

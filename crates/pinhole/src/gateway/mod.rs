@@ -17,6 +17,7 @@ pub mod client;
 pub mod config;
 mod control;
 pub mod daemon;
+mod faults;
 mod journal;
 mod links;
 mod log;

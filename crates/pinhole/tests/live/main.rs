@@ -7,6 +7,7 @@
 //! * `bridge`, `router`: what each mode promises.
 //! * `operate`: what it tells, how it is confined, who may ask it.
 //! * `restart`: what outlives the gateway's end.
+//! * `faults`: bad wires, floods, frames that no host sends.
 //! * `ftp`, `irc`: clients and servers in every topology, with and without the helper's two halves.
 //! * `modules`: FTP by its modules, which are loaded and unloaded meanwhile.
 //! * `peers`: the other protocols.
@@ -15,6 +16,7 @@
 
 mod bench;
 mod bridge;
+mod faults;
 mod ftp;
 mod ftp_clients;
 mod irc;
