@@ -1,4 +1,4 @@
-//! How a stream is cut into segments says nothing: every FTP and IRC control conversation again, in pieces.
+//! How a stream is cut into segments says nothing: every control conversation over TCP of a capture again, in pieces.
 //!
 //! Each conversation (built in, from the demo captures, and from the shared ones if there are any) is said anew in new packets: whole
 //! utterances first, then with single bytes, random cuts, reordering, duplicates, overlapping retransmissions and losses. Every way must come
@@ -12,15 +12,23 @@ use pinhole_engine::Event;
 use pinhole_helper::{AddressMatch, Pickup, PortMatch};
 use pinhole_track::{ExpectationId, State};
 use pinhole_wire::link;
-use pinhole_wire::{Direction, Packet, TcpFlags, Transport};
+use pinhole_wire::{Direction, Packet, Protocol, TcpFlags, Transport};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use support::conversation::{Conversation, Dice, syn};
+use support::conversation::{Conversation, Dice, syn, udp};
 use support::lab::{Lab, text};
 
-const HELPERS: &[(&str, &[u16])] =
-    &[("ftp", &[21]), ("irc", &[6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 7000])];
+const HELPERS: &[(&str, &[u16])] = &[
+    ("ftp", &[21]),
+    ("irc", &[6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 7000]),
+    ("sip", &[5060]),
+    ("rtsp", &[554, 8554]),
+    ("sane", &[6566]),
+    ("pptp", &[1723]),
+    ("oscar", &[5190]),
+    ("Q.931", &[1720]),
+];
 
 const C: Direction = Direction::Original;
 const S: Direction = Direction::Reply;
@@ -310,7 +318,14 @@ fn say(control: &Control, way: &Way, dice: &mut Dice) -> Record {
         };
         let PortMatch::Exact(port) = expect.destination_port else { panic!("{expect:?}") };
         let from = SocketAddr::new(source, 20);
-        let outcome = lab.send(&syn(from, SocketAddr::new(expect.destination, port)));
+        let to = SocketAddr::new(expect.destination, port);
+        let first = match expect.protocol {
+            Protocol::TCP => syn(from, to),
+            Protocol::UDP => udp(from, to, b"media"),
+            // The directions of a call are told apart by keys of both ends.
+            _ => continue,
+        };
+        let outcome = lab.send(&first);
         assert_eq!(outcome.state, Some(State::Related), "{expect:?}: {outcome:?}");
     }
     lab.send_all(&conversation.close());
@@ -412,6 +427,27 @@ fn live_recordings_in_every_way() {
     let [conversations, expected, refused] = captures_in_every_way(&paths);
     eprintln!("{conversations} conversations, {expected} expectations, {refused} refusals");
     assert!(conversations >= 20 && expected >= 20, "{conversations} {expected} {refused}");
+}
+
+/// What real programs said to each other: saned, pptpd, an RTSP server.
+#[test]
+fn recordings_of_ours_in_every_way() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pinhole/tests/recordings");
+    let [conversations, expected, _] = captures_in_every_way(&support::captures(&folder));
+    assert!(conversations >= 3 && expected >= 5, "{conversations} conversations, {expected} expectations");
+}
+
+#[test]
+fn public_captures_of_other_protocols_in_every_way() {
+    let Some(shared) = support::shared("splitting of public captures of other protocols") else { return };
+    let protocols = ["sip", "rtsp", "pptp", "h323", "oscar"];
+    let paths: Vec<_> = protocols
+        .iter()
+        .flat_map(|protocol| support::captures(&shared.join("captures").join(protocol)))
+        .collect();
+    let [conversations, expected, refused] = captures_in_every_way(&paths);
+    eprintln!("{conversations} conversations, {expected} expectations, {refused} refusals");
+    assert!(conversations >= 5 && expected >= 5, "{conversations} {expected} {refused}");
 }
 
 /// A conversation that no capture has.
