@@ -1,6 +1,6 @@
 //! talk, ICQ and OSCAR. None of them has room for IPv6 addresses.
 
-use crate::frames::{Ntalk, flap, icq, oscar};
+use crate::frames::{Ntalk, Talk, flap, icq, oscar};
 use crate::world::{Cut, IPV4, Translation, Way, datagrams, streams};
 use crate::{Host, View, World};
 use pinhole_wire::{Direction, Protocol};
@@ -36,6 +36,38 @@ fn talk_calls() {
         world.comes(Protocol::TCP, (Host::Server, 50001), (Host::Client, LISTENS));
         world.assert_no_refusals();
     });
+}
+
+#[test]
+fn calls_of_the_older_talk() {
+    datagrams(&[("talk", &[517])], IPV4, |world| {
+        let conn = world.open(Protocol::UDP, (Host::Client, 42155), (Host::Server, 517));
+        world.say(conn, C, |v| Talk::LookUp.request(host(v.client), 0, v.client.port()));
+        world.say(conn, S, |_| Talk::LookUp.answer(1, [0; 4], 0));
+        world.say(conn, C, |v| Talk::Announce.request(host(v.client), LISTENS, v.client.port()));
+        world.is_strange(Protocol::TCP, (Host::Server, 50000), (Host::Client, LISTENS));
+        world.say(conn, S, |_| Talk::Announce.answer(0, [0; 4], 0));
+        let look_up = world.open_related(Protocol::UDP, (Host::Server, 37347), (Host::Client, 517));
+        world.say(look_up, C, |v| Talk::LookUp.request(host(v.client), 0, v.client.port()));
+        world.say(look_up, S, |v| Talk::LookUp.answer(0, host(v.server), LISTENS));
+        world.is_strange(Protocol::TCP, (Host::Stranger, 50000), (Host::Client, LISTENS));
+        world.comes(Protocol::TCP, (Host::Server, 50001), (Host::Client, LISTENS));
+        world.assert_no_refusals();
+    });
+}
+
+#[test]
+fn icq_logins_of_version_4() {
+    for covers in [6, icq::PORT_AT_4] {
+        datagrams(ICQ, IPV4, |world| {
+            let conn = world.open(Protocol::UDP, (Host::Client, 1027), (Host::Server, 4000));
+            world.say(conn, C, |v| icq::login_of_version_4(host(v.client), 50123, covers));
+            world.is_strange(Protocol::TCP, (Host::Stranger, 2000), (Host::Client, 50123));
+            world.say(conn, S, |_| icq::login_reply());
+            world.comes(Protocol::TCP, (Host::Stranger, 2001), (Host::Client, 50123));
+            world.assert_no_refusals();
+        });
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A peer of its own: frames of ntalk, ICQ version 5 and OSCAR, written from the specifications and not with the helpers' code.
+//! A peer of its own: frames of talk, ntalk, ICQ and OSCAR, written from the specifications and not with the helpers' code.
 #![allow(dead_code, reason = "each test uses its part")]
 
 /// Requests and answers of ntalk.
@@ -18,6 +18,26 @@ impl Ntalk {
 
     pub(crate) fn answer(self, answer: u8, host: [u8; 4], port: u16) -> Vec<u8> {
         [&[1, self as u8, answer, 0, 0, 0, 0, 1, 0, 2][..], &port.to_be_bytes(), &host, &[0; 8]].concat()
+    }
+}
+
+/// Requests and answers of the older talk (4.2BSD).
+#[derive(Clone, Copy)]
+pub(crate) enum Talk {
+    LookUp = 1,
+    Announce = 3,
+}
+
+impl Talk {
+    pub(crate) fn request(self, host: [u8; 4], port: u16, control: u16) -> Vec<u8> {
+        let socket = |port: u16| [&[0, 2][..], &port.to_be_bytes(), &host, &[0; 8]].concat();
+        let names = b"alice\0\0\0\0bob\0\0\0\0\0\0\0";
+        [&[self as u8][..], names, &[0, 0, 0, 1, 0, 0, 3, 77], &[0; 16], &socket(port), &socket(control)]
+            .concat()
+    }
+
+    pub(crate) fn answer(self, answer: u8, host: [u8; 4], port: u16) -> Vec<u8> {
+        [&[self as u8, answer, 0, 0, 0, 0, 0, 1, 0, 2][..], &port.to_be_bytes(), &host, &[0; 8]].concat()
     }
 }
 
@@ -101,6 +121,39 @@ pub(crate) mod icq {
             packet.extend(943_920_000_u32.to_le_bytes());
         }
         packet.extend(who(host, port));
+        packet
+    }
+
+    /// Where the port of a login of version 4 stands.
+    pub(crate) const PORT_AT_4: usize = 20 + 4;
+
+    /// A login of version 4 ("ICQ V4 encryption", S. Dault), whose check code covers the byte at one offset. Its first quarter is scrambled,
+    /// a word at a time, but for the version and the code.
+    pub(crate) fn login_of_version_4(host: [u8; 4], port: u32, covers: usize) -> Vec<u8> {
+        let table = b"\n[1] You can modify";
+        let mut packet = vec![4, 0, 0x5a, 0xa5, 0, 0, 0xe8, 3, 1, 0, 0, 0];
+        packet.extend(UIN.to_le_bytes());
+        packet.extend([0; 4]);
+        packet.extend(943_920_000_u32.to_le_bytes());
+        packet.extend(who(host, port));
+        let byte = |at: usize| u32::from(packet[at]);
+        let first = byte(8) << 24 | byte(4) << 16 | byte(2) << 8 | byte(6);
+        let entry = 5;
+        let second = (covers as u32) << 24
+            | (byte(covers) ^ 0xff) << 16
+            | (entry as u32) << 8
+            | (u32::from(table[entry]) ^ 0xff);
+        let code = first ^ second;
+        let key = (packet.len() as u32).wrapping_mul(0x6675_6b65).wrapping_add(code);
+        let words = packet.len().div_ceil(4).div_ceil(4);
+        assert_eq!(words, 5, "the table's beginning is enough");
+        for at in [0, 4, 8, 12] {
+            let word = key.wrapping_add(u32::from(table[at])).to_le_bytes();
+            for (offset, byte) in word.iter().enumerate().filter(|(offset, _)| at + offset >= 2) {
+                packet[at + offset] ^= byte;
+            }
+        }
+        packet[16..20].copy_from_slice(&code.to_le_bytes());
         packet
     }
 

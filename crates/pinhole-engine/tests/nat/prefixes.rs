@@ -4,7 +4,7 @@ use crate::ftp::{Session, ftp};
 use crate::support::conversation::{Segment, syn, tcp, unreachable};
 use crate::support::lab::{Lab, address};
 use crate::{ends, ends_of, with};
-use pinhole_engine::{NatRule, Settings};
+use pinhole_engine::{Attachment, NatRule, Settings};
 use pinhole_nat::prefix::{Nptv6, Prefix};
 use pinhole_track::State;
 use pinhole_wire::{Direction, IpVersion, Packet, TcpFlags};
@@ -101,6 +101,34 @@ fn announcements_through_a_prefix() {
     assert_eq!(session.lab.send(&data).state, Some(State::Related));
     let made = session.lab.engine.output().next().unwrap().bytes.to_vec();
     assert_eq!(ends(&made).1, address("[fd01:203:405:1::1234]:5001"));
+}
+
+/// DCC names addresses in text, of either translation.
+#[test]
+fn direct_connections_of_irc() {
+    for (settings, inner, outer) in [
+        (hidden(), "fd00::5", "2001:db8:ffff::7"),
+        (prefixes(), "fd01:203:405:1::1234", "2001:db8:1:d550::1234"),
+    ] {
+        let attachments = vec![Attachment { helper: "irc".to_owned(), ports: vec![6667] }];
+        let settings = Settings { attachments, ..ftp(settings, &[]) };
+        let mut session = Session::open(settings, &format!("[{inner}]:4000"), "[2001:db8:2::21]:6667");
+        session.say(Direction::Original, "NICK alice\r\nUSER a 0 * :a\r\n");
+        session.say(Direction::Reply, ":irc 001 alice :hello\r\n");
+        let offer = |address: &str| format!("PRIVMSG bob :\x01DCC SEND a {address} 5001 10\x01\r\n");
+        assert_eq!(session.say(Direction::Original, &offer(inner)), offer(outer));
+        // The conversation goes on in the numbers of both ends.
+        assert_eq!(session.say(Direction::Original, "PING x\r\n"), "PING x\r\n");
+        let data = syn(address("[2001:db8:9::1]:2000"), address(&format!("[{outer}]:5001")));
+        assert_eq!(session.lab.send(&data).state, Some(State::Related));
+        let made = session.lab.engine.output().next().unwrap().bytes.to_vec();
+        assert_eq!(ends(&made).1, address(&format!("[{inner}]:5001")));
+        // Somebody else's address is nothing that the client may announce, translated or not.
+        let foreign = offer("2001:db8:5::5");
+        assert_eq!(session.say(Direction::Original, &foreign), foreign);
+        let data = syn(address("[2001:db8:9::1]:2001"), address("[2001:db8:5::5]:5001"));
+        assert_eq!(session.lab.send(&data).state, Some(State::New));
+    }
 }
 
 /// An address whose subnet is 0xffff is not translated (RFC 6296 §3.4): it does not leave as it is, either.
