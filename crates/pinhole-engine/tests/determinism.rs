@@ -3,7 +3,7 @@
 
 mod support;
 
-use pinhole_engine::{Engine, Frame, Settings};
+use pinhole_engine::{Engine, Filtering, Frame, NatBehaviour, PortMapping, Settings};
 use pinhole_helper::Pickup;
 use pinhole_wire::{Direction, LinkType, Packet, Time};
 use std::path::Path;
@@ -113,7 +113,12 @@ fn assert_same_in_every_manner(name: &str, frames: &[Captured]) {
 
 /// A text without the generations of conns: a first packet that is dropped may or may not have used up one.
 fn without_generations(text: &str) -> String {
-    let mut parts = text.split("generation: ");
+    without_numbers(text, "generation: ")
+}
+
+/// A text without the numbers that follow a word.
+fn without_numbers(text: &str, word: &str) -> String {
+    let mut parts = text.split(word);
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + part.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
@@ -219,6 +224,116 @@ fn translated_packets_leave_alike_in_every_manner() {
         for size in [2, 32, 100] {
             assert_same(&format!("seed {seed} by {size}"), &long, &run(size));
         }
+    }
+}
+
+/// Both ends of conns are translated, and some of none; ports run out; conns are dropped, marked and logged.
+const TRANSLATING: &str = "table inet nat {
+    chain prerouting {
+        type nat hook prerouting priority dstnat;
+        ip daddr 203.0.113.7 udp dport 8000 dnat ip to 10.0.0.1:53
+        ip daddr 203.0.113.7 udp dport 8001 dnat ip to 10.0.0.2:60-62
+        ip daddr 192.0.2.4 udp dport 54 redirect to :53
+        ip saddr 10.0.0.1 ip daddr 192.0.2.3 udp dport 4000 dnat ip to 10.0.0.1:4000
+    }
+    chain postrouting {
+        type nat hook postrouting priority srcnat;
+        ip saddr 10.0.0.1 ip daddr 10.0.0.1 snat ip to 192.0.2.3
+        udp dport 53 oifname wan masquerade to :5000-5005
+        tcp dport 82 oifname wan masquerade random
+        udp dport 54 snat ip to 203.0.113.8-203.0.113.11
+        oifname wan masquerade
+        ip saddr 10.0.0.3 snat ip to 10.0.0.4
+    }
+}
+table ip filter {
+    chain forward {
+        type filter hook forward priority filter; policy drop;
+        ct state established,related accept
+        udp dport 7 drop
+        tcp dport 81 ct mark set 5 accept
+        udp dport 54 log accept
+        meta l4proto { tcp, udp } counter accept
+    }
+}
+";
+
+fn translating(rules: &str, behaviour: NatBehaviour) -> Engine {
+    let mut settings = Settings::default();
+    let wan = settings.topology.add_interface("wan", "192.0.0.0/8".parse().unwrap());
+    settings.topology.add_interface("lan", "10.0.0.0/8".parse().unwrap());
+    settings.topology.set_routed(true);
+    settings.topology.add_local("203.0.113.7".parse().unwrap());
+    settings.nat.addresses.push((wan, "203.0.113.7".parse().unwrap()));
+    settings.nat.behaviour = behaviour;
+    let rules = pinhole_ruleset::compile_text("nat.nft", rules).unwrap();
+    Engine::new(settings, pinhole_helpers::registry(), Some(rules)).unwrap()
+}
+
+/// If a rule looks at the conn, first packets of conns that are translated take the long way, too.
+#[test]
+fn the_short_way_of_translated_first_packets_leads_where_the_long_one_does() {
+    let asks = "\n        ct mark 99 accept\n    }\n}\n";
+    let rules_that_ask = format!("{}{asks}", TRANSLATING.trim_end().trim_end_matches(['}', ' ', '\n']));
+    let allotting = NatBehaviour {
+        mapping: PortMapping::EndpointIndependent(Filtering::EndpointIndependent),
+        parity: true,
+        ports_per_host: std::num::NonZeroU16::new(8),
+        hairpin: true,
+    };
+    let mut told = String::new();
+    for (seed, behaviour) in [(0, NatBehaviour::default()), (1, NatBehaviour::default()), (2, allotting)] {
+        let run = |rules: &str| {
+            let mut engine = translating(rules, behaviour);
+            let (mut dice, mut now) = (Dice(seed), Time::from_seconds(1_700_000_000));
+            let mut lines = Vec::new();
+            let mut left: Vec<Vec<u8>> = Vec::new();
+            for number in 1..=4000 {
+                let host = |dice: &mut Dice| format!("10.0.0.{}", 1 + dice.below(4));
+                let client = format!("{}:{}", host(&mut dice), 4000 + dice.below(3));
+                let server = match dice.below(8) {
+                    0 => "203.0.113.7".to_owned(),
+                    1 => host(&mut dice),
+                    2 => "198.18.0.1".to_owned(),
+                    _ => format!("192.0.2.{}", 1 + dice.below(4)),
+                };
+                let port = [53, 54, 7, 80, 81, 82, 8000, 8001, 4000][dice.below(9)];
+                let (from, to) = (address(&client), address(&format!("{server}:{port}")));
+                let bytes = match dice.below(6) {
+                    0 | 1 => syn(from, to),
+                    // What left comes back, be it as the answer or not.
+                    2 if !left.is_empty() => {
+                        let packet = Packet::parse(&left[dice.below(left.len())], 0).unwrap();
+                        let end = |ip: pinhole_wire::Address, port: Option<u16>| {
+                            (ip.ip(packet.version), port.unwrap()).into()
+                        };
+                        let peer = end(packet.destination, packet.destination_port());
+                        udp(peer, end(packet.source, packet.source_port()), b"!")
+                    }
+                    _ => udp(from, to, b"?"),
+                };
+                now = now.plus_nanos(if dice.one_in(30) { 40_000_000_000 } else { 100_000_000 });
+                let captured = Captured { number, time: now, link: LinkType::RAW, bytes };
+                let outcome = engine.handle(&frame(&captured));
+                left.extend(engine.output().map(|made| made.bytes.to_vec()));
+                lines.push(format!("{outcome:?} {:?}", engine.output().collect::<Vec<_>>()));
+                while let Some(event) = engine.next_event() {
+                    lines.push(support::lab::told(&engine, &event));
+                }
+                lines.push(format!("{:?} {}", engine.nat_statistics(), engine.nat_ports()));
+                lines.push(format!("{} {:?}", engine.nat_ports_tried(), engine.tracker().statistics()));
+            }
+            // A conn that is made late may have the slot of one that ended with its first packet.
+            let without_ids = |line: &String| without_numbers(&without_generations(line), "index: ");
+            lines.iter().map(without_ids).collect::<Vec<_>>()
+        };
+        let (short, long) = (run(TRANSLATING), run(&rules_that_ask));
+        let name = format!("seed {seed}");
+        assert_same(&name, &(short.clone(), Vec::new()), &(long, Vec::new()));
+        told.extend(short);
+    }
+    for word in ["translated", "Exhausted", "Clash", "NoRoute", "Log", "SRC_NAT", "DST_NAT"] {
+        assert!(told.contains(word), "no {word}");
     }
 }
 

@@ -3,9 +3,16 @@
 //!
 //! Whoever sends packets chooses their tuples. A keyed hash keeps him from choosing ones that fall on the same slots.
 
-/// The per-tracker secret: the state that hashing starts from.
+use std::hash::Hasher;
+
+/// The secret that hashes are keyed with: the state that hashing starts from.
 #[derive(Clone, Copy)]
-pub(crate) struct Secret(Sip);
+pub struct Secret(Sip);
+
+/// The same for maps whose keys are words, a fixed number of them: each is taken in as it is, without a buffer, and without the length, which
+/// tells such keys nothing.
+#[derive(Clone, Copy)]
+pub struct WordHasher(Sip);
 
 #[derive(Clone, Copy)]
 struct Sip([u64; 4]);
@@ -32,10 +39,46 @@ impl Sip {
         self.round();
         self.0[0] ^= word;
     }
+
+    #[inline(always)]
+    fn finish(mut self) -> u64 {
+        self.0[2] ^= 0xff;
+        self.round();
+        self.round();
+        self.round();
+        self.0[0] ^ self.0[1] ^ self.0[2] ^ self.0[3]
+    }
+}
+
+impl Hasher for WordHasher {
+    #[inline]
+    fn write_u64(&mut self, word: u64) {
+        self.0.absorb(word);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+            self.0.absorb(u64::from_le_bytes(word));
+        }
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0.finish()
+    }
 }
 
 impl Secret {
-    pub(crate) const fn new([k0, k1]: [u64; 2]) -> Self {
+    /// A hasher that starts from this secret.
+    #[inline]
+    pub const fn hasher(self) -> WordHasher {
+        WordHasher(self.0)
+    }
+
+    /// Of two words that nobody else knows.
+    pub const fn new([k0, k1]: [u64; 2]) -> Self {
         Self(Sip([
             k0 ^ 0x736f_6d65_7073_6575,
             k1 ^ 0x646f_7261_6e64_6f6d,
@@ -58,11 +101,7 @@ impl Secret {
             sip.absorb(word);
         }
         sip.absorb((N as u64 * 8 + 7) << 56 | tail & (u64::MAX >> 8));
-        sip.0[2] ^= 0xff;
-        sip.round();
-        sip.round();
-        sip.round();
-        sip.0[0] ^ sip.0[1] ^ sip.0[2] ^ sip.0[3]
+        sip.finish()
     }
 }
 
@@ -84,6 +123,11 @@ mod tests {
                 let one = Secret::new(secret).hash(&[words[0]], tail);
                 let four = Secret::new(secret).hash(&words, tail);
                 prop_assert_eq!(if count == 1 { one } else { four }, reference.finish());
+                // The last word is the reference's own: what is left of the bytes, and their number.
+                let mut by_word = Secret::new(secret).hasher();
+                words[..count].iter().for_each(|word| by_word.write_u64(*word));
+                by_word.write_u64((count as u64 * 8 + 7) << 56 | tail & (u64::MAX >> 8));
+                prop_assert_eq!(by_word.finish(), reference.finish());
             }
         }
     }

@@ -74,6 +74,31 @@ impl PartialEq for Oriented {
     }
 }
 
+/// Addresses and ports of an IPv4 packet: the little-endian numbers whose bytes stand in its headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndsV4 {
+    /// Source address.
+    pub source: u32,
+    /// Destination address.
+    pub destination: u32,
+    /// Source port, then destination port.
+    pub ports: u32,
+}
+
+impl EndsV4 {
+    /// Those of an IPv4 tuple with ports.
+    #[inline]
+    pub fn of(tuple: &Tuple) -> Self {
+        let [low, high] =
+            [tuple.source_port, tuple.destination_port].map(|port| u32::from(port.swap_bytes()));
+        Self {
+            source: u32::from_le_bytes(tuple.source.v4_octets()),
+            destination: u32::from_le_bytes(tuple.destination.v4_octets()),
+            ports: high << 16 | low,
+        }
+    }
+}
+
 /// The ICMP queries that netfilter follows, request and reply types (RFC 792, RFC 950).
 const QUERIES_V4: [(u8, u8); 4] = [(8, 0), (13, 14), (15, 16), (17, 18)];
 /// The same of ICMPv6 (RFC 4443 §4, RFC 4620).
@@ -214,8 +239,52 @@ impl Oriented {
         is_icmp(self.key.protocol())
     }
 
+    /// What answers to a packet that bears this bear. From an end to itself it is the same.
+    pub(crate) const fn answer(self) -> Self {
+        if self.key.is_its_own_inverse() { self } else { self.inverse() }
+    }
+
+    /// The ends of an IPv4 packet with ports, as it bears them.
+    #[inline(always)]
+    pub(crate) const fn ends_v4(&self) -> EndsV4 {
+        let [_, b, _, d, rest] = self.key.0;
+        let (low, high) = ((b >> 32) as u32, (d >> 32) as u32);
+        let (low_port, high_port) =
+            ((rest as u16).swap_bytes() as u32, ((rest >> 16) as u16).swap_bytes() as u32);
+        if self.flipped {
+            EndsV4 { source: high, destination: low, ports: low_port << 16 | high_port }
+        } else {
+            EndsV4 { source: low, destination: high, ports: high_port << 16 | low_port }
+        }
+    }
+
+    pub(crate) const fn is_v4(&self) -> bool {
+        self.key.0[4] >> 56 == IpVersion::V4 as u64
+    }
+
     /// The other direction of the same key.
     pub(crate) const fn inverse(self) -> Self {
         Self { key: self.key, flipped: !self.flipped }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn ends_of_a_key_are_those_of_its_tuple(addresses: [[u8; 4]; 2], ports: [u16; 2], protocol: u8) {
+            let [source, destination] = addresses.map(Address::v4);
+            let [source_port, destination_port] = ports;
+            let (protocol, version) = (Protocol(protocol), IpVersion::V4);
+            prop_assume!(!is_icmp(protocol));
+            let ends = Ends { source, destination, source_port, destination_port, protocol, version, zone: 0 };
+            let oriented = ends.oriented();
+            for oriented in [oriented, oriented.inverse()] {
+                prop_assert_eq!(oriented.ends_v4(), EndsV4::of(&oriented.tuple()));
+            }
+        }
     }
 }

@@ -45,6 +45,12 @@ impl Tuple {
         }
     }
 
+    /// Whether answers to packets that bear the other tuple, which are not translated, bear this one; of protocols with ports.
+    pub fn is_answer_to(&self, other: &Self) -> bool {
+        (self.source, self.source_port) == (other.destination, other.destination_port)
+            && (self.destination, self.destination_port) == (other.source, other.source_port)
+    }
+
     /// The tuple of the answer, if nothing is translated; `None` if no packet of its protocol can have this one.
     pub fn inverse(&self) -> Option<Self> {
         Some(Oriented::of(self)?.inverse().tuple())

@@ -13,16 +13,16 @@ use crate::topology::Topology;
 use pinhole_nat::BindingError;
 use pinhole_ruleset::{Hook, LogStatement};
 use pinhole_track::{ConnId, Prepared, State, TableFull, Tracked, Unusual};
-use pinhole_wire::{Direction, LinkType, Packet};
+use pinhole_wire::{Direction, IpVersion, LinkType, Packet};
 use std::cell::OnceCell;
 
 /// What the chains made of a packet, and what its conn is to become.
-struct Walked {
-    decision: Decision,
-    course: Course,
+pub(super) struct Walked {
+    pub(super) decision: Decision,
+    pub(super) course: Course,
     /// What decided about the ends of a new conn, by [`Side`].
-    translated_by: [Option<TranslatedBy>; 2],
-    refused: Option<Refused>,
+    pub(super) translated_by: [Option<TranslatedBy>; 2],
+    pub(super) refused: Option<Refused>,
 }
 
 impl Engine {
@@ -39,18 +39,31 @@ impl Engine {
             return false;
         }
         let Some(passing) = self.tracker.find_passing(frame.time, &stage.prepared) else { return false };
-        let (came, leaves) = (stage.prepared.tuple(), self.tracker.leaves(&passing));
-        let path = Path::of(&self.topology, leaves.version, came.source, leaves.destination);
-        let at_once = self.at_once[Way::new(path, leaves.version).index()];
+        let leaves = self.tracker.leaves(&passing);
+        let version = leaves.version();
+        let path = if self.topology.has_local() {
+            Path::of(&self.topology, version, stage.prepared.source(), leaves.destination())
+        } else {
+            Path::Forward
+        };
+        let at_once = self.at_once[Way::new(path, version).index()];
         if !at_once.accepts(State::Established) || !self.is_sound(frame, stage) {
             return false;
         }
-        let bounds = &stage.bounds;
+        let Stage { bounds, prepared, .. } = &*stage;
         let link = if bounds.network == 0 { LinkType::RAW } else { frame.link };
         let checksum = self.checksum_field();
         let leaving = self.nat.output.add(frame.number, EmissionKind::Translated, link, frame.bytes);
-        let done = pinhole_nat::translate_plain(leaving, bounds, &came, &leaves, checksum)
-            .and_then(|()| self.tracker.pass(frame.time, bounds, frame.bytes, &passing));
+        let translated = match version {
+            IpVersion::V4 => {
+                let ends = [&prepared.ends_v4(), &leaves.ends_v4()];
+                pinhole_nat::translate_plain_v4(leaving, bounds, prepared.protocol(), ends, checksum)
+            }
+            IpVersion::V6 => {
+                pinhole_nat::translate_plain(leaving, bounds, &prepared.tuple(), &leaves.tuple(), checksum)
+            }
+        };
+        let done = translated.and_then(|()| self.tracker.pass(frame.time, bounds, frame.bytes, &passing));
         let Some(conn) = done else {
             self.nat.output.withdraw();
             return false;
@@ -63,7 +76,7 @@ impl Engine {
 
     /// A packet that was put into the output and could not be translated.
     #[cold]
-    fn untranslatable(&mut self, outcome: Outcome, why: BindingError) -> Outcome {
+    pub(super) fn untranslatable(&mut self, outcome: Outcome, why: BindingError) -> Outcome {
         self.nat.output.withdraw();
         self.nat.statistics.untranslatable += 1;
         Outcome { verdict: Verdict::Drop, reason: Some(Reason::Untranslatable(why)), ..outcome }
@@ -133,6 +146,19 @@ impl Engine {
             return Outcome::of(tracked, Verdict::Drop, None);
         };
         let walked = self.walk(frame, packet, bytes, wishes, tracked, course);
+        self.conclude(frame, packet, bytes, wishes, tracked, walked)
+    }
+
+    /// What follows when all chains were run.
+    pub(super) fn conclude(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &Packet,
+        bytes: &[u8],
+        wishes: &Wishes,
+        tracked: &Tracked,
+        walked: Walked,
+    ) -> Outcome {
         let Walked { decision, mut course, translated_by, refused } = walked;
         if let Some(refused) = refused {
             return self.refuse(frame, tracked, wishes, &course, refused);
@@ -152,19 +178,22 @@ impl Engine {
             self.nat.give_back(&course.holding);
         } else if let Some(conn) = tracked.conn {
             self.prepare_payload(frame, tracked);
-            let [destination, source] = translated_by;
-            self.push(Event::ConnTranslated {
-                packet: frame.number,
-                time: frame.time,
-                conn,
-                source,
-                destination,
-            });
+            self.tell_translated(frame, conn, translated_by);
         }
         if outcome.verdict != Verdict::Accept {
             return outcome;
         }
         self.deliver(frame, packet, bytes, tracked, outcome)
+    }
+
+    pub(super) fn tell_translated(
+        &mut self,
+        frame: &Frame<'_>,
+        conn: ConnId,
+        [destination, source]: [Option<TranslatedBy>; 2],
+    ) {
+        let (packet, time) = (frame.number, frame.time);
+        self.push(Event::ConnTranslated { packet, time, conn, source, destination });
     }
 
     /// What is known of the ends of this packet's conn, and what is still to be decided.
@@ -176,11 +205,11 @@ impl Engine {
                 .ends(&self.tracker, conn, tracked, packet)
                 .map(|ends| Course::decided(conn, ends));
         }
-        Some(Course::open(conn, self.tracker.original(conn)?))
+        Some(Course::open(Some(conn), self.tracker.original(conn)?))
     }
 
     /// Runs the chains of all hooks, and decides about both ends of a new conn on the way.
-    fn walk(
+    pub(super) fn walk(
         &mut self,
         frame: &Frame<'_>,
         packet: &Packet,
@@ -256,7 +285,7 @@ impl Engine {
     }
 
     /// The port of a translated source becomes the conn's own.
-    fn lease(&mut self, frame: &Frame<'_>, course: &mut Course) {
+    pub(super) fn lease(&mut self, frame: &Frame<'_>, course: &mut Course) {
         if self.nat.lease(&mut self.tracker, frame.time, course) {
             return;
         }

@@ -7,6 +7,7 @@ use super::pools::{Keyed, Pools, Port};
 use super::reuse::Reuse;
 use super::{Filtering, PortMapping};
 use pinhole_track::Tuple;
+use pinhole_track::hash::Secret;
 use pinhole_wire::{Address, Protocol};
 
 pub(crate) struct Allocation {
@@ -39,9 +40,9 @@ pub(crate) struct Holding {
 
 impl Allocation {
     pub(crate) fn new(secret: [u64; 2]) -> Self {
-        let keyed = Keyed(secret);
+        let keyed = Keyed(Secret::new(secret));
         Self {
-            pools: Pools::new(secret),
+            pools: Pools::new(keyed),
             blocks: Blocks::new(keyed),
             mappings: Mappings::new(keyed),
             reuse: Reuse::new(keyed),

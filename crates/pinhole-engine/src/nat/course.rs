@@ -17,7 +17,8 @@ const NOTHING: Holding = Holding { lease: None, through: None, reuse: None };
 /// Where a packet's conn leads.
 pub(crate) struct Course {
     ends: Ends,
-    conn: ConnId,
+    /// `None`: the conn is made when its packet has survived.
+    conn: Option<ConnId>,
     /// Of a new conn: the original tuple, and what its packets leave bearing as far as that is decided.
     new: Option<(Tuple, Tuple)>,
     open: [bool; 2],
@@ -27,11 +28,11 @@ pub(crate) struct Course {
 impl Course {
     /// Of a conn whose ends were decided with its first packet.
     pub(crate) const fn decided(conn: ConnId, ends: Ends) -> Self {
-        Self { ends, conn, new: None, open: [false; 2], holding: NOTHING }
+        Self { ends, conn: Some(conn), new: None, open: [false; 2], holding: NOTHING }
     }
 
     /// Of a new conn.
-    pub(crate) const fn open(conn: ConnId, original: Tuple) -> Self {
+    pub(crate) const fn open(conn: Option<ConnId>, original: Tuple) -> Self {
         let ends = Ends {
             source: original.source,
             destination: original.destination,
@@ -39,6 +40,15 @@ impl Course {
             destination_port: original.destination_port,
         };
         Self { ends, conn, new: Some((original, original)), open: [true; 2], holding: NOTHING }
+    }
+
+    /// The conn was made meanwhile. `false`: it cannot be translated as was decided.
+    pub(crate) fn enter(&mut self, tracker: &mut Tracker, conn: ConnId) -> bool {
+        self.conn = Some(conn);
+        let Some((_, leaving)) = self.new.filter(|(original, leaving)| original != leaving) else {
+            return true;
+        };
+        leaving.inverse().is_some_and(|reply| tracker.set_reply(conn, &reply).is_ok())
     }
 
     pub(crate) const fn is_open(&self, side: Side) -> bool {
@@ -140,8 +150,15 @@ impl Nat {
                 .turns_round(&original, &leaving, scene)
                 .then(|| (Want::only(original.destination), TranslatedBy::Hairpin)),
         });
-        let (want, by) =
-            asked.map_or_else(|| (Want::only(own(&leaving, side)), None), |(want, by)| (want, Some(by)));
+        let (want, by) = match asked {
+            Some((want, by)) => (want, Some(by)),
+            // It stays as it is, whoever else is there.
+            None if side == Side::Destination => {
+                course.open[side as usize] = false;
+                return Ok(None);
+            }
+            None => (Want::only(own(&leaving, side)), None),
+        };
         self.settle(tracker, now, course, side, &want)?;
         Ok(by)
     }
@@ -177,8 +194,14 @@ impl Nat {
             course.holding.reuse = (is_other || is_known).then_some(source);
         }
         if before != *leaving {
-            let reply = leaving.inverse().ok_or(Refused::Clash)?;
-            tracker.set_reply(course.conn, &reply).map_err(|_| Refused::Clash)?;
+            match course.conn {
+                Some(conn) => {
+                    let reply = leaving.inverse().ok_or(Refused::Clash)?;
+                    tracker.set_reply(conn, &reply).map_err(|_| Refused::Clash)?;
+                }
+                None if leaving.is_answer_to(original) => return Err(Refused::Clash),
+                None => {}
+            }
         }
         course.open[side as usize] = false;
         course.ends = Ends {

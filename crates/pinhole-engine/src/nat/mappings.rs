@@ -21,7 +21,7 @@ pub(crate) struct End {
     zone: u16,
 }
 
-/// All at once, as [`PoolKey`](super::pools::PoolKey) is hashed.
+/// By words, as [`PoolKey`](super::pools::PoolKey) is hashed.
 impl Hash for End {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let [a, b] = self.address.words();

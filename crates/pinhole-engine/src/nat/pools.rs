@@ -6,6 +6,7 @@
 //! pool.
 
 use pinhole_nat::ports::{Exhausted, PortPool, Request};
+use pinhole_track::hash::{Secret, WordHasher};
 use pinhole_wire::{Address, IpVersion, Protocol};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ pub(crate) struct PoolKey {
     pub(crate) zone: u16,
 }
 
-/// All at once: a keyed hash of forty bytes costs less than one of six fields.
+/// By words: a keyed hash of five costs less than one of six fields.
 impl Hash for PoolKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let [a, b] = self.outer.words();
@@ -36,9 +37,9 @@ pub(super) fn packed(port: u16, protocol: Protocol, version: IpVersion, zone: u1
     u64::from(port) | u64::from(zone) << 16 | u64::from(protocol.0) << 32 | (version as u64) << 40
 }
 
-/// Hashes words in one go.
+/// Hashes words.
 pub(super) fn hash_words<const N: usize>(words: [u64; N], state: &mut impl Hasher) {
-    state.write(words.map(u64::to_le_bytes).as_flattened());
+    words.into_iter().for_each(|word| state.write_u64(word));
 }
 
 /// A port in use.
@@ -50,32 +51,31 @@ pub(crate) struct Port {
 
 /// Keyed, because whoever sends packets chooses remote ends.
 #[derive(Clone, Copy)]
-pub(crate) struct Keyed(pub(crate) [u64; 2]);
+pub(crate) struct Keyed(pub(crate) Secret);
 
 impl BuildHasher for Keyed {
-    type Hasher = DefaultHasher;
+    type Hasher = WordHasher;
 
-    fn build_hasher(&self) -> DefaultHasher {
-        let mut hasher = DefaultHasher::new();
-        self.0.hash(&mut hasher);
-        hasher
+    #[inline]
+    fn build_hasher(&self) -> WordHasher {
+        self.0.hasher()
     }
 }
 
 /// Numbers that outsiders cannot foresee, the same for the same secret.
 pub(crate) struct Draws {
-    keyed: Keyed,
+    secret: [u64; 2],
     count: u64,
 }
 
 impl Draws {
     pub(crate) const fn new(secret: [u64; 2]) -> Self {
-        Self { keyed: Keyed(secret), count: 0 }
+        Self { secret, count: 0 }
     }
 
     /// As they go on after so many.
     pub(crate) const fn after(secret: [u64; 2], count: u64) -> Self {
-        Self { keyed: Keyed(secret), count }
+        Self { secret, count }
     }
 
     pub(crate) const fn count(&self) -> u64 {
@@ -84,14 +84,15 @@ impl Draws {
 
     pub(crate) fn draw(&mut self) -> u64 {
         self.count = self.count.wrapping_add(1);
-        let mut hasher = self.keyed.build_hasher();
-        hasher.write_u64(self.count);
-        hasher.finish()
+        self.fixed(self.count)
     }
 
     /// The same number for the same things.
     pub(crate) fn fixed(&self, of: impl Hash) -> u64 {
-        self.keyed.hash_one(of)
+        let mut hasher = DefaultHasher::new();
+        self.secret.hash(&mut hasher);
+        of.hash(&mut hasher);
+        hasher.finish()
     }
 }
 
@@ -107,8 +108,8 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    pub(crate) fn new(secret: [u64; 2]) -> Self {
-        Self { pools: HashMap::with_hasher(Keyed(secret)) }
+    pub(crate) fn new(keyed: Keyed) -> Self {
+        Self { pools: HashMap::with_hasher(keyed) }
     }
 
     /// Takes a port as the request wants it.

@@ -22,7 +22,7 @@ mod plain;
 mod tests;
 mod writer;
 
-pub use plain::translate_plain;
+pub use plain::{translate_plain, translate_plain_v4};
 
 use crate::ChecksumField;
 use pinhole_track::Tuple;

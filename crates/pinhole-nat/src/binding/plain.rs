@@ -1,7 +1,7 @@
 //! The headers of plain packets, at once: see [`pinhole_wire::Plain`].
 
 use crate::ChecksumField;
-use pinhole_track::Tuple;
+use pinhole_track::{EndsV4, Tuple};
 use pinhole_wire::checksum::Delta;
 use pinhole_wire::{Bounds, IpVersion, Protocol};
 
@@ -18,7 +18,7 @@ const fn number(bytes: [u8; 2]) -> u16 {
 /// [`Binding::translate`](super::Binding::translate) does, for packets that were found by their tuple. Their own ends are not read again.
 ///
 /// `None`: there is no such packet; nothing was changed then.
-#[inline(always)]
+#[inline]
 pub fn translate_plain(
     bytes: &mut [u8],
     bounds: &Bounds,
@@ -26,23 +26,50 @@ pub fn translate_plain(
     leaves: &Tuple,
     checksum: ChecksumField,
 ) -> Option<()> {
-    let datagram = bytes.get_mut(bounds.network as usize..bounds.end as usize)?;
-    match leaves.version {
-        IpVersion::V4 => {
-            let (header, transport) = datagram.split_first_chunk_mut::<IPV4_HEADER>()?;
-            let (ports, rest) = transport.split_first_chunk_mut::<PORTS>()?;
-            let field = checksum_field(rest, leaves.protocol)?;
-            let pseudo = write_ipv4(header, came, leaves);
-            write_transport(ports, field, (came, leaves), pseudo, checksum);
-        }
-        IpVersion::V6 => {
-            let (header, transport) = datagram.split_first_chunk_mut::<IPV6_HEADER>()?;
-            let (ports, rest) = transport.split_first_chunk_mut::<PORTS>()?;
-            let field = checksum_field(rest, leaves.protocol)?;
-            let pseudo = write_ipv6(header, came, leaves);
-            write_transport(ports, field, (came, leaves), pseudo, checksum);
-        }
+    if leaves.version == IpVersion::V4 {
+        let ends = [&EndsV4::of(came), &EndsV4::of(leaves)];
+        return translate_plain_v4(bytes, bounds, leaves.protocol, ends, checksum);
     }
+    let datagram = bytes.get_mut(bounds.network as usize..bounds.end as usize)?;
+    let (header, transport) = datagram.split_first_chunk_mut::<IPV6_HEADER>()?;
+    let (ports, rest) = transport.split_first_chunk_mut::<PORTS>()?;
+    let field = checksum_field(rest, leaves.protocol)?;
+    let pseudo = write_ipv6(header, came, leaves);
+    let all = pseudo
+        .replace_u16(came.source_port, leaves.source_port)
+        .replace_u16(came.destination_port, leaves.destination_port);
+    let [source, destination] = [leaves.source_port, leaves.destination_port].map(u16::to_be_bytes);
+    *ports = [source[0], source[1], destination[0], destination[1]];
+    update(field, leaves.protocol, all, pseudo, checksum);
+    Some(())
+}
+
+/// As [`translate_plain`], for IPv4: the same sums, in the order in which the bytes lie (RFC 1071 §2(B)).
+///
+/// `None`: there is no such packet; nothing was changed then.
+#[inline(always)]
+pub fn translate_plain_v4(
+    bytes: &mut [u8],
+    bounds: &Bounds,
+    protocol: Protocol,
+    [came, leaves]: [&EndsV4; 2],
+    checksum: ChecksumField,
+) -> Option<()> {
+    let datagram = bytes.get_mut(bounds.network as usize..bounds.end as usize)?;
+    let (header, transport) = datagram.split_first_chunk_mut::<IPV4_HEADER>()?;
+    let (ports, rest) = transport.split_first_chunk_mut::<PORTS>()?;
+    let field = checksum_field(rest, protocol)?;
+    let pseudo = u64::from(!came.source)
+        + u64::from(leaves.source)
+        + u64::from(!came.destination)
+        + u64::from(leaves.destination);
+    let all = Delta::of_little_endian(pseudo + u64::from(!came.ports) + u64::from(leaves.ports));
+    let pseudo = Delta::of_little_endian(pseudo);
+    [header[10], header[11]] = pseudo.apply(number([header[10], header[11]])).to_be_bytes();
+    [header[12], header[13], header[14], header[15]] = leaves.source.to_le_bytes();
+    [header[16], header[17], header[18], header[19]] = leaves.destination.to_le_bytes();
+    *ports = leaves.ports.to_le_bytes();
+    update(field, protocol, all, pseudo, checksum);
     Some(())
 }
 
@@ -51,20 +78,6 @@ pub fn translate_plain(
 fn checksum_field(rest: &mut [u8], protocol: Protocol) -> Option<&mut [u8; 2]> {
     let offset = if protocol == Protocol::UDP { 6 } else { 16 } - PORTS;
     rest.get_mut(offset..)?.first_chunk_mut()
-}
-
-/// Returns the change to the pseudo-header.
-#[inline(always)]
-fn write_ipv4(h: &mut [u8; IPV4_HEADER], came: &Tuple, leaves: &Tuple) -> Delta {
-    let delta = Delta::NONE.replace_address(IpVersion::V4, came.source, leaves.source).replace_address(
-        IpVersion::V4,
-        came.destination,
-        leaves.destination,
-    );
-    [h[10], h[11]] = delta.apply(number([h[10], h[11]])).to_be_bytes();
-    [h[12], h[13], h[14], h[15]] = leaves.source.v4_octets();
-    [h[16], h[17], h[18], h[19]] = leaves.destination.v4_octets();
-    delta
 }
 
 /// Returns the change to the pseudo-header. There is no header checksum (RFC 8200 §3).
@@ -82,21 +95,10 @@ fn write_ipv6(header: &mut [u8; IPV6_HEADER], came: &Tuple, leaves: &Tuple) -> D
 }
 
 #[inline(always)]
-fn write_transport(
-    ports: &mut [u8; PORTS],
-    field: &mut [u8; 2],
-    (came, leaves): (&Tuple, &Tuple),
-    pseudo: Delta,
-    checksum: ChecksumField,
-) {
-    let all = pseudo
-        .replace_u16(came.source_port, leaves.source_port)
-        .replace_u16(came.destination_port, leaves.destination_port);
-    [ports[0], ports[1]] = leaves.source_port.to_be_bytes();
-    [ports[2], ports[3]] = leaves.destination_port.to_be_bytes();
+fn update(field: &mut [u8; 2], protocol: Protocol, all: Delta, pseudo: Delta, checksum: ChecksumField) {
     let old = number(*field);
     *field = match checksum {
-        ChecksumField::Full if leaves.protocol == Protocol::UDP => all.apply_udp(old),
+        ChecksumField::Full if protocol == Protocol::UDP => all.apply_udp(old),
         ChecksumField::Full => all.apply(old),
         ChecksumField::Partial => pseudo.apply_partial(old),
     }

@@ -44,16 +44,23 @@ impl Tracker {
             self.statistics.expect_hit += 1;
             self.tell_expectations_ended();
         }
-        self.index.insert(tag, index);
-        if let Some(reply) = reply {
-            let tag = self.tag(&reply);
-            self.index.insert(tag, index);
+        let reply_tag = reply.map(|reply| self.tag_of_vacant(&reply));
+        self.insert(tag, index);
+        if let Some(tag) = reply_tag {
+            self.insert(tag, index);
             self.translated += 1;
         }
         self.conns[index].insert_status(Status::CONFIRMED);
         self.park(index);
         self.tell_new(now, index);
         true
+    }
+
+    /// Enters a conn into the index: what was vacant may be so no more.
+    #[inline]
+    pub(super) fn insert(&mut self, tag: u32, index: u32) {
+        self.vacant = None;
+        self.index.insert(tag, index);
     }
 
     /// A conn is in the table from now on: it will end when its time is up.

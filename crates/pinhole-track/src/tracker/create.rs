@@ -2,11 +2,13 @@
 
 use super::lookup::count;
 use super::prepare::{Kind, Prepared};
+use super::translate::translated_ends;
 use super::{TableFull, Tracked, Tracker};
 use crate::event::DestroyCause;
+use crate::key::Oriented;
 use crate::l4::{self, CALL_UNREPLIED, Opening, View};
 use crate::table::entry::Entry;
-use crate::{ConnId, State, Status};
+use crate::{ConnId, State, Status, Tuple};
 use pinhole_wire::{Direction, Packet, Protocol, Time};
 
 /// Slots of the index that early drop looks at, and conns among them.
@@ -66,8 +68,25 @@ impl Tracker {
     ///
     /// `None`: the packet takes another way, as it belongs to a conn, or cannot open one, or more is to be looked at than its tuple.
     pub fn open(&self, now: Time, packet: &Packet, bytes: &[u8], prepared: &Prepared) -> Option<Opening> {
-        let is_simple =
-            matches!(prepared.kind, Kind::Packet) && self.translated == 0 && self.expectations.is_empty();
+        if self.translated > 0 { None } else { self.open_any(now, packet, bytes, prepared) }
+    }
+
+    /// As [`open`](Self::open), for a packet whose conn may be translated: [`enter_translating`](Self::enter_translating) is next if it
+    /// survives.
+    pub fn open_translating(
+        &self,
+        now: Time,
+        packet: &Packet,
+        bytes: &[u8],
+        prepared: &Prepared,
+    ) -> Option<Opening> {
+        let has_two_ends = !prepared.oriented.key.is_its_own_inverse();
+        if has_two_ends { self.open_any(now, packet, bytes, prepared) } else { None }
+    }
+
+    #[inline]
+    fn open_any(&self, now: Time, packet: &Packet, bytes: &[u8], prepared: &Prepared) -> Option<Opening> {
+        let is_simple = matches!(prepared.kind, Kind::Packet) && self.expectations.is_empty();
         if !is_simple || self.len >= self.settings.max_conns || self.search(prepared).is_some() {
             return None;
         }
@@ -78,10 +97,50 @@ impl Tracker {
     pub fn enter_opened(&mut self, now: Time, length: u32, prepared: &Prepared, opening: &Opening) -> ConnId {
         let index = self.add(now, length, prepared, opening, Status::CONFIRMED);
         self.fresh = None;
-        self.index.insert(prepared.tag, index);
+        self.insert(prepared.tag, index);
         self.park(index);
         self.tell_new(now, index);
         self.id(index)
+    }
+
+    /// The first packet survived, and leaves bearing this tuple, which is of its kind: its conn enters the table by both tuples, confirmed, as
+    /// [`set_reply`](Self::set_reply) and [`confirm`](Self::confirm) do it.
+    ///
+    /// `None`: another conn has the reply tuple. There is no conn then, as after [`give_up`](Self::give_up).
+    pub fn enter_translating(
+        &mut self,
+        now: Time,
+        length: u32,
+        prepared: &Prepared,
+        opening: &Opening,
+        leaving: &Tuple,
+    ) -> Option<ConnId> {
+        let original = prepared.oriented;
+        let (reply, ends) = match Oriented::of(leaving) {
+            Some(leaves) if leaves != original => (leaves.answer(), translated_ends(&original, leaving)),
+            _ => (original.inverse(), Status::empty()),
+        };
+        let is_free = reply != original && !self.is_held(now, &reply);
+        let cold = if is_free && !ends.is_empty() { self.add_reply(reply) } else { None };
+        if !is_free || cold.is_some() == ends.is_empty() {
+            self.statistics.clash += 1;
+            self.give_up();
+            return None;
+        }
+        let reply_tag = self.tag_of_vacant(&reply);
+        let index = self.add(now, length, prepared, opening, Status::CONFIRMED);
+        self.fresh = None;
+        self.insert(prepared.tag, index);
+        if cold.is_some() {
+            let entry = &mut self.conns[index];
+            entry.set_translated(ends);
+            entry.cold = cold;
+            self.insert(reply_tag, index);
+            self.translated += 1;
+        }
+        self.park(index);
+        self.tell_new(now, index);
+        Some(self.id(index))
     }
 
     /// The first packet did not survive: there was no conn.

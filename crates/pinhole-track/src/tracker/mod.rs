@@ -30,6 +30,7 @@ mod translate;
 use crate::event::DeadConn;
 use crate::expectation::table::Expectations;
 use crate::hash::Secret;
+use crate::key::Oriented;
 use crate::statistics::Statistics;
 use crate::table::cold::ColdSlab;
 use crate::table::index::Index;
@@ -41,7 +42,7 @@ use std::collections::VecDeque;
 
 pub use lookup::{Known, Unusual};
 pub use prepare::Prepared;
-pub use steady::Passing;
+pub use steady::{Leaves, Passing};
 pub use translate::BadReply;
 
 /// What tracking made of a packet.
@@ -105,6 +106,8 @@ pub struct Tracker {
     dying_len: u32,
     /// Slab index and tag of the conn created last, until any conn is confirmed: the usual order makes it the next one.
     fresh: Option<(u32, u32)>,
+    /// Key and tag that were last found to be nobody's, until any conn enters the index.
+    vacant: Option<(Oriented, u32)>,
     /// Translated conns in the index: each has two entries there.
     translated: u32,
     expectations: Expectations,
@@ -136,6 +139,7 @@ impl Tracker {
             dying: NONE,
             dying_len: 0,
             fresh: None,
+            vacant: None,
             translated: 0,
             expectations: Expectations::new(settings.max_expectations, settings.max_expectations_per_source),
             calls: call::Calls::default(),

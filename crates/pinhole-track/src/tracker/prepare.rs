@@ -4,8 +4,8 @@ use super::Tracker;
 use super::lookup::Unusual;
 use crate::key::{Ends, Oriented};
 use crate::table::wheel::NONE;
-use crate::{Invalid, Tuple};
-use pinhole_wire::{Packet, Plain, Protocol, Transport};
+use crate::{EndsV4, Invalid, Tuple};
+use pinhole_wire::{Address, Packet, Plain, Protocol, Transport};
 use std::hint::black_box;
 
 /// A packet's key and hash, computed once.
@@ -47,6 +47,24 @@ impl Prepared {
     #[inline]
     pub const fn is_unknown(&self) -> bool {
         self.likely == NONE
+    }
+
+    /// The ends of an IPv4 packet with ports.
+    #[inline(always)]
+    pub const fn ends_v4(&self) -> EndsV4 {
+        self.oriented.ends_v4()
+    }
+
+    /// The packet's protocol.
+    #[inline(always)]
+    pub const fn protocol(&self) -> Protocol {
+        self.oriented.key.protocol()
+    }
+
+    /// Where the packet comes from.
+    #[inline(always)]
+    pub fn source(&self) -> Address {
+        self.tuple().source
     }
 
     /// The tuple of a packet with ports.

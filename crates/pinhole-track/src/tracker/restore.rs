@@ -137,10 +137,10 @@ impl Tracker {
         }
         let original = self.conns[index].original();
         let tag = self.tag(&original);
-        self.index.insert(tag, index);
+        self.insert(tag, index);
         if let Some(reply) = self.own_reply(index) {
             let tag = self.tag(&reply);
-            self.index.insert(tag, index);
+            self.insert(tag, index);
             self.translated += 1;
         }
         self.conns[index].insert_status(Status::CONFIRMED);

@@ -6,8 +6,8 @@ use super::lookup::count;
 use super::{Prepared, Tracker};
 use crate::key::Oriented;
 use crate::l4::{L4, tcp};
-use crate::{ConnId, Status, Tuple};
-use pinhole_wire::{Bounds, Direction, Time};
+use crate::{ConnId, EndsV4, Status, Tuple};
+use pinhole_wire::{Address, Bounds, Direction, IpVersion, Time};
 
 /// A plain packet of a translated conn of which nothing but the headers changes.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,36 @@ pub struct Passing {
     index: u32,
     /// Its direction in the conn.
     pub direction: Direction,
+}
+
+/// What a passing packet leaves bearing.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaves(Oriented);
+
+impl Leaves {
+    /// The IP version, also of what came.
+    #[inline(always)]
+    pub const fn version(&self) -> IpVersion {
+        if self.0.is_v4() { IpVersion::V4 } else { IpVersion::V6 }
+    }
+
+    /// Where it goes.
+    #[inline(always)]
+    pub fn destination(&self) -> Address {
+        self.0.tuple_with_ports().destination
+    }
+
+    /// Both ends, of an IPv4 packet.
+    #[inline(always)]
+    pub const fn ends_v4(&self) -> EndsV4 {
+        self.0.ends_v4()
+    }
+
+    /// The tuple.
+    #[inline(always)]
+    pub fn tuple(&self) -> Tuple {
+        self.0.tuple_with_ports()
+    }
 }
 
 impl Tracker {
@@ -106,7 +136,7 @@ impl Tracker {
 
     /// What a passing packet leaves bearing.
     #[inline(always)]
-    pub fn leaves(&self, passing: &Passing) -> Tuple {
+    pub fn leaves(&self, passing: &Passing) -> Leaves {
         let entry = &self.conns[passing.index];
         let opposite =
             match (passing.direction, entry.cold.and_then(|number| self.cold.at(number).reply.as_ref())) {
@@ -115,7 +145,7 @@ impl Tracker {
                 (Direction::Original, None) => entry.original().inverse(),
                 (Direction::Reply, _) => entry.original(),
             };
-        opposite.inverse().tuple_with_ports()
+        Leaves(opposite.inverse())
     }
 
     /// The packet that was found to be passing, which lies in `bytes` at `bounds`, goes on with its conn, as in

@@ -8,6 +8,18 @@ use super::Tracker;
 use crate::key::Oriented;
 use crate::{ConnId, Status, Tuple};
 use pinhole_wire::{Direction, Time};
+use std::num::NonZeroU32;
+
+/// The status bits of a conn whose first packet came and leaves so. It has ports.
+pub(super) fn translated_ends(came: &Oriented, leaving: &Tuple) -> Status {
+    let came = came.tuple_with_ports();
+    let mut ends = Status::empty();
+    let source = (came.source, came.source_port);
+    ends.set(Status::SRC_NAT, source != (leaving.source, leaving.source_port));
+    let destination = (came.destination, came.destination_port);
+    ends.set(Status::DST_NAT, destination != (leaving.destination, leaving.destination_port));
+    ends
+}
 
 /// No packet of the conn can have this tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +59,13 @@ impl Tracker {
         Ok(())
     }
 
+    /// The cold part of a conn with this reply tuple; `None` if there are 2^32 already.
+    pub(super) fn add_reply(&mut self, reply: Oriented) -> Option<NonZeroU32> {
+        let number = self.cold.add()?;
+        self.cold.at_mut(number).reply = Some(reply);
+        Some(number)
+    }
+
     /// Whether a confirmed conn bears this tuple in one of its directions, so that no other may.
     pub fn is_taken(&mut self, now: Time, tuple: &Tuple) -> bool {
         Oriented::of(tuple).is_none_or(|oriented| self.is_held(now, &oriented))
@@ -58,8 +77,24 @@ impl Tracker {
     }
 
     pub(super) fn is_held(&mut self, now: Time, oriented: &Oriented) -> bool {
+        if self.vacant.is_some_and(|(vacant, _)| vacant == *oriented) {
+            return false;
+        }
         let tag = self.tag(oriented);
-        self.find(now, oriented, tag).is_some()
+        let found = self.find(now, oriented, tag);
+        if found.is_none() {
+            self.vacant = Some((*oriented, tag));
+        }
+        found.is_some()
+    }
+
+    /// The tag of a key that was found to be nobody's just now.
+    #[inline]
+    pub(super) fn tag_of_vacant(&self, oriented: &Oriented) -> u32 {
+        match self.vacant {
+            Some((vacant, tag)) if vacant == *oriented => tag,
+            _ => self.tag(oriented),
+        }
     }
 
     /// The conn whose packets bear this tuple, and the direction of these.
