@@ -1,6 +1,6 @@
 //! RTSP with media over UDP: GStreamer's server and ffmpeg. The kernel has no helper for it.
 
-use super::uses::{Host, Use, check, client, in_topologies};
+use super::uses::{Host, Use, V4, V6, bracketed, check, client, in_topologies};
 use crate::bench::{Bench, ControlOnly, Net, missing};
 use std::process::Command;
 
@@ -8,7 +8,7 @@ const RTSP: ControlOnly<'_> = ControlOnly { helper: "rtsp", protocol: "tcp", por
 
 /// Listens to a second of the tone: 8000 samples of two bytes.
 fn listen(bench: &Bench, service: &str) -> Result<(), String> {
-    let url = format!("rtsp://{service}:554/tone");
+    let url = format!("rtsp://{}:554/tone", bracketed(service));
     let arguments =
         ["ffmpeg", "-nostdin", "-v", "error", "-rtsp_transport", "udp", "-i", &url, "-t", "1", "-y"];
     let told = client(bench, 6, bench.folder(), &[&arguments[..], &["-f", "wav", "tone.wav"]].concat())?;
@@ -19,6 +19,16 @@ fn listen(bench: &Bench, service: &str) -> Result<(), String> {
 #[test]
 #[ignore = "takes root and network namespaces"]
 fn gstreamer_and_ffmpeg_in_every_topology() {
+    over(V4);
+}
+
+#[test]
+#[ignore = "takes root and network namespaces"]
+fn gstreamer_and_ffmpeg_over_ipv6_in_every_topology() {
+    over(V6);
+}
+
+fn over(version: usize) {
     const BINDINGS: &str = "import gi
 gi.require_version('GstRtspServer', '1.0')
 gi.require_version('Gst', '1.0')
@@ -39,11 +49,11 @@ Gst.init(None)";
     let setting = format!("GST_REGISTRY={}", registry.display());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/peers/rtsp_server.py");
     in_topologies(&Net::ROUTED, |net| {
-        let bench = Bench::with(&format!("rtsp-{net:?}"), net);
+        let bench = Bench::with(&format!("rtsp{version}-{net:?}"), net);
         let host = Host::new(&bench, "server");
-        host.start("rtsp", &["env", &setting, "/usr/bin/python3", script, net.server()[0]]);
+        host.start("rtsp", &["env", &setting, "/usr/bin/python3", script, net.server()[version]]);
         bench.await_listener("server", 554);
-        let run = Box::new(|_: &_| listen(&bench, net.service()[0]));
+        let run = Box::new(|_: &_| listen(&bench, net.service()[version]));
         check(&bench, RTSP, "udp", &[Use { name: "listen".to_owned(), needs_nat_half: false, run }]);
     });
 }

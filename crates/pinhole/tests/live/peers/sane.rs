@@ -1,6 +1,6 @@
 //! SANE: saned with its test device, and scanimage.
 
-use super::uses::{Host, Use, check, folder, in_topologies, same};
+use super::uses::{Host, Use, V4, V6, bracketed, check, folder, in_topologies, same};
 use crate::bench::{Bench, ControlOnly, Net, missing};
 use std::fs;
 use std::process::Stdio;
@@ -20,11 +20,21 @@ fn scan(bench: &Bench, role: &str, settings: &str, device: &str, picture: &str) 
 #[test]
 #[ignore = "takes root and network namespaces"]
 fn saned_and_scanimage_in_every_topology() {
+    over(V4);
+}
+
+#[test]
+#[ignore = "takes root and network namespaces"]
+fn saned_and_scanimage_over_ipv6_in_every_topology() {
+    over(V6);
+}
+
+fn over(version: usize) {
     if missing(&["saned", "scanimage"]) {
         return;
     }
     in_topologies(&Net::ROUTED, |net| {
-        let bench = Bench::with(&format!("sane-{net:?}"), net);
+        let bench = Bench::with(&format!("sane{version}-{net:?}"), net);
         let host = Host::new(&bench, "server");
         let (daemon, asker) = (folder(&bench, "saned"), folder(&bench, "scanimage"));
         fs::write(daemon.join("dll.conf"), "test\n").unwrap();
@@ -34,9 +44,9 @@ fn saned_and_scanimage_in_every_topology() {
         scan(&bench, "server", "saned", "test:0", "expected.pnm").unwrap();
 
         let settings = format!("SANE_CONFIG_DIR={}", daemon.display());
-        host.start("saned", &["env", &settings, "saned", "-l", "-b", net.server()[0]]);
+        host.start("saned", &["env", &settings, "saned", "-l", "-b", net.server()[version]]);
         bench.await_listener("server", 6566);
-        let device = format!("net:{}:test:0", net.service()[0]);
+        let device = format!("net:{}:test:0", bracketed(net.service()[version]));
         // The client connects to the port that the server announces: a masqueraded client needs no translation.
         let run = Box::new(|_: &_| {
             scan(&bench, "client", "scanimage", &device, "got.pnm")?;

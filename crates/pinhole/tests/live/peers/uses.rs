@@ -134,6 +134,15 @@ impl Drop for Host<'_> {
     }
 }
 
+/// IP versions of a test, as indices of a host's addresses.
+pub(super) const V4: usize = 0;
+pub(super) const V6: usize = 1;
+
+/// An address as URIs and the like have it: IPv6 in brackets.
+pub(super) fn bracketed(address: &str) -> String {
+    if address.contains(':') { format!("[{address}]") } else { address.to_owned() }
+}
+
 /// A folder of the test's, open to everyone.
 pub(super) fn folder(bench: &Bench, name: &str) -> PathBuf {
     let path = bench.folder().join(name);
