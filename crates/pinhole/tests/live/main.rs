@@ -10,6 +10,7 @@
 //! * `faults`: bad wires, floods, frames that no host sends.
 //! * `ftp`, `irc`: clients and servers in every topology, with and without the helper's two halves.
 //! * `modules`: FTP by its modules, which are loaded and unloaded meanwhile.
+//! * `others`: what the tests of other projects assert.
 //! * `peers`: the other protocols.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
@@ -22,6 +23,7 @@ mod ftp_clients;
 mod irc;
 mod modules;
 mod operate;
+mod others;
 mod peers;
 mod restart;
 mod router;
