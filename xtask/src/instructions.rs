@@ -2,13 +2,14 @@
 //!
 //! Time on a shared machine says little about a change of a few per cent; the number of instructions is the same on every run. Two runs of
 //! different length are counted, so that the difference is that of the packets alone. The counts that were last accepted are in
-//! [`RECORD`]; one that is larger by more than [`TOLERANCE_PERCENT`] fails.
+//! [`RECORD`]; one that is larger by more than [`TOLERANCE_PERCENT`] fails. The parsers' worst inputs are counted, too ([`worst`]).
 
 use crate::command::{Failure, capture, cargo, run as run_command};
 use crate::guests;
 use crate::repository::Repository;
 use crate::stage::{Notes, Outcome};
 use crate::tool;
+use crate::worst;
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
@@ -51,7 +52,8 @@ pub(crate) fn run(repository: &Repository, options: &Options) -> Result<(), Fail
     if options.accept {
         return accept(repository, &counts);
     }
-    compare(repository, &counts).map(|_| ())
+    compare(repository, &counts)?;
+    worst::compare(repository).map(|_| ())
 }
 
 /// The stage of `cargo xtask test`.
@@ -63,7 +65,8 @@ pub(crate) fn stage(repository: &Repository, notes: &mut Notes) -> Outcome {
     if !has_module {
         notes.skipped(format!("{WITH_MODULE}: the modules are not built (stage guests)"));
     }
-    match count_all(repository, has_module).and_then(|counts| compare(repository, &counts)) {
+    let counts = count_all(repository, has_module).and_then(|counts| compare(repository, &counts));
+    match counts.and_then(|summary| Ok(format!("{summary}; {}", worst::compare(repository)?))) {
         Ok(summary) => Outcome::Passed(summary),
         Err(failure) => Outcome::Failed(failure.to_string()),
     }
@@ -84,11 +87,19 @@ fn count_all(repository: &Repository, has_module: bool) -> Result<Vec<Count>, Fa
 
 /// All instructions of one run.
 fn count(repository: &Repository, workload: &str, items: u64) -> Result<u64, Failure> {
+    let mut steady = Command::new(repository.target("release/examples/steady"));
+    steady.args([workload, &items.to_string()]).env("PINHOLE_FTP_MODULE", repository.target("guests"));
+    counted(repository, &steady)
+}
+
+/// All instructions of a command.
+pub(crate) fn counted(repository: &Repository, counted: &Command) -> Result<u64, Failure> {
     let mut command = Command::new("valgrind");
     let profile = repository.target("callgrind.out");
     command.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", profile.display()));
-    command.arg(repository.target("release/examples/steady")).args([workload, &items.to_string()]);
-    let output = capture(command.env("PINHOLE_FTP_MODULE", repository.target("guests")))?;
+    command.arg(counted.get_program()).args(counted.get_args());
+    command.envs(counted.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = capture(&mut command)?;
     let text = String::from_utf8_lossy(&output.stderr);
     text.lines()
         .find_map(|line| line.split_once("Collected :"))

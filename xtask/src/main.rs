@@ -27,6 +27,7 @@ mod soak;
 mod stage;
 mod stages;
 mod tool;
+mod worst;
 
 use clap::{Parser, Subcommand};
 use repository::Repository;
