@@ -24,6 +24,7 @@ use crate::frame::Frame;
 use crate::host::{Host, Moment};
 use crate::nat::{Emission, Nat, NatStatistics};
 use crate::rules::{AtOnce, Rules, Way};
+use crate::scene::Scene;
 use crate::settings::{ChecksumPolicy, OnFault, Settings, SetupError};
 use crate::stage::Stage;
 use crate::{InterfaceId, Topology};
@@ -328,15 +329,16 @@ fn push(events: &mut VecDeque<Event>, max: usize, statistics: &mut Statistics, e
     events.push_back(event);
 }
 
-fn log_event(frame: &Frame<'_>, rule: RuleId, statement: &LogStatement) -> Event {
+fn log_event(frame: &Frame<'_>, scene: &Scene<'_>, rule: RuleId, statement: &LogStatement) -> Event {
+    let (ingress, egress) = scene.interfaces();
     let logged = Logged {
         prefix: statement.prefix.as_str().into(),
         level: statement.level,
         link: frame.link,
         bytes: frame.bytes.get(..LOGGED.min(frame.bytes.len())).unwrap_or_default().into(),
         length: u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX),
-        ingress: frame.ingress,
-        egress: frame.egress,
+        ingress,
+        egress,
     };
     Event::Log { packet: frame.number, time: frame.time, rule, logged: Box::new(logged) }
 }

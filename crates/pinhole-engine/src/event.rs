@@ -474,8 +474,8 @@ pub struct Logged {
     pub bytes: Box<[u8]>,
     /// Length of the whole frame.
     pub length: u32,
-    /// The interface that it came in by, if known.
+    /// The interface that it came in by, if known; none in the output hook.
     pub ingress: Option<InterfaceId>,
-    /// The interface that it will leave by, if known.
+    /// The interface that it will leave by, if known; none before routing and in the input hook.
     pub egress: Option<InterfaceId>,
 }

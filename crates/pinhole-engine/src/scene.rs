@@ -151,6 +151,11 @@ impl<'a> Scene<'a> {
         Some(if is_loopback { LOOPBACK } else { u128::from(interface.0) + LOOPBACK + 1 })
     }
 
+    /// The interfaces of its way, as far as they are known in this hook.
+    pub(crate) fn interfaces(&self) -> (Option<InterfaceId>, Option<InterfaceId>) {
+        (self.ingress.filter(|_| self.has_ingress()), self.egress.filter(|_| self.has_egress()))
+    }
+
     /// A packet of the firewall itself came in by no interface.
     fn has_ingress(&self) -> bool {
         self.hook.get() != Hook::Output

@@ -3,7 +3,7 @@
 
 mod support;
 
-use pinhole_engine::{Engine, Frame, Settings, Verdict};
+use pinhole_engine::{Engine, Event, Frame, InterfaceId, Settings, Verdict};
 use pinhole_track::State;
 use pinhole_wire::LinkType;
 use support::conversation::{ping, syn, udp};
@@ -44,6 +44,55 @@ fn the_way_out_is_not_known_before_routing() {
         iif lo drop
     }";
     assert_eq!(verdicts(rules), ["accept", "accept", "reject", "drop"]);
+}
+
+#[test]
+fn a_log_names_the_interfaces_that_are_known() {
+    let rules = "table inet f {
+        chain r { type filter hook prerouting priority raw; log prefix \"raw\"; }
+        chain p { type filter hook prerouting priority 0; log prefix \"pre\"; }
+        chain i { type filter hook input priority 0; log prefix \"in\"; }
+        chain f { type filter hook forward priority 0; log prefix \"fwd\"; }
+        chain d { type nat hook prerouting priority dstnat; NAT }
+    }\n";
+    let dnat = rules.replace("NAT", "ip daddr 192.0.2.80 dnat ip to 198.51.100.1");
+    for (rules, out) in [(rules.replace("NAT", ""), "wan"), (dnat, "dmz")] {
+        let mut settings = Settings::default();
+        settings.topology.add_interface("lan", "10.0.0.0/8".parse().unwrap());
+        settings.topology.add_interface("wan", "0.0.0.0/0".parse().unwrap());
+        settings.topology.add_interface("dmz", "198.51.100.0/24".parse().unwrap());
+        settings.topology.add_local("10.0.0.254".parse().unwrap());
+        let rules = pinhole_ruleset::compile_text("fw.nft", &rules).unwrap();
+        let mut engine = Engine::new(settings, pinhole_helpers::registry(), Some(rules)).unwrap();
+        let mut logged = Vec::new();
+        for to in [SERVER, "10.0.0.254:80"] {
+            let bytes = syn(address(CLIENT), address(to));
+            engine.handle(&Frame {
+                number: 1,
+                time: pinhole_wire::Time(0),
+                link: LinkType::RAW,
+                bytes: &bytes,
+                ingress: None,
+                egress: None,
+                checksum: pinhole_engine::FrameChecksum::Unknown,
+            });
+            while let Some(event) = engine.next_event() {
+                if let Event::Log { logged: packet, .. } = event {
+                    let name =
+                        |id: Option<InterfaceId>| id.and_then(|id| engine.topology().name(id)).unwrap_or("-");
+                    logged.push(format!(
+                        "{} {} {}",
+                        packet.prefix,
+                        name(packet.ingress),
+                        name(packet.egress)
+                    ));
+                }
+            }
+        }
+        let forwarded = format!("fwd lan {out}");
+        let names = ["raw lan -", "pre lan -", &forwarded, "raw lan -", "pre lan -", "in lan -"];
+        assert_eq!(logged, names);
+    }
 }
 
 #[test]

@@ -296,7 +296,7 @@ impl Engine {
         if let Some(rules) = &mut self.rules {
             let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
             let mut log = |rule, statement: &LogStatement| {
-                push(events, max, statistics, log_event(frame, rule, statement));
+                push(events, max, statistics, log_event(frame, &scene, rule, statement));
             };
             let decision =
                 rules.run_raw(Way::new(path, packet.version), frame.time, &BeforeTracking(&scene), &mut log);
@@ -392,8 +392,9 @@ impl Engine {
         let Some(rules) = &mut self.rules else { return Decision::ACCEPT };
         let scene = Scene::new(frame, packet, bytes, &self.topology, wishes);
         let (events, max, statistics) = (&mut self.events, self.max_events, &mut self.statistics);
-        let mut log =
-            |rule, statement: &LogStatement| push(events, max, statistics, log_event(frame, rule, statement));
+        let mut log = |rule, statement: &LogStatement| {
+            push(events, max, statistics, log_event(frame, &scene, rule, statement));
+        };
         let (tracker, host, now) = (&self.tracker, &self.host, frame.time);
         let subject = AfterTracking { scene: &scene, tracker, host, tracked, now };
         rules.run(way, now, &subject, &mut log)

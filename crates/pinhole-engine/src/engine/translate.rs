@@ -226,9 +226,6 @@ impl Engine {
             let (decision, translated_by) = (Decision::ACCEPT, [None; 2]);
             return Walked { decision, course, translated_by, refused: Some(refused) };
         }
-        let mut log = |rule, statement: &LogStatement| {
-            push(events, *max_events, statistics, log_event(frame, rule, statement));
-        };
         let (version, now) = (packet.version, frame.time);
         let views = [OnceCell::new(), OnceCell::new()];
         let mut scene = Scene::new(frame, packet, bytes, topology, wishes);
@@ -250,6 +247,9 @@ impl Engine {
                     && step.side.is_none_or(|side| course.is_open(side))
                 {
                     let subject = AfterTracking { scene: &scene, tracker, host, tracked, now };
+                    let mut log = |rule, statement: &LogStatement| {
+                        push(events, *max_events, statistics, log_event(frame, &scene, rule, statement));
+                    };
                     decision = decision.then(rules.run_leg(step.number, now, &subject, &mut log));
                     if decision.verdict != Verdict::Accept {
                         return Walked { decision, course, translated_by, refused: None };
