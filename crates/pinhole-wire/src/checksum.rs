@@ -120,12 +120,12 @@ impl Delta {
     /// No change.
     pub const NONE: Self = Self(Sum::ZERO);
 
-    /// The change that is the sum of these 32-bit words, complements of old ones and new ones, each the little-endian number of its bytes: sums
-    /// do not depend on the byte order (RFC 1071 §2 B).
+    /// The change that is the sum of less than 2^31 32-bit words, complements of old ones and new ones. Numbers of either byte order will do, if
+    /// the field that it is applied to is one, too (RFC 1071 §2 B).
     #[inline]
     #[must_use]
-    pub const fn of_little_endian(sum: u64) -> Self {
-        Self(Sum { words: fold(sum).swap_bytes() as u64, odd: false })
+    pub const fn of_words(sum: u64) -> Self {
+        Self(Sum { words: sum, odd: false })
     }
 
     /// A 16-bit field changes.

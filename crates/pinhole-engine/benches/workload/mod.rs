@@ -81,6 +81,7 @@ impl Frames {
         self.outcomes.clear();
         let start = self.spent.map(|_| Instant::now());
         engine.handle_batch(&frames, &mut self.outcomes);
+        while engine.next_event().is_some() {}
         if let (Some(spent), Some(start)) = (&mut self.spent, start) {
             *spent += start.elapsed();
         }

@@ -67,20 +67,20 @@ impl Engine {
         let (now, bytes, length) = (frame.time, frame.bytes, bounds.length());
         let opening = self.tracker.open_translating(now, packet, bytes, prepared)?;
         let wishes = Wishes::default();
-        let course = Course::open(None, prepared.tuple());
-        let mut walked = self.walk(frame, packet, bytes, &wishes, &FIRST, course);
+        let mut course = Course::open(None, prepared.tuple());
+        let mut walked = self.walk(frame, packet, bytes, &wishes, &FIRST, &mut course);
         let survives = walked.refused.is_none() && walked.decision.verdict == Verdict::Accept;
         let outcome = if !survives {
             self.tracker.give_up();
-            self.conclude(frame, packet, bytes, &wishes, &FIRST, walked)
+            self.conclude(frame, packet, bytes, &wishes, &FIRST, (walked, course))
         } else if wishes.leave_conn_alone() {
-            self.enter_translating(frame, stage, &opening, walked)
+            self.enter_translating(frame, stage, &opening, &walked, &mut course)
         } else {
             // There was room just now.
             let tracked = self.tracker.create_opened(now, length, prepared, &opening).ok()?;
-            let is_fit = tracked.conn.is_some_and(|conn| walked.course.enter(&mut self.tracker, conn));
+            let is_fit = tracked.conn.is_some_and(|conn| course.enter(&mut self.tracker, conn));
             walked.refused = (!is_fit).then_some(Refused::Clash);
-            self.conclude(frame, packet, bytes, &wishes, &tracked, walked)
+            self.conclude(frame, packet, bytes, &wishes, &tracked, (walked, course))
         };
         self.after(frame);
         Some(outcome)
@@ -92,13 +92,14 @@ impl Engine {
         frame: &Frame<'_>,
         stage: &Stage,
         opening: &Opening,
-        walked: Walked,
+        walked: &Walked,
+        course: &mut Course,
     ) -> Outcome {
         let Stage { bounds, prepared, .. } = stage;
-        let Walked { decision, mut course, translated_by, .. } = walked;
+        let Walked { decision, translated_by, .. } = *walked;
         let begins = course.is_translated();
         if begins {
-            self.lease(frame, &mut course);
+            self.lease(frame, course);
         }
         let (came, outcome) = (prepared.tuple(), Outcome::of(&FIRST, decision.verdict, decision.rule));
         let leaves = course.leaving().unwrap_or(came);

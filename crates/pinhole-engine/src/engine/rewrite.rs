@@ -3,7 +3,7 @@
 use super::{Engine, Frame, Moment, push};
 use crate::event::{Event, Outcome, Reason, Verdict};
 use crate::host::{Edit, Rewriting, Seen};
-use crate::nat::{AT_ONCE, EmissionKind, Entered, Held, Payload, acknowledgement};
+use crate::nat::{self, AT_ONCE, EmissionKind, Entered, Held, Payload, acknowledgement};
 use pinhole_nat::rewrite::{Decision, Due, Edit as Replacement, cut, edit_datagram};
 use pinhole_nat::{Binding, ChecksumField};
 use pinhole_track::Tracked;
@@ -48,8 +48,7 @@ impl Engine {
         outcome: Outcome,
         slot: u32,
     ) -> Outcome {
-        let taken = self.nat.translation_mut(slot).and_then(|it| Some((it.payload.take()?, it.binding)));
-        let Some((mut payload, binding)) = taken else { return outcome };
+        let Some((mut payload, binding)) = self.take_payload(slot) else { return outcome };
         let link = if packet.network == 0 { LinkType::RAW } else { frame.link };
         let leaving = Leaving { frame: frame.number, link, kind: EmissionKind::Translated, packet, bytes };
         let outcome = match &packet.transport {
@@ -70,6 +69,13 @@ impl Engine {
             translation.payload = Some(payload);
         }
         outcome
+    }
+
+    /// Takes a translation's payload out, to be put back.
+    fn take_payload(&mut self, slot: u32) -> Option<(Box<Payload>, Binding)> {
+        let translation = self.nat.translation_mut(slot)?;
+        let binding = nat::binding(&self.tracker, translation.conn)?;
+        Some((translation.payload.take()?, binding))
     }
 
     fn rewrite_datagram(
@@ -153,7 +159,7 @@ impl Engine {
         };
         let owed = match decision {
             Decision::Hold => {
-                if !side.held.is_empty() || self.nat.may_hold(binding) {
+                if !side.held.is_empty() || self.nat.may_hold(&self.tracker, binding) {
                     // What is complete in front of the incomplete line is edited when it leaves.
                     side.pending.extend(edits);
                     side.held.push(Held {
@@ -299,8 +305,7 @@ impl Engine {
     /// Lines that were held long enough.
     pub(super) fn expire_holds(&mut self, now: Time) {
         for slot in self.nat.holding_until(now) {
-            let taken = self.nat.translation_mut(slot).and_then(|it| Some((it.payload.take()?, it.binding)));
-            let Some((mut payload, binding)) = taken else { continue };
+            let Some((mut payload, binding)) = self.take_payload(slot) else { continue };
             for from in [Direction::Original, Direction::Reply] {
                 self.expire_hold(now, from, &binding, &mut payload);
             }

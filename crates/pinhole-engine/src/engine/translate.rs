@@ -5,7 +5,7 @@
 
 use super::{Engine, Frame, log_event, push};
 use crate::event::{Event, Outcome, Reason, Verdict};
-use crate::nat::{Course, EmissionKind, Refused, Side, TranslatedBy};
+use crate::nat::{self, Course, EmissionKind, Refused, Side, TranslatedBy};
 use crate::rules::{Decision, Path, Steps, Way};
 use crate::scene::{AfterTracking, Scene, Wishes};
 use crate::stage::{Next, Stage};
@@ -19,7 +19,6 @@ use std::cell::OnceCell;
 /// What the chains made of a packet, and what its conn is to become.
 pub(super) struct Walked {
     pub(super) decision: Decision,
-    pub(super) course: Course,
     /// What decided about the ends of a new conn, by [`Side`].
     pub(super) translated_by: [Option<TranslatedBy>; 2],
     pub(super) refused: Option<Refused>,
@@ -120,9 +119,8 @@ impl Engine {
         scratch.clear();
         scratch.extend_from_slice(bytes);
         let translation = self.tracker.translation(conn).and_then(|slot| self.nat.translation(slot));
-        if let Some((binding, payload)) = translation.and_then(|it| Some((&it.binding, it.payload.as_ref()?)))
-        {
-            let first = binding.arrives(Direction::Original);
+        let payload = translation.and_then(|it| it.payload.as_ref());
+        if let Some((first, payload)) = self.tracker.original(conn).zip(payload) {
             let is_first = packet.source == first.source && packet.source_port() == Some(first.source_port);
             let from = if is_first { Direction::Original } else { Direction::Reply };
             payload.conversation.receive(from, &mut scratch, &mut received);
@@ -142,11 +140,11 @@ impl Engine {
         wishes: &Wishes,
         tracked: &Tracked,
     ) -> Outcome {
-        let Some(course) = self.course(packet, tracked) else {
+        let Some(mut course) = self.course(packet, tracked) else {
             return Outcome::of(tracked, Verdict::Drop, None);
         };
-        let walked = self.walk(frame, packet, bytes, wishes, tracked, course);
-        self.conclude(frame, packet, bytes, wishes, tracked, walked)
+        let walked = self.walk(frame, packet, bytes, wishes, tracked, &mut course);
+        self.conclude(frame, packet, bytes, wishes, tracked, (walked, course))
     }
 
     /// What follows when all chains were run.
@@ -157,9 +155,9 @@ impl Engine {
         bytes: &[u8],
         wishes: &Wishes,
         tracked: &Tracked,
-        walked: Walked,
+        (walked, mut course): (Walked, Course),
     ) -> Outcome {
-        let Walked { decision, mut course, translated_by, refused } = walked;
+        let Walked { decision, translated_by, refused } = walked;
         if let Some(refused) = refused {
             return self.refuse(frame, tracked, wishes, &course, refused);
         }
@@ -216,15 +214,15 @@ impl Engine {
         bytes: &[u8],
         wishes: &Wishes,
         tracked: &Tracked,
-        mut course: Course,
+        course: &mut Course,
     ) -> Walked {
         let Self { tracker, host, nat, rules, topology, events, max_events, statistics, .. } = self;
         let follow = tracked.expectation.filter(|_| tracked.created).and_then(|id| host.follow(id));
         if let Some(follow) = follow
-            && let Err(refused) = nat.lead(tracker, frame.time, &mut course, &follow)
+            && let Err(refused) = nat.lead(tracker, frame.time, course, &follow)
         {
             let (decision, translated_by) = (Decision::ACCEPT, [None; 2]);
-            return Walked { decision, course, translated_by, refused: Some(refused) };
+            return Walked { decision, translated_by, refused: Some(refused) };
         }
         let (version, now) = (packet.version, frame.time);
         let views = [OnceCell::new(), OnceCell::new()];
@@ -237,7 +235,7 @@ impl Engine {
             passed += 1;
             scene.enter(hook);
             if hook == Hook::Forward && scene.has_no_route() {
-                return Walked { decision, course, translated_by, refused: Some(Refused::NoRoute) };
+                return Walked { decision, translated_by, refused: Some(Refused::NoRoute) };
             }
             let steps =
                 rules.as_ref().map_or_else(|| Steps::without_rules(hook), |rules| rules.steps(version, hook));
@@ -252,16 +250,16 @@ impl Engine {
                     };
                     decision = decision.then(rules.run_leg(step.number, now, &subject, &mut log));
                     if decision.verdict != Verdict::Accept {
-                        return Walked { decision, course, translated_by, refused: None };
+                        return Walked { decision, translated_by, refused: None };
                     }
                 }
                 let Some(side) = step.side else { continue };
                 if course.is_open(side) {
                     let asked = scene.wishes().nat.take();
-                    match nat.decide(tracker, now, &mut course, side, hook, asked, &scene) {
+                    match nat.decide(tracker, now, course, side, hook, asked, &scene) {
                         Ok(by) => translated_by[side as usize] = by,
                         Err(refused) => {
-                            return Walked { decision, course, translated_by, refused: Some(refused) };
+                            return Walked { decision, translated_by, refused: Some(refused) };
                         }
                     }
                 }
@@ -281,7 +279,7 @@ impl Engine {
                 }
             }
         }
-        Walked { decision, course, translated_by, refused: None }
+        Walked { decision, translated_by, refused: None }
     }
 
     /// The port of a translated source becomes the conn's own.
@@ -331,15 +329,17 @@ impl Engine {
             return self.rewrite(frame, packet, bytes, tracked, outcome, slot);
         }
         self.show(frame, packet, bytes, tracked);
-        let Some(translation) = slot.and_then(|slot| self.nat.slots.get(slot as usize)?.as_ref()) else {
+        let binding = tracked.conn.and_then(|conn| nat::binding(&self.tracker, conn));
+        let translation = slot.and_then(|slot| self.nat.slots.get(slot));
+        let Some((payload, binding)) = translation.map(|it| &it.payload).zip(binding) else {
             return outcome;
         };
         let checksum = self.checksum_field();
         let link = if packet.network == 0 { LinkType::RAW } else { frame.link };
         let leaving = self.nat.output.add(frame.number, EmissionKind::Translated, link, bytes);
-        match translation.binding.translate(tracked.direction, leaving, packet, checksum) {
+        match binding.translate(tracked.direction, leaving, packet, checksum) {
             Ok(()) => {
-                if let (Some(payload), Some(Ok(quoted))) = (&translation.payload, packet.quoted(bytes)) {
+                if let (Some(payload), Some(Ok(quoted))) = (payload, packet.quoted(bytes)) {
                     let against = tracked.direction.opposite();
                     payload.conversation.restore_quoted(against, leaving, packet, &quoted);
                 }

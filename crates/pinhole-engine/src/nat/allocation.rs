@@ -34,8 +34,16 @@ pub(crate) struct Holding {
     pub(crate) lease: Option<Lease>,
     /// The mapping that led it in.
     pub(crate) through: Option<MappingId>,
-    /// Its inner end, if other conns of that may be given the outer end that it has.
-    pub(crate) reuse: Option<End>,
+    /// Its ends, if other conns of the inner one may be given the outer one.
+    pub(crate) reuse: Option<Known>,
+}
+
+/// A source, and what it is known as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(super) source: End,
+    pub(super) address: Address,
+    pub(super) port: u16,
 }
 
 impl Allocation {

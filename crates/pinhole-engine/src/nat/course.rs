@@ -1,15 +1,15 @@
 //! The two ends of one conn while its packet is on its way: open until decided.
 
-use super::allocation::Holding;
+use super::allocation::{Holding, Known};
 use super::choose::{Chooser, Side, Want, has_ports};
 use super::mappings::End;
-use super::{Nat, NatRule, Refused, TranslatedBy, Translation};
+use super::{Nat, NatRule, Refused, TranslatedBy, Translation, binding};
 use crate::host::Follow;
 use crate::scene::Scene;
-use pinhole_nat::{Binding, Ends};
+use pinhole_nat::Ends;
 use pinhole_ruleset::{Hook, NatAction, NatKind, RuleId};
 use pinhole_track::{ConnId, Tracked, Tracker, Tuple};
-use pinhole_wire::{Address, Direction, IpVersion, Packet, Time, Transport};
+use pinhole_wire::{Address, IpVersion, Packet, Time, Transport};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 const NOTHING: Holding = Holding { lease: None, through: None, reuse: None };
@@ -111,7 +111,8 @@ impl Nat {
         tracked: &Tracked,
         packet: &Packet,
     ) -> Option<Ends> {
-        let binding = &self.translation(tracker.translation(conn)?)?.binding;
+        self.translation(tracker.translation(conn)?)?;
+        let binding = binding(tracker, conn)?;
         let leaves = *binding.leaves(tracked.direction);
         let hides = leaves.source != binding.arrives(tracked.direction).source;
         // Any router on the way may send an error.
@@ -188,10 +189,11 @@ impl Nat {
         if side == Side::Source {
             let has_choice = !want.prefix && want.addresses.0 != want.addresses.1;
             let source = End::source(original);
+            let (address, port) = (leaving.source, leaving.source_port);
             let is_other = has_choice || before.source_port != leaving.source_port;
             // The latest of a source's ends counts, its own one included.
             let is_known = self.allocation.reuse.of(&source).is_some();
-            course.holding.reuse = (is_other || is_known).then_some(source);
+            course.holding.reuse = (is_other || is_known).then_some(Known { source, address, port });
         }
         if before != *leaving {
             match course.conn {
@@ -299,17 +301,11 @@ impl Nat {
 
     /// A translated conn was confirmed. `false`: nothing can be kept of it.
     pub(crate) fn begin(&mut self, tracker: &mut Tracker, conn: ConnId, holding: Holding) -> bool {
-        let binding = tracker
-            .original(conn)
-            .zip(tracker.reply(conn))
-            .and_then(|(original, reply)| Binding::new(&original, &reply).ok());
-        let Some(binding) = binding else { return false };
-        let Some(slot) = self.keep(Translation { binding, conn, holding, payload: None }) else {
+        let Some(slot) = self.slots.add(Translation { conn, holding, payload: None }) else {
             return false;
         };
-        if let Some(source) = holding.reuse {
-            let outer = binding.leaves(Direction::Original);
-            self.allocation.reuse.enter(source, outer.source, outer.source_port);
+        if let Some(Known { source, address, port }) = holding.reuse {
+            self.allocation.reuse.enter(source, address, port);
         }
         tracker.set_translation(conn, Some(slot));
         self.statistics.conns += 1;

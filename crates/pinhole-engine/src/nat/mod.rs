@@ -32,6 +32,7 @@ mod pools;
 mod reuse;
 mod saved;
 mod settings;
+mod slots;
 
 pub use behaviour::{Filtering, NatBehaviour, PortMapping};
 pub use output::{Emission, EmissionKind};
@@ -47,12 +48,13 @@ pub(crate) use payload::{AT_ONCE, Entered, Held, Payload};
 pub(crate) use saved::{Reused, SavedTranslation};
 
 use crate::event::Reason;
-use allocation::Allocation;
+use allocation::{Allocation, Known};
 use pinhole_nat::Binding;
 use pinhole_ruleset::RuleId;
-use pinhole_track::ConnId;
+use pinhole_track::{ConnId, Tracker};
 use pinhole_wire::{Direction, Time};
 use pools::Draws;
+use slots::Slots;
 
 /// Most conns of which something is held at a time.
 const MOST_HOLDING: usize = 1024;
@@ -86,8 +88,7 @@ pub(crate) struct Nat {
     pub(crate) output: Output,
     allocation: Allocation,
     draws: Draws,
-    pub(crate) slots: Vec<Option<Translation>>,
-    free: Vec<u32>,
+    pub(crate) slots: Slots,
     /// Slots of conns of which something is held; some may not be so any more.
     holding: Vec<u32>,
     /// The packet at hand, and what it grew beyond the longest segment.
@@ -148,11 +149,15 @@ pub enum NatFailure {
 
 /// What is kept of a translated conn.
 pub(crate) struct Translation {
-    pub(crate) binding: Binding,
     pub(crate) conn: ConnId,
     holding: Holding,
     /// If a helper reads the conn, and has its NAT half.
     pub(crate) payload: Option<Box<Payload>>,
+}
+
+/// What is made of the headers of a conn's packets.
+pub(crate) fn binding(tracker: &Tracker, conn: ConnId) -> Option<Binding> {
+    Binding::new(&tracker.original(conn)?, &tracker.reply(conn)?).ok()
 }
 
 impl Nat {
@@ -165,8 +170,7 @@ impl Nat {
             output: Output::default(),
             allocation: Allocation::new(secret),
             draws: Draws::new(secret),
-            slots: Vec::new(),
-            free: Vec::new(),
+            slots: Slots::default(),
             holding: Vec::new(),
             scratch: Vec::new(),
             further: Vec::new(),
@@ -187,11 +191,11 @@ impl Nat {
     }
 
     pub(crate) fn translation(&self, slot: u32) -> Option<&Translation> {
-        self.slots.get(slot as usize)?.as_ref()
+        self.slots.get(slot)
     }
 
     pub(crate) fn translation_mut(&mut self, slot: u32) -> Option<&mut Translation> {
-        self.slots.get_mut(slot as usize)?.as_mut()
+        self.slots.get_mut(slot)
     }
 
     /// The NAT halves, and a source of ports to try.
@@ -200,10 +204,10 @@ impl Nat {
     }
 
     /// Whether there is room for another conn of which something is held.
-    pub(crate) fn may_hold(&self, binding: &Binding) -> bool {
-        let initiator = |binding: &Binding| binding.arrives(Direction::Original).source;
-        let held = self.holding.iter().filter_map(|&slot| self.translation(slot));
-        let of_one = held.filter(|held| initiator(&held.binding) == initiator(binding)).count();
+    pub(crate) fn may_hold(&self, tracker: &Tracker, binding: &Binding) -> bool {
+        let initiator = binding.arrives(Direction::Original).source;
+        let held = self.holding.iter().filter_map(|&slot| tracker.original(self.translation(slot)?.conn));
+        let of_one = held.filter(|held| held.source == initiator).count();
         self.holding.len() < MOST_HOLDING && of_one < MOST_HOLDING_OF_ONE
     }
 
@@ -239,27 +243,13 @@ impl Nat {
         due
     }
 
-    fn keep(&mut self, translation: Translation) -> Option<u32> {
-        if let Some(slot) = self.free.pop() {
-            if let Some(place) = self.slots.get_mut(slot as usize) {
-                *place = Some(translation);
-            }
-            return Some(slot);
-        }
-        let slot = u32::try_from(self.slots.len()).ok()?;
-        self.slots.push(Some(translation));
-        Some(slot)
-    }
-
     /// A translated conn is gone.
     pub(crate) fn end(&mut self, slot: u32) {
-        if let Some(gone) = self.slots.get_mut(slot as usize).and_then(Option::take) {
-            if let Some(source) = &gone.holding.reuse {
-                let outer = gone.binding.leaves(Direction::Original);
-                self.allocation.reuse.leave(source, outer.source, outer.source_port);
+        if let Some(gone) = self.slots.remove(slot) {
+            if let Some(Known { source, address, port }) = &gone.holding.reuse {
+                self.allocation.reuse.leave(source, *address, *port);
             }
             self.give_back(&gone.holding);
-            self.free.push(slot);
         }
     }
 

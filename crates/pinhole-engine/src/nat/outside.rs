@@ -1,6 +1,6 @@
 //! Captures of one side: what a frame was before it was translated.
 
-use super::{Nat, Translation};
+use super::{Nat, Translation, binding};
 use crate::frame::Frame;
 use crate::host::Host;
 use pinhole_helper::PortMatch;
@@ -32,7 +32,11 @@ impl Nat {
         let direction = if is_error { quoted.opposite() } else { quoted };
         out.clear();
         out.extend_from_slice(frame.bytes);
-        if translation.binding.undone().translate(direction, out, &packet, ChecksumField::Full).is_err() {
+        if binding(tracker, translation.conn)?
+            .undone()
+            .translate(direction, out, &packet, ChecksumField::Full)
+            .is_err()
+        {
             out.clear();
             return None;
         }

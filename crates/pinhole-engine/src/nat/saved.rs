@@ -1,14 +1,15 @@
 //! What of a translation outlives a restart: what it holds of the outside, and what its payload's numbers and edits hang on.
 //!
-//! The binding is made anew of the conn's tuples. Blocks and mappings are made anew by the first conn that has a share in them. Held
+//! Blocks and mappings are made anew by the first conn that has a share in them. Held
 //! segments are saved as bytes and parsed again.
 
-use super::allocation::{Allocation, Holding, Lease};
+use super::allocation::{Allocation, Holding, Known, Lease};
 use super::blocks::{BlockId, Blocks, Estate};
 use super::mappings::{End, MappingId, Subject};
 use super::payload::{Held, Side};
 use super::pools::{Draws, Port};
-use super::{Nat, Payload, Translation};
+use super::slots::Slots;
+use super::{Nat, Payload, Translation, binding};
 use crate::host::Edit;
 use pinhole_nat::Binding;
 use pinhole_nat::rewrite::{Conversation, Hold};
@@ -136,8 +137,7 @@ impl Nat {
     pub(crate) fn clear(&mut self, secret: [u64; 2], draws: u64) {
         self.allocation = Allocation::new(secret);
         self.draws = Draws::after(secret, draws);
-        self.slots.clear();
-        self.free.clear();
+        self.slots = Slots::default();
         self.holding.clear();
     }
 
@@ -161,7 +161,7 @@ impl Nat {
         Some(SavedTranslation {
             lease,
             through: holding.through.and_then(|mapping| self.allocation.save_mapping(mapping)),
-            reuse: holding.reuse,
+            reuse: holding.reuse.map(|known| known.source),
             payload: payload.as_ref().map(|payload| Box::new(self.save_payload(payload))),
         })
     }
@@ -182,9 +182,9 @@ impl Nat {
         conn: ConnId,
         saved: SavedTranslation,
     ) -> Option<Option<Reused>> {
-        let binding = Binding::new(&tracker.original(conn)?, &tracker.reply(conn)?).ok()?;
+        let binding = binding(tracker, conn)?;
         let SavedTranslation { lease, through, reuse, payload } = saved;
-        let payload = payload.map(|payload| self.restore_payload(&binding, *payload));
+        let payload = payload.map(|payload| self.restore_payload(tracker, &binding, *payload));
         let payload = payload.map_or(Some(None), |payload| payload.map(Some))?;
         let lease = lease.map(|lease| self.allocation.restore_lease(lease));
         let lease = lease.map_or(Some(None), |lease| lease.map(Some))?;
@@ -197,15 +197,17 @@ impl Nat {
             tracker.set_adjusted(conn);
         }
         let holds = payload.as_ref().is_some_and(|it| it.sides.iter().any(|side| !side.held.is_empty()));
-        let holding = Holding { lease, through, reuse };
-        let slot = self.keep(Translation { binding, conn, holding, payload })?;
+        let outer = binding.leaves(Direction::Original);
+        let (address, port) = (outer.source, outer.source_port);
+        let reuse = reuse.map(|source| Known { source, address, port });
+        let slot =
+            self.slots.add(Translation { conn, holding: Holding { lease, through, reuse }, payload })?;
         tracker.set_translation(conn, Some(slot));
         if holds {
             self.note_holding(slot);
         }
-        let outer = binding.leaves(Direction::Original);
-        let (address, port, start) = (outer.source, outer.source_port, tracker.start(conn)?);
-        Some(reuse.map(|source| Reused { start, source, address, port }))
+        let start = tracker.start(conn)?;
+        Some(reuse.map(|Known { source, address, port }| Reused { start, source, address, port }))
     }
 
     /// Remembers by which other end a source is known.
@@ -213,11 +215,16 @@ impl Nat {
         self.allocation.reuse.enter(reused.source, reused.address, reused.port);
     }
 
-    fn restore_payload(&self, binding: &Binding, saved: SavedPayload) -> Option<Box<Payload>> {
+    fn restore_payload(
+        &self,
+        tracker: &Tracker,
+        binding: &Binding,
+        saved: SavedPayload,
+    ) -> Option<Box<Payload>> {
         let SavedPayload { half, conversation, sides: [one, other], adjusted } = saved;
         let sides = [self.restore_side(one)?, self.restore_side(other)?];
         let holds = sides.iter().any(|side| !side.held.is_empty());
-        if !conversation.is_sound() || (holds && !self.may_hold(binding)) {
+        if !conversation.is_sound() || (holds && !self.may_hold(tracker, binding)) {
             return None;
         }
         // Numbers go on to be adjusted without the half, too.

@@ -10,10 +10,6 @@ const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 const PORTS: usize = 4;
 
-const fn number(bytes: [u8; 2]) -> u16 {
-    u16::from_be_bytes(bytes)
-}
-
 /// Makes the plain packet that lies in `bytes` at `bounds`, and bears `came`, bear `leaves`, a tuple of the same protocol and IP version: what
 /// [`Binding::translate`](super::Binding::translate) does, for packets that were found by their tuple. Their own ends are not read again.
 ///
@@ -40,7 +36,8 @@ pub fn translate_plain(
         .replace_u16(came.destination_port, leaves.destination_port);
     let [source, destination] = [leaves.source_port, leaves.destination_port].map(u16::to_be_bytes);
     *ports = [source[0], source[1], destination[0], destination[1]];
-    update(field, leaves.protocol, all, pseudo, checksum);
+    let changed = changed(u16::from_be_bytes(*field), leaves.protocol, all, pseudo, checksum);
+    *field = changed.to_be_bytes();
     Some(())
 }
 
@@ -63,13 +60,15 @@ pub fn translate_plain_v4(
         + u64::from(leaves.source)
         + u64::from(!came.destination)
         + u64::from(leaves.destination);
-    let all = Delta::of_little_endian(pseudo + u64::from(!came.ports) + u64::from(leaves.ports));
-    let pseudo = Delta::of_little_endian(pseudo);
-    [header[10], header[11]] = pseudo.apply(number([header[10], header[11]])).to_be_bytes();
+    let all = Delta::of_words(pseudo + u64::from(!came.ports) + u64::from(leaves.ports));
+    let pseudo = Delta::of_words(pseudo);
+    let header_checksum = u16::from_le_bytes([header[10], header[11]]);
+    [header[10], header[11]] = pseudo.apply(header_checksum).to_le_bytes();
     [header[12], header[13], header[14], header[15]] = leaves.source.to_le_bytes();
     [header[16], header[17], header[18], header[19]] = leaves.destination.to_le_bytes();
     *ports = leaves.ports.to_le_bytes();
-    update(field, protocol, all, pseudo, checksum);
+    let changed = changed(u16::from_le_bytes(*field), protocol, all, pseudo, checksum);
+    *field = changed.to_le_bytes();
     Some(())
 }
 
@@ -94,13 +93,12 @@ fn write_ipv6(header: &mut [u8; IPV6_HEADER], came: &Tuple, leaves: &Tuple) -> D
     )
 }
 
+/// The checksum of a transport header, whatever the byte order of all.
 #[inline(always)]
-fn update(field: &mut [u8; 2], protocol: Protocol, all: Delta, pseudo: Delta, checksum: ChecksumField) {
-    let old = number(*field);
-    *field = match checksum {
+fn changed(old: u16, protocol: Protocol, all: Delta, pseudo: Delta, checksum: ChecksumField) -> u16 {
+    match checksum {
         ChecksumField::Full if protocol == Protocol::UDP => all.apply_udp(old),
         ChecksumField::Full => all.apply(old),
         ChecksumField::Partial => pseudo.apply_partial(old),
     }
-    .to_be_bytes();
 }

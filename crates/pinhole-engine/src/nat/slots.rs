@@ -1,0 +1,52 @@
+//! Where translations lie: chunks that are filled in order, so that no translation ever moves, and numbers that are used again.
+
+use super::Translation;
+
+/// Translations of a chunk.
+const CHUNK: usize = 256;
+
+#[derive(Default)]
+pub(crate) struct Slots {
+    chunks: Vec<Vec<Option<Translation>>>,
+    /// Numbers ever given.
+    used: u32,
+    free: Vec<u32>,
+}
+
+impl Slots {
+    pub(crate) fn get(&self, slot: u32) -> Option<&Translation> {
+        self.chunks.get(slot as usize / CHUNK)?.get(slot as usize % CHUNK)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Translation> {
+        self.place(slot)?.as_mut()
+    }
+
+    /// Keeps a translation; its number. `None`: there are 2^32 already.
+    pub(super) fn add(&mut self, translation: Translation) -> Option<u32> {
+        if let Some(slot) = self.free.pop() {
+            if let Some(place) = self.place(slot) {
+                *place = Some(translation);
+            }
+            return Some(slot);
+        }
+        let slot = self.used;
+        self.used = slot.checked_add(1)?;
+        if slot as usize / CHUNK >= self.chunks.len() {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        self.chunks.last_mut()?.push(Some(translation));
+        Some(slot)
+    }
+
+    /// Takes a translation out; its number is free then.
+    pub(super) fn remove(&mut self, slot: u32) -> Option<Translation> {
+        let gone = self.place(slot)?.take()?;
+        self.free.push(slot);
+        Some(gone)
+    }
+
+    fn place(&mut self, slot: u32) -> Option<&mut Option<Translation>> {
+        self.chunks.get_mut(slot as usize / CHUNK)?.get_mut(slot as usize % CHUNK)
+    }
+}
