@@ -266,6 +266,11 @@ impl Engine {
         self.nat.output.iter()
     }
 
+    /// The packet of [`output`](Self::output) at this position: for who sends them one by one.
+    pub fn emission(&self, index: usize) -> Option<Emission<'_>> {
+        self.nat.output.get(index)
+    }
+
     /// Counters of NAT.
     pub fn nat_statistics(&self) -> NatStatistics {
         self.nat.statistics

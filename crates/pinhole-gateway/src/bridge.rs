@@ -246,7 +246,7 @@ impl Bridge {
 
     /// Puts the next of the engine's packets into `extra`. Returns the port it leaves by, and whether there was room for it.
     fn next_emission(&mut self, batch: &Batch, index: u16, frame: &Frame<'_>) -> Option<(usize, bool)> {
-        let emission = self.engine.output().nth(self.emitted)?;
+        let emission = self.engine.emission(self.emitted)?;
         let came_by = side_of(emission.frame) & 1;
         if came_by == side_of(frame.number) && emission.frame > frame.number {
             return None;

@@ -84,11 +84,19 @@ impl Output {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Emission<'_>> {
-        self.packets.iter().map(|made| Emission {
+        self.packets.iter().map(|made| self.emission(made))
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<Emission<'_>> {
+        self.packets.get(index).map(|made| self.emission(made))
+    }
+
+    fn emission(&self, made: &Made) -> Emission<'_> {
+        Emission {
             frame: made.frame,
             kind: made.kind,
             link: made.link,
             bytes: self.bytes.get(made.place.clone()).unwrap_or_default(),
-        })
+        }
     }
 }

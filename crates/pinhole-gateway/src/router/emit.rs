@@ -48,7 +48,7 @@ impl Router {
     /// Releases what the engine held until now.
     pub(super) fn send_released(&mut self, now: Time) {
         self.emitted = 0;
-        while self.engine.output().nth(self.emitted).is_some() {
+        while self.engine.emission(self.emitted).is_some() {
             self.send_emission(now, &Batch::default(), 0, 0);
             self.emitted += 1;
         }
@@ -56,7 +56,7 @@ impl Router {
 
     /// Whether the engine's next packet is the frame at hand, translated. `None`: the next belongs to a later frame, or there is none.
     fn next_emission(&self, side: usize, number: u64) -> Option<bool> {
-        let emission = self.engine.output().nth(self.emitted)?;
+        let emission = self.engine.emission(self.emitted)?;
         if side_of(emission.frame) == side && emission.frame > number {
             return None;
         }
@@ -66,7 +66,7 @@ impl Router {
     /// Puts the engine's next packet in the place of the frame that it was made of, and takes it where it goes.
     fn replace(&mut self, now: Time, side: usize, batch: &mut Batch, index: u16) -> Result<(), Reason> {
         let place = batch.frames_mut().get_mut(usize::from(index));
-        let (Some(emission), Some(buffer)) = (self.engine.output().nth(self.emitted), place) else {
+        let (Some(emission), Some(buffer)) = (self.engine.emission(self.emitted), place) else {
             return Ok(());
         };
         let elsewhere = is_rerouted(buffer.bytes(), emission.bytes);
@@ -87,7 +87,7 @@ impl Router {
 
     /// Sends the engine's next packet by itself.
     fn send_emission(&mut self, now: Time, batch: &Batch, index: u16, largest: usize) {
-        let Some(emission) = self.engine.output().nth(self.emitted) else { return };
+        let Some(emission) = self.engine.emission(self.emitted) else { return };
         let came = batch.frames().get(usize::from(index));
         let side = side_of(emission.frame);
         let mut extra = std::mem::take(&mut self.extra);
