@@ -19,7 +19,7 @@ const TEXTS: [&[u8]; 3] = [
 const CONNS: u32 = 64;
 
 fuzz_target!(|body: &[u8]| {
-    let mut file = b"pinhole\x1a\x01\0\0\0".to_vec();
+    let mut file = b"pinhole\x1a\x02\0\0\0".to_vec();
     file.extend((body.len() as u64).to_le_bytes());
     file.extend(crc32fast::hash(body).to_le_bytes());
     file.extend(body);

@@ -23,7 +23,7 @@ use pinhole_wire::Time;
 use serde::{Deserialize, Serialize};
 
 /// Version of the form.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"pinhole\x1a";
 

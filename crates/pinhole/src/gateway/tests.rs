@@ -390,7 +390,7 @@ fn a_file_that_is_not_whole_is_put_aside_or_no_reason_to_start() {
     assert!(Recalled::of(&aside, now).unwrap().restore(&aside, &mut engine(), now).unwrap().is_none());
     for (content, why) in [
         (&b"not a state file"[..], "it is not a state file of pinhole"),
-        (b"pinhole\x1a\x09\0\0\0", "it has version 9 of the form, and this pinhole reads version 1"),
+        (b"pinhole\x1a\x09\0\0\0", "it has version 9 of the form, and this pinhole reads version 2"),
         (b"pinhole\x1a\x01\0\0\0\x05\0\0\0\0\0\0\0abcd", "it is 24 bytes long and should be 29"),
         (b"pinhole\x1a\x01\0\0\0\0\0\0\0\0\0\0\0abcd", "it is damaged: its checksum is wrong"),
     ] {
