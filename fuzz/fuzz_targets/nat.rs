@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use pinhole_engine::{
-    ChecksumPolicy, EmissionKind, Engine, Filtering, Frame, FrameChecksum, NatBehaviour, NatHelpers, Outcome,
+    ChecksumPolicy, Content, EmissionKind, Engine, Filtering, Frame, FrameChecksum, NatBehaviour, NatHelpers, Outcome,
     PortMapping, Settings, Verdict,
 };
 use pinhole_fuzz::conversation::host;
@@ -89,14 +89,15 @@ fuzz_target!(|input: &[u8]| {
         let frame = frame((number, arrival));
         let outcome = single.handle(&frame);
         let first = left.len();
-        left.extend(output(&single));
+        left.extend(output(&single, |_| frame.bytes));
         assert!(left.len() - first <= EMISSIONS);
         check(&single, options, &frame, &outcome, &left[first..]);
     }
     let frames: Vec<Frame<'_>> = (1..).zip(&arrivals).map(frame).collect();
     let mut batched = engine(options);
     batched.handle_batch(&frames, &mut Vec::new());
-    assert!(left == output(&batched).collect::<Vec<_>>(), "batches differ");
+    let came = |number: u64| frames[number as usize - 1].bytes;
+    assert!(left == output(&batched, came).collect::<Vec<_>>(), "batches differ");
 
     if let Some(last) = frames.last() {
         let later = last.time.plus_seconds(60 * 86_400);
@@ -114,8 +115,12 @@ fn frame((number, arrival): (u64, &Arrival)) -> Frame<'_> {
     Frame { number, time, link, bytes, ingress: None, egress: None, checksum }
 }
 
-fn output(engine: &Engine) -> impl Iterator<Item = Left> {
-    engine.output().map(|made| (made.frame, made.kind, made.bytes.to_vec()))
+/// All that leaves; `came` has the frames of this call by their numbers.
+fn output<'a>(engine: &'a Engine, came: impl Fn(u64) -> &'a [u8]) -> impl Iterator<Item = Left> {
+    engine.output().map(move |made| {
+        let frame = if matches!(made.content, Content::Patched(_)) { came(made.frame) } else { &[] };
+        (made.frame, made.kind, made.packet(frame))
+    })
 }
 
 fn engine(options: u8) -> Engine {

@@ -261,7 +261,8 @@ impl Engine {
 
     /// The packets that the last call ([`handle`](Self::handle), [`handle_batch`](Self::handle_batch) or [`advance`](Self::advance))
     /// made, in the order in which they are to be sent. A frame whose outcome says that it was
-    /// [rewritten](Outcome::rewritten) is among them; others are sent as they came.
+    /// [rewritten](Outcome::rewritten) is among them, perhaps as no more than what [changes](crate::nat::Content) of it; others are sent as they
+    /// came.
     pub fn output(&self) -> impl Iterator<Item = Emission<'_>> {
         self.nat.output.iter()
     }

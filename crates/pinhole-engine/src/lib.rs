@@ -40,8 +40,8 @@ pub use event::{
 pub use frame::{Frame, FrameChecksum};
 pub use host::LoadError;
 pub use nat::{
-    Emission, EmissionKind, Filtering, NatBehaviour, NatFailure, NatHelpers, NatRule, NatSettings,
-    NatStatistics, PortMapping, TranslatedBy,
+    Content, Emission, EmissionKind, Filtering, NatBehaviour, NatFailure, NatHelpers, NatRule, NatSettings,
+    NatStatistics, Patch, PortMapping, TranslatedBy,
 };
 pub use settings::{Attachment, ChecksumPolicy, OnFault, Settings, SetupError};
 pub use state::{Restored, State, StateError};

@@ -3,7 +3,7 @@
 
 mod support;
 
-use pinhole_engine::{Engine, Filtering, Frame, NatBehaviour, PortMapping, Settings};
+use pinhole_engine::{Emission, EmissionKind, Engine, Filtering, Frame, NatBehaviour, PortMapping, Settings};
 use pinhole_helper::Pickup;
 use pinhole_wire::{Direction, LinkType, Packet, Time};
 use std::path::Path;
@@ -195,11 +195,16 @@ fn masqueraded(seed: u64) -> Vec<Captured> {
         if let Some(made) = engine.output().next()
             && captured.bytes.ends_with(b"query")
         {
-            left[index] = Packet::parse(made.bytes, 0).ok();
+            left[index] = Packet::parse(&made.packet(&captured.bytes), 0).ok();
         }
         frames.push(captured);
     }
     frames
+}
+
+/// All that leaves, whether or not it is given out as a whole.
+fn whole(made: &Emission<'_>, frame: &[u8]) -> (u64, EmissionKind, LinkType, Vec<u8>) {
+    (made.frame, made.kind, made.link, made.packet(frame))
 }
 
 /// One by one, packets of translated conns take the long way, in batches the short one.
@@ -215,7 +220,8 @@ fn translated_packets_leave_alike_in_every_manner() {
                     [one] => outcomes.push(engine.handle(one)),
                     many => engine.handle_batch(many, &mut outcomes),
                 }
-                packets.extend(engine.output().map(|made| format!("{made:?}")));
+                let came = |number| &frames[number as usize - 1].bytes;
+                packets.extend(engine.output().map(|made| format!("{:?}", whole(&made, came(made.frame)))));
             }
             assert!(engine.nat_statistics().packets > 1000, "{:?}", engine.nat_statistics());
             (outcomes.iter().map(|outcome| format!("{outcome:?}")).collect(), packets)
@@ -315,8 +321,9 @@ fn the_short_way_of_translated_first_packets_leads_where_the_long_one_does() {
                 now = now.plus_nanos(if dice.one_in(30) { 40_000_000_000 } else { 100_000_000 });
                 let captured = Captured { number, time: now, link: LinkType::RAW, bytes };
                 let outcome = engine.handle(&frame(&captured));
-                left.extend(engine.output().map(|made| made.bytes.to_vec()));
-                lines.push(format!("{outcome:?} {:?}", engine.output().collect::<Vec<_>>()));
+                let made = engine.output().map(|made| whole(&made, &captured.bytes));
+                lines.push(format!("{outcome:?} {:?}", made.collect::<Vec<_>>()));
+                left.extend(engine.output().map(|made| made.packet(&captured.bytes)));
                 while let Some(event) = engine.next_event() {
                     lines.push(support::lab::told(&engine, &event));
                 }

@@ -13,7 +13,7 @@ use crate::fragments::Fragments;
 use crate::frames::{BATCH, NO_FRAME, frame, link_header, network_layer, number, side_of, whole_packet};
 use crate::observe::{EXPIRY, Observer, Statistics};
 use crate::policy::{LinkPolicy, Treatment};
-use pinhole_engine::nat::EmissionKind;
+use pinhole_engine::nat::{Content, EmissionKind};
 use pinhole_engine::{Engine, Frame, InterfaceId, Outcome, Verdict};
 use pinhole_io::live::{Batch, Offload, Port};
 use pinhole_ruleset::RejectWith;
@@ -256,13 +256,21 @@ impl Bridge {
         let of_frame = matches!(emission.kind, EmissionKind::Translated | EmissionKind::Continued);
         let source = batch.frames().get(usize::from(index)).filter(|_| of_frame);
         self.extra.clear();
-        let fits = if emission.link == LinkType::RAW {
-            self.answer.clear();
-            self.answer.extend_from_slice(link_header(frame.bytes));
-            self.answer.extend_from_slice(emission.bytes);
-            self.extra.push(&self.answer, Offload::NONE)
-        } else {
-            self.extra.push(emission.bytes, source.map_or(Offload::NONE, |buffer| buffer.offload))
+        let fits = match emission.content {
+            Content::Whole(datagram) if emission.link == LinkType::RAW => {
+                self.answer.clear();
+                self.answer.extend_from_slice(link_header(frame.bytes));
+                self.answer.extend_from_slice(datagram);
+                self.extra.push(&self.answer, Offload::NONE)
+            }
+            Content::Whole(bytes) => {
+                self.extra.push(bytes, source.map_or(Offload::NONE, |buffer| buffer.offload))
+            }
+            Content::Patched(patch) => {
+                let (mut patch, offload) = (*patch, source.map_or(Offload::NONE, |buffer| buffer.offload));
+                let fits = self.extra.push(frame.bytes, offload);
+                self.extra.frames_mut().iter_mut().all(|buffer| patch.exchange(buffer.bytes_mut())) && fits
+            }
         };
         Some((egress, fits))
     }

@@ -17,5 +17,5 @@ pub mod ports;
 pub mod prefix;
 pub mod rewrite;
 
-pub use binding::{Binding, BindingError, Ends, translate_plain, translate_plain_v4};
+pub use binding::{Binding, BindingError, Ends, Patch};
 pub use checksum::ChecksumField;

@@ -5,7 +5,7 @@
 
 pub(crate) mod nat;
 
-use pinhole_engine::{Engine, Frame, Outcome, Settings, Verdict};
+use pinhole_engine::{Content, Engine, Frame, Outcome, Settings, Verdict};
 use pinhole_helper::Registry;
 use pinhole_wire::{LinkType, Time};
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ pub(crate) struct Frames {
     pub(crate) buffers: Vec<[u8; FRAME]>,
     pub(crate) outcomes: Vec<Outcome>,
     clock: u64,
-    /// The engine's own time, if it is to be taken: what writing frames costs is not in it.
+    /// The engine's own time, with that of translating frames, if it is to be taken: what writing them costs is not in it.
     pub(crate) spent: Option<Duration>,
 }
 
@@ -82,12 +82,27 @@ impl Frames {
         let start = self.spent.map(|_| Instant::now());
         engine.handle_batch(&frames, &mut self.outcomes);
         while engine.next_event().is_some() {}
+        translate(engine, &mut self.buffers);
         if let (Some(spent), Some(start)) = (&mut self.spent, start) {
             *spent += start.elapsed();
         }
         self.clock += BATCH as u64 * STEP;
         if let Some(expected) = expected {
             assert!(self.outcomes.iter().all(|o| o.verdict == expected), "{:?}", self.outcomes[0]);
+        }
+    }
+}
+
+/// Translates frames where they lie, as who sends them does.
+fn translate(engine: &Engine, frames: &mut [[u8; FRAME]]) {
+    for made in engine.output() {
+        let frame = frames.get_mut(made.frame as usize - 1).expect("a frame of the batch");
+        match made.content {
+            Content::Whole(bytes) => frame.copy_from_slice(bytes),
+            Content::Patched(patch) => {
+                let mut patch = *patch;
+                assert!(patch.exchange(frame));
+            }
         }
     }
 }

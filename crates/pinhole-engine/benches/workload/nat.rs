@@ -64,14 +64,7 @@ pub(crate) fn populated(conns: u32, masquerades: bool) -> (Engine, Frames) {
             address(frame, (start + k as u32) % conns);
         }
         frames.run(&mut engine, Some(Verdict::Accept));
-        let mut left: Vec<Vec<u8>> = engine.output().map(|made| made.bytes.to_vec()).collect();
-        if left.is_empty() {
-            left = frames.buffers.iter().map(|frame| frame.to_vec()).collect();
-        }
-        for (frame, left) in frames.buffers.iter_mut().zip(&left) {
-            frame.copy_from_slice(left);
-            answer(frame);
-        }
+        frames.buffers.iter_mut().for_each(answer);
         frames.run(&mut engine, Some(Verdict::Accept));
     }
     (engine, frames)

@@ -8,10 +8,10 @@ use super::Engine;
 use super::translate::Walked;
 use crate::event::{Outcome, Reason, Verdict};
 use crate::frame::Frame;
-use crate::nat::{Course, EmissionKind, Refused};
+use crate::nat::{Course, Refused};
 use crate::scene::Wishes;
 use crate::stage::Stage;
-use pinhole_nat::BindingError;
+use pinhole_nat::{BindingError, Patch};
 use pinhole_track::{Opening, State, Tracked};
 use pinhole_wire::LinkType;
 
@@ -117,10 +117,10 @@ impl Engine {
         self.tell_translated(frame, conn, translated_by);
         let (link, checksum) =
             (if bounds.network == 0 { LinkType::RAW } else { frame.link }, self.checksum_field());
-        let leaving = self.nat.output.add(frame.number, EmissionKind::Translated, link, frame.bytes);
-        if pinhole_nat::translate_plain(leaving, bounds, &came, &leaves, checksum).is_none() {
+        let Some(patch) = Patch::new(frame.bytes, bounds, &leaves, checksum) else {
             return self.untranslatable(outcome, BindingError::Missing);
-        }
+        };
+        self.nat.output.add_patched(frame.number, link, patch);
         self.nat.statistics.packets += 1;
         Outcome { rewritten: true, ..outcome }
     }

@@ -10,7 +10,7 @@ use crate::rules::{Decision, Path, Steps, Way};
 use crate::scene::{AfterTracking, Scene, Wishes};
 use crate::stage::{Next, Stage};
 use crate::topology::Topology;
-use pinhole_nat::BindingError;
+use pinhole_nat::{BindingError, Patch};
 use pinhole_ruleset::{Hook, LogStatement};
 use pinhole_track::{ConnId, Prepared, State, TableFull, Tracked, Unusual};
 use pinhole_wire::{Direction, IpVersion, LinkType, Packet};
@@ -52,31 +52,22 @@ impl Engine {
         let Stage { bounds, prepared, .. } = &*stage;
         let link = if bounds.network == 0 { LinkType::RAW } else { frame.link };
         let checksum = self.checksum_field();
-        let leaving = self.nat.output.add(frame.number, EmissionKind::Translated, link, frame.bytes);
-        let translated = match version {
-            IpVersion::V4 => {
-                let ends = [&prepared.ends_v4(), &leaves.ends_v4()];
-                pinhole_nat::translate_plain_v4(leaving, bounds, prepared.protocol(), ends, checksum)
-            }
-            IpVersion::V6 => {
-                pinhole_nat::translate_plain(leaving, bounds, &prepared.tuple(), &leaves.tuple(), checksum)
-            }
+        let patch = match version {
+            IpVersion::V4 => Patch::v4(frame.bytes, bounds, prepared.protocol(), &leaves.ends_v4(), checksum),
+            IpVersion::V6 => Patch::new(frame.bytes, bounds, &leaves.tuple(), checksum),
         };
-        let done = translated.and_then(|()| self.tracker.pass(frame.time, bounds, frame.bytes, &passing));
-        let Some(conn) = done else {
-            self.nat.output.withdraw();
-            return false;
-        };
+        let Some(patch) = patch else { return false };
+        let Some(conn) = self.tracker.pass(frame.time, bounds, frame.bytes, &passing) else { return false };
+        self.nat.output.add_patched(frame.number, link, patch);
         self.nat.statistics.packets += 1;
         outcomes.push(Outcome::of_passing(conn, passing.direction, at_once.rule));
         self.after_steady(frame);
         true
     }
 
-    /// A packet that was put into the output and could not be translated.
+    /// A packet that cannot be translated.
     #[cold]
     pub(super) fn untranslatable(&mut self, outcome: Outcome, why: BindingError) -> Outcome {
-        self.nat.output.withdraw();
         self.nat.statistics.untranslatable += 1;
         Outcome { verdict: Verdict::Drop, reason: Some(Reason::Untranslatable(why)), ..outcome }
     }
@@ -346,7 +337,10 @@ impl Engine {
                 self.nat.statistics.packets += 1;
                 Outcome { rewritten: true, ..outcome }
             }
-            Err(why) => self.untranslatable(outcome, why),
+            Err(why) => {
+                self.nat.output.withdraw();
+                self.untranslatable(outcome, why)
+            }
         }
     }
 

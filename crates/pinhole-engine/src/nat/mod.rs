@@ -10,7 +10,7 @@
 //! * `choose`: which tuple a conn gets, as netfilter chooses; `allot`: where the settings ask for more (`behaviour`).
 //! * `allocation`: what conns hold of the outside: `pools` (ports in use), `blocks` (ports of one host), `mappings` (inner ends with one outer end),
 //!   `reuse` (ends that a source has already).
-//! * `output`: where packets that were changed lie until the caller has sent them.
+//! * `output`: where packets that were changed, or what changes of them, lie until the caller has sent them.
 //! * `settings`: what is set up besides the ruleset; `halves`: the NAT halves of helpers.
 //!
 //! Life of a `Translation`: made when a translated conn is confirmed; it goes, and its port becomes free, when the tracker delivers
@@ -35,7 +35,8 @@ mod settings;
 mod slots;
 
 pub use behaviour::{Filtering, NatBehaviour, PortMapping};
-pub use output::{Emission, EmissionKind};
+pub use output::{Content, Emission, EmissionKind};
+pub use pinhole_nat::Patch;
 pub use settings::{NatHelpers, NatRule, NatSettings};
 
 pub(crate) use acknowledge::acknowledgement;

@@ -1,8 +1,10 @@
 //! Packets that leave otherwise than they came.
 //!
-//! A frame that NAT leaves alone is sent on by the caller as it is. What NAT changes or makes is put here, in one buffer that is used
-//! again by the next call, so that nothing is allocated for a packet once it has grown.
+//! A frame that NAT leaves alone is sent on by the caller as it is. What NAT changes or makes is put here. Of a plain packet that is
+//! translated only what changes is: its caller has the rest, and whoever may write to the frame needs no copy of it. All other packets lie
+//! in one buffer. Both are used again by the next call, so that nothing is allocated for a packet once they have grown.
 
+use pinhole_nat::Patch;
 use pinhole_wire::LinkType;
 use std::ops::Range;
 
@@ -31,7 +33,34 @@ pub struct Emission<'a> {
     /// fragmented again where it does not fit.
     pub link: LinkType,
     /// The packet. Its link header, if there is one, is the frame's: hardware addresses are the sender's affair.
-    pub bytes: &'a [u8],
+    pub content: Content<'a>,
+}
+
+/// The bytes of a packet that the engine gives out.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// All of them.
+    Whole(&'a [u8]),
+    /// Those of the frame, which is of this call, with these in its headers. The packet is [`EmissionKind::Translated`].
+    Patched(&'a Patch),
+}
+
+impl Emission<'_> {
+    /// The whole packet. `frame`: the bytes of the frame that it is made of, as they were handed in; nobody looks at them if the content is
+    /// [whole](Content::Whole).
+    pub fn packet(&self, frame: &[u8]) -> Vec<u8> {
+        let mut packet = Vec::new();
+        self.write(frame, &mut packet);
+        packet
+    }
+
+    /// As [`packet`](Self::packet), at the end of `out`.
+    pub fn write(&self, frame: &[u8], out: &mut Vec<u8>) {
+        match self.content {
+            Content::Whole(bytes) => out.extend_from_slice(bytes),
+            Content::Patched(patch) => patch.write(frame, out),
+        }
+    }
 }
 
 /// The packets that a call gave out.
@@ -46,7 +75,14 @@ struct Made {
     frame: u64,
     kind: EmissionKind,
     link: LinkType,
-    place: Range<usize>,
+    content: Kept,
+}
+
+#[derive(Debug)]
+enum Kept {
+    /// In the buffer.
+    Whole(Range<usize>),
+    Patched(Patch),
 }
 
 impl Output {
@@ -60,8 +96,16 @@ impl Output {
     pub(crate) fn add(&mut self, frame: u64, kind: EmissionKind, link: LinkType, bytes: &[u8]) -> &mut [u8] {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        self.packets.push(Made { frame, kind, link, place: start..self.bytes.len() });
+        let content = Kept::Whole(start..self.bytes.len());
+        self.packets.push(Made { frame, kind, link, content });
         self.bytes.get_mut(start..).unwrap_or_default()
+    }
+
+    /// Adds a frame that is translated by no more than this.
+    #[inline(always)]
+    pub(crate) fn add_patched(&mut self, frame: u64, link: LinkType, patch: Patch) {
+        let (kind, content) = (EmissionKind::Translated, Kept::Patched(patch));
+        self.packets.push(Made { frame, kind, link, content });
     }
 
     /// Packets so far.
@@ -78,8 +122,8 @@ impl Output {
 
     /// Takes the packet added last out again.
     pub(crate) fn withdraw(&mut self) {
-        if let Some(made) = self.packets.pop() {
-            self.bytes.truncate(made.place.start);
+        if let Some(Made { content: Kept::Whole(place), .. }) = self.packets.pop() {
+            self.bytes.truncate(place.start);
         }
     }
 
@@ -91,12 +135,15 @@ impl Output {
         self.packets.get(index).map(|made| self.emission(made))
     }
 
-    fn emission(&self, made: &Made) -> Emission<'_> {
+    fn emission<'a>(&'a self, made: &'a Made) -> Emission<'a> {
         Emission {
             frame: made.frame,
             kind: made.kind,
             link: made.link,
-            bytes: self.bytes.get(made.place.clone()).unwrap_or_default(),
+            content: match &made.content {
+                Kept::Whole(place) => Content::Whole(self.bytes.get(place.clone()).unwrap_or_default()),
+                Kept::Patched(patch) => Content::Patched(patch),
+            },
         }
     }
 }

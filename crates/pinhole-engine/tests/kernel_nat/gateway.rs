@@ -118,7 +118,7 @@ impl Gateway {
             egress: None,
         };
         let outcome = self.engine.handle(&frame);
-        let made = self.engine.output().map(|made| Left { frame: made.frame, bytes: made.bytes.to_vec() });
+        let made = self.engine.output().map(|made| Left { frame: made.frame, bytes: made.packet(bytes) });
         let mut left: Vec<Left> = made.collect();
         if outcome.verdict == Verdict::Accept && !outcome.rewritten {
             left.push(Left { frame: number, bytes: bytes.to_vec() });

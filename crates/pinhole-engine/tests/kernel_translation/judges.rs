@@ -74,7 +74,7 @@ impl Judge for Pinhole {
             checksum: FrameChecksum::Unknown,
         });
         while self.engine.next_event().is_some() {}
-        let made = self.engine.output().next().map(|made| made.bytes.to_vec());
+        let made = self.engine.output().next().map(|made| made.packet(datagram));
         (outcome.verdict == Verdict::Accept).then(|| made.unwrap_or_else(|| datagram.to_vec()))
     }
 }

@@ -50,7 +50,7 @@ impl Session {
     /// Sends a segment of an end; whatever leaves is received.
     pub(crate) fn transmit(&mut self, from: Direction, segment: &[u8]) -> Outcome {
         let outcome = self.lab.send(segment);
-        let made: Vec<Vec<u8>> = self.lab.engine.output().map(|made| made.bytes.to_vec()).collect();
+        let made: Vec<Vec<u8>> = self.lab.engine.output().map(|made| made.packet(segment)).collect();
         for packet in made {
             self.receive(from, &packet);
         }
@@ -118,7 +118,7 @@ fn a_hidden_client_announces_the_outer_address() {
     // The server connects to what it was told, and comes out at the client.
     let data = session.lab.send(&syn(address("192.0.2.21:20"), address("203.0.113.7:5001")));
     assert_eq!(data.state, Some(State::Related));
-    let made = session.lab.engine.output().next().unwrap().bytes.to_vec();
+    let made = session.lab.left[0].clone();
     assert_eq!(ends(&made), (address("192.0.2.21:20"), address("10.0.0.5:5001")));
     let control = session.lab.engine.tracker().conns().next().unwrap();
     assert!(session.lab.engine.tracker().status(control).unwrap().contains(Status::SEQ_ADJUST));
@@ -145,7 +145,7 @@ fn a_hidden_clients_data_conns_leave_by_the_same_address() {
     assert_eq!(line, "227 Entering Passive Mode (192,0,2,21,117,49)\r\n");
     let data = session.lab.send(&syn(address("10.0.0.5:4001"), address("192.0.2.21:30001")));
     assert_eq!(data.state, Some(State::Related));
-    let made = session.lab.engine.output().next().unwrap().bytes.to_vec();
+    let made = session.lab.left[0].clone();
     assert_eq!(ends(&made), (address("203.0.113.7:4001"), address("192.0.2.21:30001")));
 }
 
@@ -158,7 +158,7 @@ fn a_server_behind_the_outer_address_announces_it() {
     assert_eq!(line, "227 Entering Passive Mode (203,0,113,7,117,49).\r\n");
     let data = session.lab.send(&syn(address("192.0.2.9:4001"), address("203.0.113.7:30001")));
     assert_eq!(data.state, Some(State::Related));
-    let made = session.lab.engine.output().next().unwrap().bytes.to_vec();
+    let made = session.lab.left[0].clone();
     assert_eq!(ends(&made), (address("192.0.2.9:4001"), address("10.0.0.21:30001")));
     session.say(Direction::Original, "EPSV\r\n");
     let line = session.say(Direction::Reply, "229 Entering Extended Passive Mode (|||30002|)\r\n");
@@ -177,7 +177,7 @@ fn hairpin_both_ends_are_translated() {
     session.say(Direction::Reply, "200 ok\r\n");
     let data = session.lab.send(&syn(address("10.0.0.21:20"), address("203.0.113.7:5001")));
     assert_eq!(data.state, Some(State::Related));
-    let made = session.lab.engine.output().next().unwrap().bytes.to_vec();
+    let made = session.lab.left[0].clone();
     assert_eq!(ends(&made), (address("203.0.113.7:20"), address("10.0.0.5:5001")));
 }
 
@@ -309,7 +309,7 @@ fn a_sender_that_waits_is_acknowledged() {
     session.transmit(Direction::Original, &first);
     session.lab.now = session.lab.engine.next_deadline().unwrap().max(session.lab.now);
     session.lab.engine.advance(session.lab.now, 100);
-    let made: Vec<_> = session.lab.engine.output().map(|made| (made.kind, made.bytes.to_vec())).collect();
+    let made: Vec<_> = session.lab.engine.output().map(|made| (made.kind, made.packet(&[]))).collect();
     let [(EmissionKind::Acknowledgement, packet)] = &made[..] else { panic!("{made:?}") };
     assert_eq!(ends(packet), (address(SERVER), address("10.0.0.5:4000")));
     let Transport::Tcp(tcp) = Packet::parse(packet, 0).unwrap().transport else { panic!() };
@@ -330,7 +330,7 @@ fn patience_has_an_end() {
     session.transmit(Direction::Original, &first);
     session.lab.now = session.lab.now.plus_seconds(3);
     session.lab.engine.advance(session.lab.now, 100);
-    let made: Vec<Vec<u8>> = session.lab.engine.output().map(|made| made.bytes.to_vec()).collect();
+    let made: Vec<Vec<u8>> = session.lab.engine.output().map(|made| made.packet(&[])).collect();
     for packet in made {
         session.receive(Direction::Original, &packet);
     }

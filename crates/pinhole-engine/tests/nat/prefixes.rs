@@ -36,7 +36,7 @@ fn a_hidden_client_announces_the_outer_address() {
     session.say(Direction::Reply, "200 ok\r\n");
     let data = session.lab.send(&syn(address("[2001:db8:2::21]:20"), address("[2001:db8:ffff::7]:5001")));
     assert_eq!(data.state, Some(State::Related));
-    let made = session.lab.engine.output().next().unwrap().bytes.to_vec();
+    let made = session.lab.left[0].clone();
     assert_eq!(ends(&made), (address("[2001:db8:2::21]:20"), address("[fd00::5]:5001")));
     // RFC 1639 in its long form: text that grows and shrinks.
     let line = session.say(Direction::Original, "LPRT 6,16,253,0,0,0,0,0,0,0,0,0,0,0,0,0,0,5,2,19,139\r\n");
@@ -55,7 +55,7 @@ fn a_server_behind_an_outer_address() {
     session.say(Direction::Reply, "229 Entering Extended Passive Mode (|||30001|)\r\n");
     let data = session.lab.send(&syn(address("[2001:db8::9]:4001"), address("[2001:db8:ffff::7]:30001")));
     assert_eq!(data.state, Some(State::Related));
-    let made = session.lab.engine.output().next().unwrap().bytes.to_vec();
+    let made = session.lab.left[0].clone();
     assert_eq!(ends(&made), (address("[2001:db8::9]:4001"), address("[fd00::21]:30001")));
 }
 
@@ -99,7 +99,7 @@ fn announcements_through_a_prefix() {
     session.say(Direction::Reply, "200 ok\r\n");
     let data = syn(address("[2001:db8:2::21]:20"), address("[2001:db8:1:d550::1234]:5001"));
     assert_eq!(session.lab.send(&data).state, Some(State::Related));
-    let made = session.lab.engine.output().next().unwrap().bytes.to_vec();
+    let made = session.lab.left[0].clone();
     assert_eq!(ends(&made).1, address("[fd01:203:405:1::1234]:5001"));
 }
 
@@ -121,7 +121,7 @@ fn direct_connections_of_irc() {
         assert_eq!(session.say(Direction::Original, "PING x\r\n"), "PING x\r\n");
         let data = syn(address("[2001:db8:9::1]:2000"), address(&format!("[{outer}]:5001")));
         assert_eq!(session.lab.send(&data).state, Some(State::Related));
-        let made = session.lab.engine.output().next().unwrap().bytes.to_vec();
+        let made = session.lab.left[0].clone();
         assert_eq!(ends(&made).1, address(&format!("[{inner}]:5001")));
         // Somebody else's address is nothing that the client may announce, translated or not.
         let foreign = offer("2001:db8:5::5");

@@ -149,7 +149,7 @@ fn a_udp_checksum_of_zero_stays_zero() {
 fn send_partial(lab: &mut Lab, datagram: &[u8]) -> (Outcome, Vec<Vec<u8>>) {
     let frame = Frame { checksum: FrameChecksum::Partial, ..lab.frame(datagram) };
     let outcome = lab.engine.handle(&frame);
-    (outcome, lab.engine.output().map(|made| made.bytes.to_vec()).collect())
+    (outcome, lab.engine.output().map(|made| made.packet(datagram)).collect())
 }
 
 /// Of a partial checksum only the pseudo-header is summed: ports change nothing about it.

@@ -184,7 +184,7 @@ fn pass(
 /// What the engine's last call made: for whom, what it is, the segment.
 fn made(lab: &Lab, link: &Link) -> Vec<(usize, EmissionKind, Segment)> {
     let read = |made: pinhole_engine::Emission<'_>| {
-        let (to, segment) = Segment::read(made.bytes, &link.own);
+        let (to, segment) = Segment::read(&made.packet(&[]), &link.own);
         (to, made.kind, segment)
     };
     lab.engine.output().map(read).collect()

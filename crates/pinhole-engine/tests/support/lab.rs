@@ -73,7 +73,7 @@ impl Lab {
         self.now = self.now.plus_nanos(STEP_NANOS);
         let frame = Frame { ingress, ..self.frame(datagram) };
         let outcome = self.engine.handle(&frame);
-        self.left = self.engine.output().map(|made| made.bytes.to_vec()).collect();
+        self.left = self.engine.output().map(|made| made.packet(datagram)).collect();
         if self.left.is_empty() && outcome.verdict == Verdict::Accept {
             self.left.push(datagram.to_vec());
         }
@@ -90,7 +90,7 @@ impl Lab {
         let made = self.engine.output().find(|made| made.kind == EmissionKind::Translated);
         assert_eq!(made.is_some(), outcome.rewritten);
         match (outcome.verdict, made) {
-            (Verdict::Accept, Some(made)) => Some(made.bytes.to_vec()),
+            (Verdict::Accept, Some(made)) => Some(made.packet(datagram)),
             (Verdict::Accept, None) => Some(datagram.to_vec()),
             _ => None,
         }

@@ -36,7 +36,7 @@ impl Shadow {
             format!("{verdict:?} {state:?} {direction:?} {rule:?} {reason:?} {rewritten} {conn:?} {about:?}")
         };
         assert_eq!(seen(&self.engine, &own), seen(other, outcome), "frame {}", frame.number);
-        self.compare(other, events, frame.time);
+        self.compare(other, events, frame.time, frame.bytes);
         if restarts {
             self.restart(frame.time);
             self.compare_tables(other, frame.time);
@@ -46,14 +46,14 @@ impl Shadow {
     /// Lets the time pass that the other engine has let pass.
     pub(crate) fn pass(&mut self, now: Time, other: &Engine, events: &[String]) {
         while self.engine.advance(now, 1000) {}
-        self.compare(other, events, now);
+        self.compare(other, events, now, &[]);
         self.restart(now);
         self.compare_tables(other, now);
     }
 
-    fn compare(&mut self, other: &Engine, events: &[String], now: Time) {
+    fn compare(&mut self, other: &Engine, events: &[String], now: Time, frame: &[u8]) {
         let sent = |engine: &Engine| {
-            engine.output().map(|it| (it.kind, it.link, it.bytes.to_vec())).collect::<Vec<_>>()
+            engine.output().map(|it| (it.kind, it.link, it.packet(frame))).collect::<Vec<_>>()
         };
         assert_eq!(sent(&self.engine), sent(other), "{now:?}");
         let mut own = Vec::new();

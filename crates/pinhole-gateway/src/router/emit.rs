@@ -5,11 +5,11 @@ use super::forward::{Cut, Failure, Step, finish_checksum, quoted};
 use super::header::Header;
 use super::{Router, cut};
 use crate::frames::{link_header, network_layer, side_of};
-use pinhole_engine::nat::EmissionKind;
+use pinhole_engine::nat::{Content, EmissionKind, Patch};
 use pinhole_engine::{Outcome, Reason, Verdict};
 use pinhole_io::live::{Batch, Offload};
 use pinhole_wire::link::ETHERNET_HEADER;
-use pinhole_wire::{LinkType, Time};
+use pinhole_wire::{Address, LinkType, Time};
 
 /// Longest IP header that says where a datagram goes: IPv4 with all its options.
 const LONGEST_HEADER: usize = 60;
@@ -69,16 +69,52 @@ impl Router {
         let (Some(emission), Some(buffer)) = (self.engine.emission(self.emitted), place) else {
             return Ok(());
         };
-        let elsewhere = is_rerouted(buffer.bytes(), emission.bytes);
-        match self.decide(now, side, emission.bytes, buffer.offload, elsewhere) {
+        let bytes = match emission.content {
+            Content::Whole(bytes) => bytes,
+            Content::Patched(patch) => return self.translate(now, side, batch, index, *patch),
+        };
+        let elsewhere = destination(buffer.bytes()) != destination(bytes);
+        match self.decide(now, side, bytes, buffer.offload, elsewhere) {
             Ok(step) => {
                 let came = step.waits().then(|| quoted(buffer.bytes()));
                 // What is left to hardware is left to it still: the headers stand where they stood.
-                buffer.set(emission.bytes, buffer.offload);
+                buffer.set(bytes, buffer.offload);
                 self.take(now, side, batch, index, step, came);
                 Ok(())
             }
             Err((reason, problem)) => {
+                self.tell_failure(now, side, buffer.bytes(), problem);
+                Err(reason)
+            }
+        }
+    }
+
+    /// Translates a frame where it lies, and takes it where it goes. What cannot go on is again as it came.
+    fn translate(
+        &mut self,
+        now: Time,
+        side: usize,
+        batch: &mut Batch,
+        index: u16,
+        mut patch: Patch,
+    ) -> Result<(), Reason> {
+        let Some(buffer) = batch.frames_mut().get_mut(usize::from(index)) else { return Ok(()) };
+        let before = destination(buffer.bytes());
+        patch.exchange(buffer.bytes_mut());
+        let elsewhere = destination(buffer.bytes()) != before;
+        match self.decide(now, side, buffer.bytes(), buffer.offload, elsewhere) {
+            Ok(step) => {
+                let came = step.waits().then(|| {
+                    patch.exchange(buffer.bytes_mut());
+                    let came = quoted(buffer.bytes());
+                    patch.exchange(buffer.bytes_mut());
+                    came
+                });
+                self.take(now, side, batch, index, step, came);
+                Ok(())
+            }
+            Err((reason, problem)) => {
+                patch.exchange(buffer.bytes_mut());
                 self.tell_failure(now, side, buffer.bytes(), problem);
                 Err(reason)
             }
@@ -97,7 +133,7 @@ impl Router {
             let came = came.map_or(&[][..], |buffer| buffer.bytes());
             self.answer.clear();
             self.answer.extend_from_slice(link_header(came));
-            self.answer.extend_from_slice(emission.bytes);
+            emission.write(&[], &mut self.answer);
             let fragment = network_layer(came).and_then(|packet| packet.fragment);
             let identification = fragment.map_or(0, |fragment| fragment.identification);
             pieces = Some(Pieces { largest, identification });
@@ -105,7 +141,9 @@ impl Router {
         } else {
             let continues = emission.kind == EmissionKind::Continued;
             let offload = came.filter(|_| continues).map_or(Offload::NONE, |buffer| buffer.offload);
-            extra.push(emission.bytes, offload)
+            self.answer.clear();
+            emission.write(came.map_or(&[][..], |buffer| buffer.bytes()), &mut self.answer);
+            extra.push(&self.answer, offload)
         };
         // What the host sent goes by the port that the host chose, unless it is another datagram now; an acknowledgement goes back.
         let changed = pieces.is_some() || emission.kind == EmissionKind::Acknowledgement;
@@ -232,10 +270,7 @@ impl Router {
     }
 }
 
-/// Whether a translated frame goes to another host than it was addressed to.
-fn is_rerouted(came: &[u8], goes: &[u8]) -> bool {
-    let destination = |frame: &[u8]| {
-        Header::read(frame.get(ETHERNET_HEADER..).unwrap_or_default()).map(|header| header.destination)
-    };
-    destination(came) != destination(goes)
+/// The host that a frame is addressed to.
+fn destination(frame: &[u8]) -> Option<Address> {
+    Header::read(frame.get(ETHERNET_HEADER..).unwrap_or_default()).map(|header| header.destination)
 }

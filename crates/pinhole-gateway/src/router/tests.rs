@@ -545,6 +545,23 @@ fn masquerade_follows_the_address() {
     assert_eq!(lab.one().1[26..30], [10, 2, 0, 99]);
 }
 
+/// Frames are translated where they lie: one that cannot go on must be told of as its sender knows it.
+#[test]
+fn a_translated_frame_that_is_too_long_is_told_of_as_it_came() {
+    let mut thin = snapshot();
+    thin.links[1].mtu = 600;
+    let rules = "chain s { type nat hook postrouting priority 100; oifname wan masquerade; }";
+    let mut lab = Lab::with(rules, thin, RouterSettings::default());
+    for length in [1000, 1400] {
+        let request = from_client(SERVER, &vec![b'x'; length]);
+        lab.send(LAN, &request);
+        let (side, answer) = lab.one();
+        assert_eq!((side, &answer[34..36]), (LAN, &[3, 4][..]));
+        assert_eq!(answer[42..], request[14..][..answer.len() - 42]);
+        assert_eq!(lab.last_reason(), Some(Reason::TooBig));
+    }
+}
+
 #[test]
 fn a_hairpin_comes_back_by_the_port_it_came_in_by() {
     let mut lab = Lab::new(

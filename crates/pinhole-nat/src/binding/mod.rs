@@ -17,12 +17,12 @@
 //! changed that NAT changes for this direction: the destination always becomes whoever sent the quoted packet; a source, which may
 //! be any router on the way, is replaced only if its end of the conn is hidden, as netfilter does.
 
-mod plain;
+mod patch;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-pub use plain::{translate_plain, translate_plain_v4};
+pub use patch::Patch;
 
 use crate::ChecksumField;
 use pinhole_track::Tuple;

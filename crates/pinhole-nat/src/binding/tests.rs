@@ -264,15 +264,22 @@ proptest! {
         let mut plain = bytes.clone();
         let packet = Packet::parse(&bytes, link as u32).unwrap();
         case.binding().translate(Direction::Original, &mut bytes, &packet, field).unwrap();
-        let came = tuple(case.version, case.protocol, &case.original);
         let leaves = tuple(case.version, case.protocol, &case.inverse(&case.reply));
-        prop_assert_eq!(translate_plain(&mut plain, &bounds, &came, &leaves, field), Some(()));
+        let made = Patch::new(&plain, &bounds, &leaves, field).unwrap();
+        let mut written = Vec::new();
+        made.write(&plain, &mut written);
+        prop_assert_eq!(&written, &bytes);
+        // Done twice, it has changed nothing; of a frame that is cut it changes nothing.
+        let (came, mut patch) = (plain.clone(), made);
+        prop_assert!(patch.exchange(&mut plain));
         prop_assert_eq!(&plain, &bytes);
-        // Of a packet that is cut nothing is changed.
+        prop_assert!(patch.exchange(&mut plain));
+        prop_assert_eq!((&plain, patch), (&came, made));
         let cut = bounds.transport as usize + 5;
         plain.truncate(cut);
-        prop_assert_eq!(translate_plain(&mut plain, &bounds, &came, &leaves, field), None);
-        prop_assert_eq!(&plain[..], &bytes[..cut]);
+        prop_assert!(!patch.exchange(&mut plain));
+        prop_assert_eq!((&plain[..], patch), (&came[..cut], made));
+        prop_assert_eq!(Patch::new(&plain, &bounds, &leaves, field), None);
     }
 
     #[test]

@@ -230,7 +230,7 @@ impl Replay {
             let mut left = std::mem::take(&mut self.left);
             left.clear();
             left.extend(
-                self.engine.output().map(|made| LeftFrame { link: made.link, bytes: made.bytes.to_vec() }),
+                self.engine.output().map(|made| LeftFrame { link: made.link, bytes: made.packet(&bytes) }),
             );
             // What was held may leave with a frame that is none of NAT's business.
             if outcome.verdict == Verdict::Accept && !outcome.rewritten && !left.is_empty() {
