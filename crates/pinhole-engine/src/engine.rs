@@ -7,6 +7,7 @@
 //! queues are taken after every packet, so that sessions and origins never outlive their conns.
 
 mod admit;
+mod carry;
 mod loading;
 mod open;
 mod path;
@@ -71,6 +72,8 @@ pub struct Engine {
     rules: Option<Rules>,
     /// By [`Way`]: what the rules make of most packets.
     at_once: [AtOnce; Way::COUNT],
+    /// Whether the rules make the same of all packets of a conn in one direction and state.
+    decides_by_flow: bool,
     host: Host,
     events: VecDeque<Event>,
     max_events: usize,
@@ -125,6 +128,7 @@ impl Engine {
             nat: Nat::new(settings.nat, rules.as_ref().is_some_and(Rules::has_nat), settings.secret),
             partial: false,
             at_once: at_once(rules.as_ref()),
+            decides_by_flow: decides_by_flow(rules.as_ref()),
             rules,
             host,
             events: VecDeque::new(),
@@ -222,6 +226,7 @@ impl Engine {
         self.rules = ruleset.map(|ruleset| Rules::new(ruleset, &self.host, &mut self.tracker)).transpose()?;
         self.nat.ruled = self.rules.as_ref().is_some_and(Rules::has_nat);
         self.at_once = at_once(self.rules.as_ref());
+        self.decides_by_flow = decides_by_flow(self.rules.as_ref());
         Ok(())
     }
 
@@ -325,6 +330,10 @@ impl Engine {
 
 fn at_once(rules: Option<&Rules>) -> [AtOnce; Way::COUNT] {
     rules.map_or([AtOnce::WITHOUT_RULES; Way::COUNT], Rules::at_once)
+}
+
+fn decides_by_flow(rules: Option<&Rules>) -> bool {
+    rules.is_none_or(|rules| rules.ruleset().decides_by_flow())
 }
 
 fn push(events: &mut VecDeque<Event>, max: usize, statistics: &mut Statistics, event: Event) {

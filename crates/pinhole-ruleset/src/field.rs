@@ -222,6 +222,47 @@ fields! {
     Icmp6MaximumDelay = "icmpv6 max-delay",
 }
 
+impl Field {
+    /// Whether all packets of a conn that go in the same direction, in the same state, have the same value.
+    pub const fn is_of_flow(self) -> bool {
+        matches!(
+            self,
+            Self::CtState
+                | Self::CtDirection
+                | Self::CtZone
+                | Self::CtL3Protocol
+                | Self::CtProtocol
+                | Self::CtOriginalIp4Source
+                | Self::CtOriginalIp4Destination
+                | Self::CtOriginalIp6Source
+                | Self::CtOriginalIp6Destination
+                | Self::CtOriginalSourcePort
+                | Self::CtOriginalDestinationPort
+                | Self::CtReplyIp4Source
+                | Self::CtReplyIp4Destination
+                | Self::CtReplyIp6Source
+                | Self::CtReplyIp6Destination
+                | Self::CtReplySourcePort
+                | Self::CtReplyDestinationPort
+                | Self::L4Protocol
+                | Self::NfProtocol
+                | Self::EtherProtocol
+                | Self::InterfaceIn
+                | Self::InterfaceOut
+                | Self::Ip4Version
+                | Self::Ip4Protocol
+                | Self::Ip4Source
+                | Self::Ip4Destination
+                | Self::Ip6Version
+                | Self::Ip6NextHeader
+                | Self::Ip6Source
+                | Self::Ip6Destination
+                | Self::SourcePort
+                | Self::DestinationPort
+        )
+    }
+}
+
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())

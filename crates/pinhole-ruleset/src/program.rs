@@ -104,6 +104,38 @@ impl Program {
         let mut all = self.code.iter().filter_map(Instruction::origin).chain(keys);
         all.any(|origin| matches!(origin, Origin::Field(field) if is(field)))
     }
+
+    /// Whether running it is without consequence but for the verdict, once a packet has its conn.
+    pub(crate) fn only_decides(&self) -> bool {
+        let is_quiet = |instruction: &Instruction| match instruction {
+            Instruction::AnyFlag { .. }
+            | Instruction::Equals { .. }
+            | Instruction::Compare { .. }
+            | Instruction::Masked { .. }
+            | Instruction::Contains { .. }
+            | Instruction::VerdictMap { .. }
+            | Instruction::Verdict(_)
+            | Instruction::Reject(_)
+            // Only first packets are translated.
+            | Instruction::Nat(_) => true,
+            // A helper is attached to a new conn, a timeout policy stays what it is.
+            Instruction::UseObject(ObjectSource::Fixed(id)) => {
+                let state = self.object_state.get(id.0 as usize);
+                matches!(state, Some(ObjectState::Helper | ObjectState::Timeout))
+            }
+            Instruction::UseObject(ObjectSource::Map { .. })
+            | Instruction::Counter(_)
+            | Instruction::Limit(_)
+            | Instruction::Quota(_)
+            | Instruction::Log(_)
+            | Instruction::Notrack
+            | Instruction::SetCtMark(_)
+            | Instruction::SetPacketMark(_)
+            | Instruction::SetZone(_)
+            | Instruction::SetLabel(_) => false,
+        };
+        self.code.iter().all(is_quiet) && self.sets.iter().all(|set| set.counters.is_none())
+    }
 }
 
 /// Something loaded, and the bit operations done to it.

@@ -208,6 +208,12 @@ impl Ruleset {
         self.program.loads(is)
     }
 
+    /// Whether one packet of a conn fares as the next one in the same direction and state, whatever it is, and its passing leaves no trace: no rule
+    /// looks at anything but addresses, ports, protocols, interfaces and the conn's state, and none counts, limits, logs or marks.
+    pub fn decides_by_flow(&self) -> bool {
+        !self.program.loads(|field| !field.is_of_flow()) && self.program.only_decides()
+    }
+
     #[inline]
     pub(crate) fn base_start(&self, id: BaseChainId) -> BaseStart {
         let none = BaseStart { shortcut: None, next: 0, end: 0, policy: ChainPolicy::Accept };

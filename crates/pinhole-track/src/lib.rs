@@ -40,5 +40,7 @@ pub use settings::Settings;
 pub use state::{State, Status};
 pub use statistics::Statistics;
 pub use timeouts::Timeouts;
-pub use tracker::{BadReply, Known, Leaves, Passing, Prepared, TableFull, Tracked, Tracker, Unusual};
+pub use tracker::{
+    BadReply, Carriage, Carried, Known, Leaves, Passing, Prepared, TableFull, Tracked, Tracker, Unusual,
+};
 pub use tuple::Tuple;

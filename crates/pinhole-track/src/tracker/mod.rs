@@ -14,6 +14,7 @@
 
 mod access;
 mod call;
+mod carry;
 mod confirm;
 mod create;
 mod end;
@@ -40,6 +41,7 @@ use crate::{ConnId, Event, ExpectationId, Invalid, Settings, State, Timeouts};
 use pinhole_wire::{Direction, Time};
 use std::collections::VecDeque;
 
+pub use carry::{Carriage, Carried};
 pub use lookup::{Known, Unusual};
 pub use prepare::Prepared;
 pub use steady::{Leaves, Passing};

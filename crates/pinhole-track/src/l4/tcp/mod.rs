@@ -15,6 +15,7 @@ mod tests;
 mod window;
 
 pub use states::{TcpKind, TcpState};
+pub use window::TcpWindow;
 
 use super::{Invalid, L4Settings, Step, View};
 use crate::timeouts::Timeout;
@@ -140,6 +141,21 @@ impl Tcp {
             let flags = end.flags & (EndFlags::SCALES | EndFlags::SACK | EndFlags::CLOSED_FIRST);
             *end = End { scale: end.scale, flags: flags | EndFlags::LIBERAL, ..End::default() };
         }
+    }
+
+    /// What is known of both ends, if plain data of an open conn are all that is to be expected: each end has been seen and is held to its window.
+    pub(crate) fn windows(&self) -> Option<[TcpWindow; 2]> {
+        let is_plain = self.state == TcpState::Established && self.syn_flags.is_empty();
+        let is_known = |end: &End| end.max_window != 0 && !end.flags.contains(EndFlags::LIBERAL);
+        (is_plain && self.ends.iter().all(is_known)).then(|| self.ends.map(TcpWindow::of))
+    }
+
+    /// Takes over what became of the windows while others watched them.
+    pub(crate) fn take_windows(&mut self, windows: [TcpWindow; 2]) {
+        for (end, window) in self.ends.iter_mut().zip(windows) {
+            end.catch_up(window);
+        }
+        self.retransmissions = 0;
     }
 
     /// Its state.

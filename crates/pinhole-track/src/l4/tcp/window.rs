@@ -57,6 +57,39 @@ impl End {
     }
 }
 
+/// What one end of an open conn has sent and been offered, for whoever watches the windows meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpWindow {
+    /// Highest sequence number sent, plus one.
+    pub end: u32,
+    /// Highest sequence number that its peer has offered to take, plus one.
+    pub max_end: u32,
+    /// Largest window that it has offered, scaled.
+    pub max_window: u32,
+    /// Shift of its windows.
+    pub scale: u8,
+}
+
+impl TcpWindow {
+    pub(super) fn of(end: End) -> Self {
+        Self { end: end.end, max_end: end.max_end, max_window: end.max_window, scale: end.scale }
+    }
+}
+
+impl End {
+    /// Takes over what is newer. What is acknowledged of it the next packets tell.
+    pub(super) fn catch_up(&mut self, window: TcpWindow) {
+        if after(window.end, self.end) {
+            self.end = window.end;
+        }
+        if after(window.max_end, self.max_end) {
+            self.max_end = window.max_end;
+        }
+        self.max_window = self.max_window.max(window.max_window);
+        self.flags.remove(EndFlags::UNACKNOWLEDGED);
+    }
+}
+
 /// Judgement of the windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
