@@ -7,13 +7,15 @@
 use landlock::{
     ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, path_beneath_rules,
 };
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
 /// System calls that fail with EPERM: of other processes' memory, of mounts and namespaces, of the kernel itself.
-const REFUSED: [i64; 30] = [
+const REFUSED: [i64; 29] = [
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -29,7 +31,6 @@ const REFUSED: [i64; 30] = [
     libc::SYS_chroot,
     libc::SYS_unshare,
     libc::SYS_setns,
-    libc::SYS_bpf,
     libc::SYS_perf_event_open,
     libc::SYS_userfaultfd,
     libc::SYS_io_uring_setup,
@@ -45,6 +46,9 @@ const REFUSED: [i64; 30] = [
     libc::SYS_add_key,
     libc::SYS_acct,
 ];
+
+/// Commands of bpf(2) that are left: to look at, change and remove what lies in maps. Of the others (0, and from here on) none is.
+const FIRST_REFUSED_OF_BPF: u64 = 4;
 
 /// The newest rights that are asked for; an older kernel gives those that it knows.
 const RIGHTS: ABI = ABI::V3;
@@ -73,13 +77,23 @@ pub enum Confinement {
 /// The system's; a path of `writable` cannot be opened.
 pub fn confine(writable: &Writable) -> io::Result<Confinement> {
     let confinement = confine_files(writable).map_err(io::Error::other)?;
-    let rules = REFUSED.into_iter().map(|number| (number, Vec::new())).collect::<BTreeMap<_, _>>();
+    let mut rules = REFUSED.into_iter().map(|number| (number, Vec::new())).collect::<BTreeMap<_, _>>();
+    rules.insert(libc::SYS_bpf, bpf_commands().map_err(io::Error::other)?);
     let arch = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch).map_err(io::Error::other)?;
     let program: BpfProgram = filter.try_into().map_err(io::Error::other)?;
     seccompiler::apply_filter(&program).map_err(io::Error::other)?;
     Ok(confinement)
+}
+
+/// The commands of bpf(2) that are refused: those that make and load.
+fn bpf_commands() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let is = |operator, value| SeccompCondition::new(0, SeccompCmpArgLen::Dword, operator, value);
+    [is(SeccompCmpOp::Eq, 0), is(SeccompCmpOp::Ge, FIRST_REFUSED_OF_BPF)]
+        .into_iter()
+        .map(|condition| SeccompRule::new(vec![condition?]))
+        .collect()
 }
 
 /// All may be read and run, what is named may be changed, and nothing else.

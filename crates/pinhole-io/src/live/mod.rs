@@ -6,6 +6,7 @@
 //! * [`packet`]: a network interface, through `AF_PACKET`.
 //! * [`memory`]: two ends in memory, for tests.
 //! * [`fault`] and [`record`]: decorators that lose, delay, duplicate and corrupt frames, or write them to a capture.
+//! * [`flowtable`]: flows that the kernel carries by itself.
 //! * [`guard`]: keeps the host's own stack away from the interfaces that a gateway owns.
 //! * [`host`]: the way between a router and its host's own stack.
 //! * [`rtnetlink`]: what the kernel knows of interfaces, addresses, routes and neighbours.
@@ -14,6 +15,7 @@
 mod batch;
 pub mod confine;
 pub mod fault;
+pub mod flowtable;
 pub mod guard;
 pub mod host;
 pub mod memory;

@@ -3,6 +3,7 @@
 //! The socket sees what comes in by the interface, whoever it is for (promiscuous), and not what the host sends by it; what it sends goes past
 //! queueing disciplines, and bears a mark by which [`super::guard`] knows it. That the host's own stack sees the same frames is for the guard to prevent.
 
+use super::flowtable::Flowtable;
 use super::guard::MARK;
 use super::{Batch, Port, system};
 use pinhole_wire::Time;
@@ -58,6 +59,14 @@ impl PacketPort {
         }
         system::bind_to_interface(fd, index)?;
         Ok(Self { name: name.to_owned(), socket, overruns: 0 })
+    }
+
+    /// Leaves what a flowtable carries to it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn leave_to(&self, flowtable: &Flowtable) -> io::Result<()> {
+        flowtable.filter(self.socket.as_fd())
     }
 
     /// The same port, known to its gateway by another name than its interface's.
