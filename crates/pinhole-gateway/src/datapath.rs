@@ -55,6 +55,21 @@ impl Datapath {
         }
     }
 
+    /// Conns whose packets the kernel carries now.
+    pub fn carried(&self) -> usize {
+        match self {
+            Self::Bridge(_) => 0,
+            Self::Router(router) => router.carried(),
+        }
+    }
+
+    /// Takes back what the kernel carries, so that all is known of it: before conns are saved.
+    pub fn recall_all(&mut self, now: Time) {
+        if let Self::Router(router) = self {
+            router.recall_all(now);
+        }
+    }
+
     /// Counters.
     pub fn statistics(&self) -> &Statistics {
         match self {

@@ -44,6 +44,10 @@ pub struct Statistics {
     pub fragments_lost: u64,
     /// Packets dropped while the address of their next hop was unknown.
     pub unresolved: u64,
+    /// Packets that the kernel carried, as far as it was asked, and their bytes. They are not among the ports' frames.
+    pub carried_packets: u64,
+    /// Bytes of their datagrams.
+    pub carried_bytes: u64,
 }
 
 impl Statistics {

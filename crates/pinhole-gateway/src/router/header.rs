@@ -22,6 +22,19 @@ pub(super) struct Header {
 }
 
 impl Header {
+    /// A header with nothing in it, for a look-up.
+    pub(super) fn of_version(version: IpVersion) -> Self {
+        Self {
+            version,
+            source: Address::default(),
+            destination: Address::default(),
+            hop_limit: 0,
+            length: 0,
+            header_length: 0,
+            may_be_cut: false,
+        }
+    }
+
     /// Reads the header of a datagram. `None`: it is cut short, of no version that is known, or its checksum is wrong (RFC 1812 §5.2.2).
     pub(super) fn read(datagram: &[u8]) -> Option<Self> {
         match datagram.first()? >> 4 {

@@ -8,6 +8,7 @@
 //!
 //! * `screen`: which frames the engine sees.
 //! * `forward`: what becomes of those that it accepted; `emit`: what it made in their stead; `cut`: fragments; `tell`: answers.
+//! * `flows`: conns that the kernel carries.
 //! * `routes`, `neighbours`: what is known of the network; `header`: what is read and changed of a datagram.
 //!
 //! The host keeps its addresses, routes and neighbours: a [`Snapshot`] tells of them ([`Router::configure`]), a [`Neighbour`] of a change
@@ -19,6 +20,7 @@
 
 mod cut;
 mod emit;
+mod flows;
 mod forward;
 mod header;
 mod neighbours;
@@ -35,8 +37,9 @@ use crate::allowance::Allowance;
 use crate::fragments::Fragments;
 use crate::frames::{BATCH, NO_FRAME, frame, number};
 use crate::observe::{EXPIRY, Observer, Statistics};
-use neighbours::Neighbours;
-use pinhole_engine::{Cidr, Engine, InterfaceId, Outcome};
+use flows::Flows;
+use neighbours::{Found, Neighbours};
+use pinhole_engine::{Cidr, Engine, Event, InterfaceId, Outcome};
 use pinhole_io::live::rtnetlink::Snapshot;
 use pinhole_io::live::rtnetlink::read::{Neighbour, RouteKind};
 use pinhole_io::live::{Batch, Port};
@@ -103,6 +106,9 @@ pub struct Router {
     answers: Allowance,
     statistics: Statistics,
     frames: Vec<u64>,
+    flows: Option<Box<Flows>>,
+    /// The last time that was told.
+    now: Time,
 }
 
 impl Router {
@@ -137,11 +143,14 @@ impl Router {
             answers: Allowance::default(),
             statistics: Statistics::new(2 * count),
             frames: vec![0; 2 * count],
+            flows: None,
+            now: Time(0),
         }
     }
 
     /// Takes over what the host knows of the network. Conns go on.
     pub fn configure(&mut self, now: Time, snapshot: &Snapshot) {
+        self.recall_all(now);
         for (side, link) in self.links.iter_mut().enumerate() {
             *link = Link::default();
             let Some(found) = self.sides.get(side).and_then(|port| snapshot.link(port.name())) else {
@@ -199,7 +208,16 @@ impl Router {
 
     /// Takes over what the host says of a neighbour, and sends what waited for it.
     pub fn update(&mut self, now: Time, neighbour: &Neighbour) {
+        let find =
+            |neighbours: &Neighbours| match neighbours.find(now, neighbour.interface, neighbour.address) {
+                Found::Known { address, .. } => Some(address),
+                Found::Unknown => None,
+            };
+        let before = find(&self.neighbours);
         let (waiting, address) = self.neighbours.update(now, neighbour);
+        if before.is_some() && before != find(&self.neighbours) {
+            self.recall_all(now);
+        }
         let egress = self.links.iter().position(|link| link.index == neighbour.interface);
         for packet in waiting {
             match (address, egress) {
@@ -219,8 +237,9 @@ impl Router {
         &self.engine
     }
 
-    /// The engine, to be changed between two batches.
+    /// The engine, to be changed between two batches. What the kernel carries is recalled.
     pub fn engine_mut(&mut self) -> &mut Engine {
+        self.recall_all(self.now);
         &mut self.engine
     }
 
@@ -244,6 +263,7 @@ impl Router {
     /// # Errors
     /// The port's; frames that came before the error are handled.
     pub fn serve(&mut self, now: Time, side: usize, observer: &mut dyn Observer) -> io::Result<usize> {
+        self.now = now;
         let Some(port) = self.sides.get_mut(side) else { return Ok(0) };
         let mut batch = std::mem::take(&mut self.batch);
         batch.clear();
@@ -260,6 +280,8 @@ impl Router {
 
     /// Lets time pass. Returns whether there is more to do at once.
     pub fn advance(&mut self, now: Time, observer: &mut dyn Observer) -> bool {
+        self.now = now;
+        self.sweep(now);
         self.statistics.fragments_lost += self.fragments.expire(now);
         for packet in self.neighbours.expire(now) {
             self.give_up(now, &packet);
@@ -273,12 +295,16 @@ impl Router {
     /// When [`advance`](Self::advance) or [`serve`](Self::serve) should be called next if no frame comes.
     pub fn next_deadline(&self) -> Option<Time> {
         let ports = self.sides.iter().filter_map(Port::next_deadline);
-        ports.chain(self.engine.next_deadline()).chain(self.neighbours.next_deadline()).min()
+        let flows = self.flows.as_ref().and_then(|flows| flows.next_deadline());
+        ports.chain(self.engine.next_deadline()).chain(self.neighbours.next_deadline()).chain(flows).min()
     }
 
     /// Hands on the events of what was asked of [`engine_mut`](Self::engine_mut).
     pub fn tell_events(&mut self, observer: &mut dyn Observer) {
         while let Some(event) = self.engine.next_event() {
+            if let (Some(flows), Event::ConnDestroy { conn, .. }) = (&mut self.flows, &event) {
+                flows.forget(conn.id);
+            }
             observer.event(&self.engine, event);
         }
     }
@@ -291,6 +317,7 @@ impl Router {
         let mut judged = 0;
         for ((buffer, screened), count) in batch.frames().iter().zip(&mut screened).zip(first..) {
             *screened = self.screen(side, buffer.bytes());
+            self.recall_for(now, side, buffer.bytes());
             if *screened == Screened::Judge
                 && let Some(place) = room.get_mut(judged)
             {
@@ -325,6 +352,11 @@ impl Router {
             }
         }
         self.flush_all(now, batch);
+        if self.flows.is_some() {
+            for outcome in &outcomes {
+                self.consider(now, side, outcome, batch.is_full());
+            }
+        }
         self.outcomes = outcomes;
         self.tell_events(observer);
     }

@@ -11,16 +11,16 @@ use pinhole_io::live::rtnetlink::read::{
 };
 use pinhole_wire::Packet;
 
-const NOW: Time = Time(1_700_000_000_000_000_000);
-const LAN: usize = 0;
-const WAN: usize = 1;
-const CLIENT: [u8; 4] = [10, 1, 0, 2];
-const SERVER: [u8; 4] = [10, 2, 0, 2];
+pub(super) const NOW: Time = Time(1_700_000_000_000_000_000);
+pub(super) const LAN: usize = 0;
+pub(super) const WAN: usize = 1;
+pub(super) const CLIENT: [u8; 4] = [10, 1, 0, 2];
+pub(super) const SERVER: [u8; 4] = [10, 2, 0, 2];
 const FAR: [u8; 4] = [198, 51, 100, 7];
 const LAN_ADDRESS: [u8; 4] = [10, 1, 0, 1];
-const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 1, 2];
-const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 2, 2];
-const MACS: [[u8; 6]; 2] = [[2, 0, 0, 0, 1, 1], [2, 0, 0, 0, 2, 1]];
+pub(super) const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 1, 2];
+pub(super) const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 2, 2];
+pub(super) const MACS: [[u8; 6]; 2] = [[2, 0, 0, 0, 1, 1], [2, 0, 0, 0, 2, 1]];
 const HOST_MACS: [[u8; 6]; 2] = [[2, 0, 0, 9, 1, 1], [2, 0, 0, 9, 2, 1]];
 
 #[derive(Default)]
@@ -34,13 +34,13 @@ impl Observer for Log {
     fn event(&mut self, _engine: &Engine, _event: Event) {}
 }
 
-struct Lab {
-    router: Router,
+pub(super) struct Lab {
+    pub(super) router: Router,
     /// Ports, then the host's ends.
     wires: Vec<Wire>,
-    snapshot: Snapshot,
+    pub(super) snapshot: Snapshot,
     log: Log,
-    now: Time,
+    pub(super) now: Time,
 }
 
 fn route(destination: &str, table: u32, kind: RouteKind, hops: &[(u32, Option<&str>)]) -> Route {
@@ -118,7 +118,7 @@ fn snapshot() -> Snapshot {
 }
 
 impl Lab {
-    fn new(rules: &str) -> Self {
+    pub(super) fn new(rules: &str) -> Self {
         Self::with(rules, snapshot(), RouterSettings::default())
     }
 
@@ -139,14 +139,14 @@ impl Lab {
         Self { router, wires, snapshot, log: Log::default(), now: NOW }
     }
 
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         for side in 0..self.wires.len() {
             while self.router.serve(self.now, side, &mut self.log).unwrap() > 0 {}
         }
         self.router.advance(self.now, &mut self.log);
     }
 
-    fn send(&mut self, side: usize, frame: &[u8]) {
+    pub(super) fn send(&mut self, side: usize, frame: &[u8]) {
         self.wires[side].send(frame);
         self.run();
     }
@@ -168,7 +168,7 @@ impl Lab {
         out.remove(0)
     }
 
-    fn last_reason(&self) -> Option<Reason> {
+    pub(super) fn last_reason(&self) -> Option<Reason> {
         self.log.0.last().unwrap().1
     }
 }

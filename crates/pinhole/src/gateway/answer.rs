@@ -266,6 +266,9 @@ fn statistics(as_json: bool, gateway: &mut Gateway) -> String {
         ("answers_suppressed", own.answers_suppressed),
         ("fragments_lost", own.fragments_lost),
         ("unresolved", own.unresolved),
+        ("carried_conns", datapath.carried() as u64),
+        ("carried_packets", own.carried_packets),
+        ("carried_bytes", own.carried_bytes),
         ("events_lost", track.events_lost + engine.statistics().events_dropped),
     ];
     if as_json {

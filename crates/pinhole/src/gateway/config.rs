@@ -30,6 +30,9 @@ const MOST_PORTS: usize = 64;
 /// Seconds between two times that state is written.
 const STATE_PAUSE: u64 = 10;
 
+/// Most connections that the kernel carries at a time: their counters and windows take 80 bytes each, from the start.
+const MOST_CARRIED: u32 = 65_536;
+
 /// The file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -199,6 +202,20 @@ enum NeighbourPassage {
 pub struct RouterConfig {
     source_check: Option<SourceCheckConfig>,
     link_scope: Option<Passage>,
+    flowtable: FlowtableChoice,
+}
+
+/// Whether the kernel carries packets of connections that need not be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlowtableChoice {
+    /// If it can.
+    #[default]
+    Auto,
+    /// If it cannot, there is no start.
+    On,
+    /// It does not.
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -419,6 +436,20 @@ impl Config {
             },
             link_scope: matches!(router.link_scope, Some(Passage::Pass)),
         }
+    }
+
+    /// Whether the kernel carries packets. What is recorded or treated with faults is to pass the gateway.
+    pub fn flowtable(&self) -> FlowtableChoice {
+        match self.router.unwrap_or_default().flowtable {
+            FlowtableChoice::Auto if self.record.is_some() || self.faults.is_some() => FlowtableChoice::Off,
+            choice => choice,
+        }
+    }
+
+    /// How many connections the kernel may carry at a time.
+    pub fn flowtable_size(&self) -> u32 {
+        let max_conns = self.conntrack.max_conns.unwrap_or(Settings::default().track.max_conns);
+        max_conns.clamp(1, MOST_CARRIED)
     }
 
     /// The engine's settings; its hash is keyed with `secret`.

@@ -219,6 +219,9 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
         terminal.warn(&told)?;
     }
     let (datapath, mut links) = Links::open(config, engine, clock.now(), recording.as_ref())?;
+    if let Some(notice) = links.take_notice() {
+        terminal.warn(&notice)?;
+    }
     if config.faults.is_some() {
         terminal.warn("frames that come in are lost, held, repeated or changed, as `[faults]` says")?;
     }
@@ -347,6 +350,8 @@ fn serve(
     }
     manager.stopping();
     if let Some(state) = state {
+        let now = gateway.now();
+        gateway.datapath.recall_all(now);
         state.finish(gateway.now(), gateway.datapath.engine())?;
     }
     Ok(())

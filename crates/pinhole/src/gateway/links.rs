@@ -3,7 +3,7 @@
 //! Life cycle: opened; closed to the host by a guard ([`Links::close_to_host`]); what the kernel says of the network is followed
 //! ([`Links::follow`]); given back. A router's pairs of devices go with it, also if it never came to run.
 
-use super::config::{Config, Mode};
+use super::config::{Config, FlowtableChoice, Mode};
 use super::daemon::Capture;
 use crate::commands::Failure;
 use pinhole_engine::Engine;
@@ -11,11 +11,12 @@ use pinhole_gateway::router::RouterPort;
 use pinhole_gateway::{Bridge, Datapath, Router};
 use pinhole_io::live::Port;
 use pinhole_io::live::fault::{Faults, Faulty};
+use pinhole_io::live::flowtable::Flowtable;
 use pinhole_io::live::guard::Guard;
 use pinhole_io::live::host::{self, Pair};
 use pinhole_io::live::packet::{PacketPort, Reach};
 use pinhole_io::live::record::Recorded;
-use pinhole_io::live::rtnetlink::RouteSocket;
+use pinhole_io::live::rtnetlink::{RouteSocket, Snapshot};
 use pinhole_wire::Time;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -29,6 +30,7 @@ pub(super) struct Links {
     link_scope: bool,
     guard: Option<Guard>,
     network: Option<Network>,
+    notice: Option<String>,
 }
 
 /// What a router follows.
@@ -49,20 +51,30 @@ impl Links {
         recording: Option<&Capture>,
     ) -> Result<(Datapath, Self), Failure> {
         let settings = config.router_settings();
-        let mut links =
-            Self { ports: config.ports.clone(), link_scope: settings.link_scope, guard: None, network: None };
+        let mut links = Self {
+            ports: config.ports.clone(),
+            link_scope: settings.link_scope,
+            guard: None,
+            network: None,
+            notice: None,
+        };
         let datapath = match (config.mode, config.ports.as_slice()) {
             (Mode::Bridge, [one, other]) => {
-                let open = |index, name| open(name, Reach::Everything, config.faults_of(index), recording);
+                let open =
+                    |index, name| open(name, Reach::Everything, config.faults_of(index), recording, None);
                 Bridge::new(engine, [open(0, one)?, open(1, other)?], config.link_policy()).into()
             }
             (Mode::Bridge, _) => return Err(Failure::Usage("a bridge has two ports".to_owned())),
             (Mode::Router, ports) => {
-                let ports = links.open_router(config, ports, recording)?;
+                let table = links.open_flowtable(config)?;
+                let ports = links.open_router(config, ports, recording, table.as_ref())?;
                 let mut router = Router::new(engine, ports, settings);
                 if let Some(network) = &mut links.network {
                     let snapshot = network.socket.dump().map_err(|error| cannot_read(&error))?;
                     router.configure(now, &snapshot);
+                    if let Some(table) = table {
+                        links.carry(config, table, &snapshot, &mut router)?;
+                    }
                 }
                 router.into()
             }
@@ -75,6 +87,7 @@ impl Links {
         config: &Config,
         names: &[String],
         recording: Option<&Capture>,
+        table: Option<&Flowtable>,
     ) -> Result<Vec<RouterPort>, Failure> {
         for name in names {
             let forwards = host::forwarding(name)
@@ -107,12 +120,57 @@ impl Links {
             let way = PacketPort::open(&pair.router, Reach::Everything)
                 .map_err(|error| Failure::Gateway(format!("interface {}: {error}", pair.router)))?;
             Ok(RouterPort {
-                wire: open(name, Reach::Own, config.faults_of(index), recording)?,
+                wire: open(name, Reach::Own, config.faults_of(index), recording, table)?,
                 host: Box::new(way.named(format!("{name} (host)"))),
                 host_link: pair.host.clone(),
             })
         });
         ports.collect()
+    }
+
+    /// Makes the table of what the kernel is to carry; `None`: it carries nothing, by choice or because it cannot.
+    fn open_flowtable(&mut self, config: &Config) -> Result<Option<Flowtable>, Failure> {
+        let choice = config.flowtable();
+        if choice == FlowtableChoice::Off {
+            return Ok(None);
+        }
+        self.or_without(choice, Flowtable::open(config.flowtable_size()))
+    }
+
+    /// Attaches the table to the ports.
+    fn carry(
+        &mut self,
+        config: &Config,
+        mut table: Flowtable,
+        snapshot: &Snapshot,
+        router: &mut Router,
+    ) -> Result<(), Failure> {
+        let indices = self.ports.iter().filter_map(|name| snapshot.link(name)).map(|link| link.index);
+        let attached = indices.collect::<Vec<_>>().into_iter().try_for_each(|index| table.attach(index));
+        if self.or_without(config.flowtable(), attached)?.is_some() {
+            router.carry_by(Box::new(table));
+        }
+        Ok(())
+    }
+
+    /// What was made, or nothing and a notice, if it is not to be had and not demanded.
+    fn or_without<T>(&mut self, choice: FlowtableChoice, made: io::Result<T>) -> Result<Option<T>, Failure> {
+        match made {
+            Ok(made) => Ok(Some(made)),
+            Err(error) if choice == FlowtableChoice::Auto => {
+                self.notice =
+                    Some(format!("the kernel carries no packets by itself (`router.flowtable`): {error}"));
+                Ok(None)
+            }
+            Err(error) => Err(Failure::Gateway(format!(
+                "the kernel cannot carry packets by itself: {error} (`flowtable = \"on\"`)"
+            ))),
+        }
+    }
+
+    /// What there is to say of the start.
+    pub(super) fn take_notice(&mut self) -> Option<String> {
+        self.notice.take()
     }
 
     /// Closes the interfaces to the host, all but what the mode leaves it.
@@ -206,9 +264,11 @@ fn open(
     reach: Reach,
     faults: Option<(Faults, u64)>,
     recording: Option<&Capture>,
+    table: Option<&Flowtable>,
 ) -> Result<Box<dyn Port>, Failure> {
-    let port = PacketPort::open(name, reach)
-        .map_err(|error| Failure::Gateway(format!("interface {name}: {error}")))?;
+    let failed = |error| Failure::Gateway(format!("interface {name}: {error}"));
+    let port = PacketPort::open(name, reach).map_err(failed)?;
+    table.map_or(Ok(()), |table| port.leave_to(table)).map_err(failed)?;
     let port: Box<dyn Port> = match faults {
         Some((faults, seed)) => Box::new(Faulty::new(port, faults, seed)),
         None => Box::new(port),

@@ -8,6 +8,7 @@
 //! * `operate`: what it tells, how it is confined, who may ask it.
 //! * `restart`: what outlives the gateway's end.
 //! * `faults`: bad wires, floods, frames that no host sends.
+//! * `flowtable`: what the kernel carries by itself.
 //! * `ftp`, `irc`: clients and servers in every topology, with and without the helper's two halves.
 //! * `modules`: FTP by its modules, which are loaded and unloaded meanwhile.
 //! * `others`: what the tests of other projects assert.
@@ -18,6 +19,7 @@
 mod bench;
 mod bridge;
 mod faults;
+mod flowtable;
 mod ftp;
 mod ftp_clients;
 mod irc;

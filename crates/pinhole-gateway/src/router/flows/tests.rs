@@ -1,0 +1,333 @@
+//! Conns are entered, credited and recalled, with a table in memory that carries nothing by itself.
+
+use super::*;
+use crate::router::tests::{CLIENT, CLIENT_MAC, LAN, Lab, MACS, NOW, SERVER, SERVER_MAC, WAN};
+use etherparse::PacketBuilder;
+use pinhole_io::live::flowtable::Window;
+use pinhole_io::live::rtnetlink::read::{Neighbour, NeighbourState};
+use pinhole_track::l4::{L4, tcp::TcpState};
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+const SECOND: u64 = 1_000_000_000;
+const MASQUERADE: &str = "chain s { type nat hook postrouting priority 100; oifname wan masquerade; }";
+
+/// A table in memory. Its clock shows what the test says.
+#[derive(Clone, Default)]
+struct Memory(Rc<RefCell<Contents>>);
+
+#[derive(Default)]
+struct Contents {
+    flows: HashMap<FlowKey, Flow>,
+    states: HashMap<u32, FlowState>,
+    clock: u64,
+}
+
+impl Carrier for Memory {
+    fn capacity(&self) -> u32 {
+        4
+    }
+
+    fn insert(&self, key: &FlowKey, flow: &Flow) -> io::Result<()> {
+        self.0.borrow_mut().flows.insert(*key, *flow);
+        Ok(())
+    }
+
+    fn remove(&self, key: &FlowKey) {
+        self.0.borrow_mut().flows.remove(key);
+    }
+
+    fn state(&self, slot: u32) -> FlowState {
+        self.0.borrow().states.get(&slot).copied().unwrap_or_default()
+    }
+
+    fn set_state(&self, slot: u32, state: &FlowState) {
+        self.0.borrow_mut().states.insert(slot, *state);
+    }
+
+    fn clock(&self) -> u64 {
+        self.0.borrow().clock
+    }
+}
+
+impl Memory {
+    fn flows(&self) -> HashMap<FlowKey, Flow> {
+        self.0.borrow().flows.clone()
+    }
+
+    /// Packets of 100 bytes pass in a direction, now.
+    fn pass(&self, slot: u32, direction: Direction, packets: u64) {
+        let seen = self.clock();
+        let mut memory = self.0.borrow_mut();
+        let carried = &mut memory.states.entry(slot).or_default().carried[direction.index()];
+        carried.packets += packets;
+        carried.bytes += 100 * packets;
+        carried.seen = seen;
+    }
+}
+
+fn lab(rules: &str) -> (Lab, Memory) {
+    let mut lab = Lab::new(rules);
+    let memory = Memory::default();
+    lab.router.carry_by(Box::new(memory.clone()));
+    (lab, memory)
+}
+
+impl Lab {
+    fn pass_time(&mut self, memory: &Memory, nanos: u64) {
+        self.now = self.now.plus_nanos(nanos);
+        memory.0.borrow_mut().clock += nanos;
+        self.run();
+    }
+
+    fn conn(&self) -> ConnId {
+        self.router.engine().tracker().conns().next().unwrap()
+    }
+
+    fn packets(&self) -> [u64; 2] {
+        self.router.engine().tracker().counters(self.conn()).unwrap().map(|counters| counters.packets)
+    }
+
+    fn tcp_state(&self) -> TcpState {
+        match self.router.engine().tracker().l4(self.conn()) {
+            Some(L4::Tcp(tcp)) => tcp.state(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A datagram from the client to the server, or back.
+    fn udp(&mut self, side: usize) {
+        let mut frame = Vec::new();
+        let (from, to, macs) = ends(side);
+        let ports = if side == LAN { (4000, 53) } else { (53, 4000) };
+        let builder = PacketBuilder::ethernet2(macs[0], macs[1]).ipv4(from, to, 64).udp(ports.0, ports.1);
+        builder.write(&mut frame, b"datagram").unwrap();
+        self.send(side, &frame);
+    }
+
+    /// A segment of `length` bytes from the client to the server, or back. `flags`: ACK is set unless it is a SYN.
+    fn tcp(&mut self, side: usize, flags: &str, sequence: u32, ack: u32, length: usize) {
+        let mut frame = Vec::new();
+        let (from, to, macs) = ends(side);
+        let ports = if side == LAN { (4000, 80) } else { (80, 4000) };
+        let builder = PacketBuilder::ethernet2(macs[0], macs[1]).ipv4(from, to, 64);
+        let mut builder = builder.tcp(ports.0, ports.1, sequence, 60_000);
+        for flag in flags.chars() {
+            builder = match flag {
+                's' => builder.syn(),
+                'f' => builder.fin(),
+                _ => builder.ack(ack),
+            };
+        }
+        builder.write(&mut frame, &vec![7; length]).unwrap();
+        self.send(side, &frame);
+    }
+
+    /// A handshake, and so many segments of 100 bytes of the client's, each acknowledged. Returns the client's next sequence number.
+    fn converse(&mut self, segments: u32) -> u32 {
+        self.tcp(LAN, "s", 99, 0, 0);
+        self.tcp(WAN, "sa", 999, 100, 0);
+        self.tcp(LAN, "a", 100, 1000, 0);
+        for n in 0..segments {
+            self.tcp(LAN, "a", 100 + 100 * n, 1000, 100);
+            self.tcp(WAN, "a", 1000, 200 + 100 * n, 0);
+        }
+        100 + 100 * segments
+    }
+}
+
+fn ends(side: usize) -> ([u8; 4], [u8; 4], [[u8; 6]; 2]) {
+    if side == LAN {
+        (CLIENT, SERVER, [CLIENT_MAC, MACS[LAN]])
+    } else {
+        (SERVER, CLIENT, [SERVER_MAC, MACS[WAN]])
+    }
+}
+
+#[test]
+fn a_flow_that_nobody_answers_is_carried_until_somebody_does() {
+    let (mut lab, memory) = lab("");
+    (1..PACKETS).for_each(|_| lab.udp(LAN));
+    assert_eq!(memory.flows().len(), 0);
+    lab.udp(LAN);
+    let flows = memory.flows();
+    let expected = Flow {
+        slot: 0,
+        direction: Direction::Original,
+        egress: 12,
+        mtu: 1500,
+        link: [SERVER_MAC, MACS[WAN]],
+        translation: None,
+    };
+    assert_eq!(flows.values().collect::<Vec<_>>(), [&expected]);
+    memory.pass(0, Direction::Original, 1000);
+    lab.udp(WAN);
+    assert_eq!(memory.flows().len(), 0, "the answer changes the conn's state");
+    assert_eq!(lab.packets(), [PACKETS + 1000, 1]);
+    assert_eq!(lab.router.statistics().carried_packets, 1000);
+    // Both ways, now that there is an answer.
+    (0..PACKETS).for_each(|_| lab.udp(LAN));
+    let flows: Vec<Flow> = memory.flows().into_values().collect();
+    assert_eq!(flows.len(), 2);
+    let back = flows.iter().find(|flow| flow.direction == Direction::Reply).unwrap();
+    assert_eq!((back.egress, back.link), (11, [CLIENT_MAC, MACS[LAN]]));
+}
+
+#[test]
+fn what_is_carried_keeps_its_conn() {
+    let (mut lab, memory) = lab("");
+    (0..PACKETS).for_each(|_| lab.udp(LAN));
+    // The timeout of a flow that nobody answers is 30 seconds.
+    for _ in 0..100 {
+        memory.pass(0, Direction::Original, 10);
+        lab.pass_time(&memory, SECOND);
+    }
+    assert_eq!(lab.packets(), [PACKETS + 1000, 0]);
+    assert_eq!(lab.router.carried(), 1);
+    for _ in 0..40 {
+        lab.pass_time(&memory, SECOND);
+    }
+    assert_eq!((lab.router.carried(), memory.flows().len()), (0, 0));
+    assert!(lab.router.engine().tracker().is_empty());
+}
+
+#[test]
+fn translated_flows_are_told_what_to_write() {
+    let (mut lab, memory) = lab(MASQUERADE);
+    (0..PACKETS).for_each(|_| lab.udp(LAN));
+    let flow = memory.flows().into_values().next().unwrap();
+    let translation = Translation {
+        from: [CLIENT, SERVER],
+        from_ports: [4000, 53],
+        to: [[10, 2, 0, 1], SERVER],
+        to_ports: [4000, 53],
+    };
+    assert_eq!(flow.translation, Some(translation));
+}
+
+#[test]
+fn tcp_goes_on_where_the_kernel_has_left_it() {
+    let (mut lab, memory) = lab("");
+    let next = lab.converse(20);
+    assert_eq!(memory.flows().len(), 2);
+    let [client, server] = memory.state(0).windows;
+    assert!(client.end <= next && server.end == 1000, "{client:?}");
+    // A gigabyte passes unseen.
+    let far = next.wrapping_add(1 << 30);
+    let moved = [
+        Window { end: far, max_end: far.wrapping_add(60_000), ..client },
+        Window { end: 1000, max_end: 61_000, ..server },
+    ];
+    memory.0.borrow_mut().states.get_mut(&0).unwrap().windows = moved;
+    memory.pass(0, Direction::Original, 700_000);
+    lab.tcp(LAN, "fa", far, 1000, 0);
+    assert_eq!(lab.tcp_state(), TcpState::FinWait, "{:?}", lab.last_reason());
+    assert_eq!(memory.flows().len(), 0);
+    lab.tcp(WAN, "fa", 1000, far + 1, 0);
+    assert_eq!(lab.tcp_state(), TcpState::LastAck);
+}
+
+#[test]
+fn plain_data_that_was_already_waiting_recalls_nothing() {
+    let (mut lab, memory) = lab("");
+    let next = lab.converse(20);
+    lab.tcp(LAN, "a", next, 1000, 100);
+    assert_eq!(memory.flows().len(), 2);
+    assert!(lab.last_reason().is_none());
+}
+
+#[test]
+fn conns_that_are_to_be_read_counted_or_marked_are_not_carried() {
+    for rules in [
+        "chain c { type filter hook forward priority 0; counter; }",
+        "chain c { type filter hook forward priority 0; ct mark set 1; }",
+        "chain c { type filter hook forward priority 0; meta length > 1000 drop; }",
+        "chain c { type filter hook forward priority 0; limit rate 1000/second accept; }",
+        "chain c { type filter hook forward priority 0; tcp flags rst drop; }",
+        "ct helper ftp { type \"ftp\" protocol tcp; }
+         chain p { type filter hook prerouting priority 0; tcp dport 80 ct helper set \"ftp\"; }",
+    ] {
+        let (mut lab, memory) = lab(rules);
+        lab.converse(40);
+        assert_eq!(memory.flows().len(), 0, "{rules}");
+    }
+    // What does that behind `ct state established accept` does it to others.
+    for rules in [
+        "chain c { type filter hook forward priority 0; ct state established accept; counter; meta length > 1000 drop; }",
+        "chain c { type filter hook forward priority 0; policy drop; iifname { lan, wan } ip saddr 10.0.0.0/8 tcp dport { 80, 4000 } accept; }",
+        "ct helper ftp { type \"ftp\" protocol tcp; }
+         chain p { type filter hook prerouting priority 0; tcp dport 21 ct helper set \"ftp\"; }",
+    ] {
+        let (mut lab, memory) = lab(rules);
+        lab.converse(40);
+        assert_eq!(memory.flows().len(), 2, "{rules}");
+    }
+}
+
+#[test]
+fn all_is_recalled_when_something_changes() {
+    type Change = fn(&mut Lab);
+    let changes: [(&str, Change); 5] = [
+        ("rules", |lab| {
+            let rules = "table inet f { chain c { type filter hook forward priority 0; policy drop; } }";
+            let rules = pinhole_ruleset::compile_text("f.nft", rules).unwrap();
+            lab.router.engine_mut().replace_ruleset(Some(rules)).unwrap();
+        }),
+        ("routes", |lab| {
+            let snapshot = lab.snapshot.clone();
+            lab.router.configure(lab.now, &snapshot);
+        }),
+        ("another station", |lab| {
+            let state = NeighbourState::Reachable([2, 0, 0, 0, 0, 99]);
+            lab.router.update(lab.now, &Neighbour { interface: 12, address: SERVER.into(), state });
+        }),
+        ("a station that is gone", |lab| {
+            let state = NeighbourState::Failed;
+            lab.router.update(lab.now, &Neighbour { interface: 12, address: SERVER.into(), state });
+        }),
+        ("the conn is deleted", |lab| {
+            let (now, conn) = (lab.now, lab.conn());
+            assert!(lab.router.engine_mut().delete(now, conn));
+        }),
+    ];
+    for (what, change) in changes {
+        let (mut lab, memory) = lab("");
+        lab.converse(20);
+        assert_eq!(memory.flows().len(), 2, "{what}");
+        memory.pass(0, Direction::Reply, 5);
+        change(&mut lab);
+        assert_eq!((memory.flows().len(), lab.router.carried()), (0, 0), "{what}");
+        assert_eq!(lab.router.statistics().carried_packets, 5, "{what}");
+    }
+    let (mut lab, memory) = lab("");
+    lab.converse(20);
+    let state = NeighbourState::Stale(SERVER_MAC);
+    lab.router.update(lab.now, &Neighbour { interface: 12, address: SERVER.into(), state });
+    assert_eq!(memory.flows().len(), 2, "the same station");
+    memory.pass(0, Direction::Original, 5);
+    for _ in 0..PARTS {
+        lab.pass_time(&memory, PAUSE);
+    }
+    let question = crate::router::Resolve { interface: 12, address: SERVER.into() };
+    assert_eq!(lab.router.take_questions(), [question], "which is asked after, as it is used");
+}
+
+#[test]
+fn no_more_are_carried_than_there_is_room_for() {
+    let (mut lab, memory) = lab("");
+    for port in 0..6u16 {
+        let mut frame = Vec::new();
+        let builder =
+            PacketBuilder::ethernet2(CLIENT_MAC, MACS[LAN]).ipv4(CLIENT, SERVER, 64).udp(5000 + port, 53);
+        builder.write(&mut frame, b"x").unwrap();
+        (0..PACKETS).for_each(|_| lab.send(LAN, &frame));
+    }
+    assert_eq!((memory.flows().len(), lab.router.carried()), (4, 4));
+    assert_eq!(lab.router.engine().tracker().len(), 6);
+    lab.now = NOW.plus_seconds(60);
+    lab.pass_time(&memory, SECOND);
+    assert_eq!((memory.flows().len(), lab.router.carried()), (0, 0));
+    (0..PACKETS).for_each(|_| lab.udp(LAN));
+    assert_eq!(lab.router.carried(), 1, "slots are used again");
+}
