@@ -255,3 +255,35 @@ fn what_is_not_plain_data_is_left_alone() {
     refused("for another station", &other_host);
     assert_eq!(run(&table, &udp(&[0; 1472])).0, REDIRECTED);
 }
+
+proptest::proptest! {
+    /// Whatever a frame is: what is carried has the key that was entered and is plain data, and leaves with nothing changed but what was to change.
+    #[test]
+    fn only_what_was_entered_is_carried(
+        is_tcp in proptest::prelude::any::<bool>(),
+        changes in proptest::collection::vec((14usize..70, proptest::prelude::any::<u8>()), 0..4),
+        length in 14usize..200,
+    ) {
+        let Some(table) = opened() else { return Ok(()) };
+        table.set_state(3, &FlowState { windows: windows(), ..FlowState::default() });
+        let mut frame = if is_tcp { tcp(SEGMENT) } else { udp(&[0x55; 100]) };
+        let protocol = if is_tcp { 6 } else { 17 };
+        table.insert(&key_v4(protocol), &plain()).unwrap();
+        for (at, value) in &changes {
+            frame[*at] = *value;
+        }
+        frame.truncate(length.max(34));
+        let (result, out) = run(&table, &frame);
+        if result == REDIRECTED {
+            proptest::prop_assert_eq!(FlowKey::of(&frame, LOOPBACK), Some((key_v4(protocol), true)));
+            let mut expected = frame.clone();
+            expected[..12].copy_from_slice(&out[..12]);
+            expected[22] -= 1;
+            expected[24..26].copy_from_slice(&out[24..26]);
+            proptest::prop_assert_eq!(out, expected);
+        } else {
+            proptest::prop_assert_eq!((result, out), (NEXT, frame));
+        }
+        proptest::prop_assert!(changes.is_empty() || table.state(3).carried[1] == Carried::default());
+    }
+}
