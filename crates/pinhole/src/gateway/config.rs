@@ -57,6 +57,9 @@ pub struct Config {
     /// How it writes about itself.
     #[serde(default)]
     pub log: LogFormat,
+    /// How much it writes about itself.
+    #[serde(default)]
+    pub log_level: LogLevel,
     /// Whether it gives up system calls and files that it does not need.
     pub confine: Option<bool>,
     /// What outlives a restart.
@@ -111,6 +114,17 @@ pub enum LogFormat {
     Text,
     /// JSON, one object a line.
     Json,
+}
+
+/// How much a gateway writes about itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// Messages, and the packets that rules log.
+    #[default]
+    Info,
+    /// Also every packet that is judged.
+    Trace,
 }
 
 /// `[state]`.
@@ -438,10 +452,13 @@ impl Config {
         }
     }
 
-    /// Whether the kernel carries packets. What is recorded or treated with faults is to pass the gateway.
+    /// Whether the kernel carries packets. What is recorded, traced or treated with faults is to pass the gateway.
     pub fn flowtable(&self) -> FlowtableChoice {
+        let traced = self.log_level == LogLevel::Trace;
         match self.router.unwrap_or_default().flowtable {
-            FlowtableChoice::Auto if self.record.is_some() || self.faults.is_some() => FlowtableChoice::Off,
+            FlowtableChoice::Auto if traced || self.record.is_some() || self.faults.is_some() => {
+                FlowtableChoice::Off
+            }
             choice => choice,
         }
     }

@@ -226,7 +226,7 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
         terminal.warn("frames that come in are lost, held, repeated or changed, as `[faults]` says")?;
     }
     let mut gateway = Gateway::new(datapath, rules, modules, clock);
-    gateway.journal.log = Log::new(config.log);
+    gateway.journal.log = Log::new(config.log, config.log_level);
     gateway.introduce();
     let metrics = config
         .metrics
@@ -298,7 +298,7 @@ fn serve(
     manager.ready(&format!("{} {}", config.mode.name(), config.ports.join(" - ")));
 
     let mut state = StateFile::of(&config.state, gateway.now());
-    let mut troubles = Log::new(config.log);
+    let mut troubles = Log::new(config.log, config.log_level);
     let mut turns = 0u32;
     loop {
         turns = turns.wrapping_add(1);

@@ -3,7 +3,7 @@
 //! Conns leave when they end, expectations when they and their conns have; of refusals and dropped packets the latest are kept, for `explain`.
 //! So the journal is as large as the table, whatever passes.
 
-use super::log::Log;
+use super::log::{Log, Traced};
 use crate::render::conntrack::Events;
 use crate::replay::{Change, Headers, Keep, Left, Place, Report, Seen, Sink, rules_of};
 use pinhole_engine::{Engine, Event, Frame, Outcome, Verdict};
@@ -124,6 +124,24 @@ impl Journal {
     }
 
     #[cold]
+    fn trace(&mut self, engine: &Engine, frame: &Frame<'_>, outcome: &Outcome) {
+        if let Some(rule) = outcome.rule {
+            self.report.rules.note(engine.ruleset(), rule);
+        }
+        let place = Place::from_number(frame.number);
+        let rule = outcome.rule.and_then(|rule| self.report.rule(rule)).map(|rule| rule.location.as_str());
+        self.log.trace(&Traced {
+            time: frame.time,
+            port: self.report.captures.get(place.capture()).map_or("", |port| port.name.as_str()),
+            frame: place.frame(),
+            headers: Headers::read(frame.link, frame.bytes),
+            outcome,
+            rule,
+            conn: outcome.conn.and_then(|id| self.report.number_of(id)),
+        });
+    }
+
+    #[cold]
     fn dropped(&mut self, engine: &Engine, frame: &Frame<'_>, outcome: &Outcome) {
         if let Some(rule) = outcome.rule {
             self.report.rules.note(engine.ruleset(), rule);
@@ -200,6 +218,9 @@ impl Observer for Journal {
         self.report.packet(place, frame.time, outcome, || Headers::read(frame.link, frame.bytes));
         if matches!(outcome.verdict, Verdict::Drop | Verdict::Reject(_)) {
             self.dropped(engine, frame, outcome);
+        }
+        if self.log.traces() {
+            self.trace(engine, frame, outcome);
         }
     }
 

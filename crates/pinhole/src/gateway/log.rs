@@ -1,15 +1,18 @@
 //! What a gateway writes about itself, on standard error: lines of text, or of JSON.
 //!
-//! Two kinds: messages, the same one at most once a second; and the packets that `log` statements name, in the words of netfilter's own log, a few a
-//! second. Nothing is written about a packet that no rule wants logged; `monitor` and `--record` are for that.
+//! Messages, the same one at most once a second; the packets that `log` statements name, in the words of netfilter's own log, a few a second; and,
+//! at the level `trace` only, what became of every packet that was judged.
 
 mod packet;
 #[cfg(test)]
 mod tests;
 
-use super::config::LogFormat;
+use super::config::{LogFormat, LogLevel};
+use crate::render::words;
+use crate::replay::Headers;
 use packet::Fields;
-use pinhole_engine::{Logged, Topology};
+use pinhole_engine::{Logged, Outcome, Topology};
+use pinhole_track::State;
 use pinhole_wire::Time;
 use serde_json::json;
 use std::io::Write as _;
@@ -21,15 +24,68 @@ const PACKETS_PER_SECOND: u32 = 20;
 #[derive(Default)]
 pub(super) struct Log {
     format: LogFormat,
+    level: LogLevel,
     latest: String,
     told: Time,
     second: u64,
     packets: u32,
 }
 
+/// A packet that is traced.
+pub(super) struct Traced<'a> {
+    pub(super) time: Time,
+    pub(super) port: &'a str,
+    pub(super) frame: u64,
+    pub(super) headers: Option<Headers>,
+    pub(super) outcome: &'a Outcome,
+    pub(super) rule: Option<&'a str>,
+    /// The conn's number, as `list` shows it.
+    pub(super) conn: Option<u32>,
+}
+
 impl Log {
-    pub(super) fn new(format: LogFormat) -> Self {
-        Self { format, ..Self::default() }
+    pub(super) fn new(format: LogFormat, level: LogLevel) -> Self {
+        Self { format, level, ..Self::default() }
+    }
+
+    /// Whether every packet is to be traced.
+    pub(super) fn traces(&self) -> bool {
+        self.level == LogLevel::Trace
+    }
+
+    /// What became of a packet.
+    pub(super) fn trace(&self, traced: &Traced<'_>) {
+        self.write(&self.trace_line(traced));
+    }
+
+    fn trace_line(&self, traced: &Traced<'_>) -> String {
+        let Traced { time, port, frame, headers, outcome, rule, conn } = traced;
+        let flow = headers.map(|headers| format!("{headers} {}", headers.kind));
+        let verdict = outcome.verdict.name();
+        let state = outcome.state.map(State::name);
+        let reason = outcome.reason.map(|reason| reason.name());
+        let direction = conn.map(|_| words::direction(outcome.direction));
+        if self.format == LogFormat::Json {
+            return json!({
+                "time": seconds(*time), "type": "trace", "port": port, "frame": frame, "flow": flow, "conn": conn, "state": state,
+                "direction": direction, "verdict": verdict, "rule": rule, "reason": reason,
+            })
+            .to_string();
+        }
+        let mut line = format!("trace: {port} {frame}: {}", flow.as_deref().unwrap_or("not IP"));
+        for (name, value) in [
+            ("conn", conn.map(|conn| conn.to_string())),
+            ("direction", direction.map(str::to_owned)),
+            ("state", state.map(str::to_owned)),
+            ("verdict", Some(verdict.to_owned())),
+            ("rule", rule.map(str::to_owned)),
+            ("reason", reason.map(str::to_owned)),
+        ] {
+            if let Some(value) = value {
+                line.push_str(&format!(" {name}={value}"));
+            }
+        }
+        line
     }
 
     /// A message.

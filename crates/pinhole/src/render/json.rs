@@ -5,6 +5,7 @@
 mod lines;
 
 use super::Text;
+use crate::render::words;
 use crate::replay::{Change, LeftPacket, Place, Report, STATES, Seen, Sink, VERDICTS};
 use lines::{conn_line, event_lines, expectation_line};
 pub(crate) use lines::{conn_line as conn_json, expectation_line as expectation_json};
@@ -89,10 +90,7 @@ impl<W: Write> Sink for Json<W> {
             Line::start(&mut self.line, b"packet", self.captures.get(seen.place.capture()), seen.place);
         line.number("conn", seen.conn.map(u64::from));
         line.name("state", outcome.state.map(pinhole_track::State::name));
-        let direction = match outcome.direction {
-            pinhole_wire::Direction::Original => "original",
-            pinhole_wire::Direction::Reply => "reply",
-        };
+        let direction = words::direction(outcome.direction);
         line.name("direction", seen.conn.map(|_| direction));
         line.name("verdict", Some(outcome.verdict.name()));
         line.raw("rule", rule.map(Vec::as_slice));

@@ -5,7 +5,7 @@ use crate::replay::record::{Conn, Expectation, Sight, Unread};
 use crate::replay::{End, LeftPacket, Place, Report};
 use pinhole_helper::{AddressMatch, Condition, PortMatch};
 use pinhole_track::{EndCause, Status, Tuple};
-use pinhole_wire::{Address, Protocol};
+use pinhole_wire::{Address, Direction, Protocol};
 
 /// `tcp 10.0.0.1:1234 > 10.0.0.2:21`
 pub(crate) fn tuple(tuple: &Tuple) -> String {
@@ -138,5 +138,13 @@ pub(crate) fn sight(unread: &Unread) -> String {
             format!("helper {} cannot read for now: the connection is encrypted", unread.helper)
         }
         Sight::Changed(Condition::Reading) => format!("helper {} reads again", unread.helper),
+    }
+}
+
+/// Which way a packet of a conn goes.
+pub(crate) const fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Original => "original",
+        Direction::Reply => "reply",
     }
 }

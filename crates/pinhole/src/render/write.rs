@@ -1,10 +1,11 @@
 //! `--write`: packets into a pcapng file as they leave the firewall, each with a comment that Wireshark shows.
 
+use crate::render::words;
 use crate::replay::{Left, Report, Seen, Sink};
 use pinhole_engine::Verdict;
 use pinhole_io::capture::{PcapngWriter, Record};
 use pinhole_track::State;
-use pinhole_wire::{Direction, LinkType};
+use pinhole_wire::LinkType;
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
@@ -109,10 +110,7 @@ impl fmt::Display for Comment<'_> {
             write!(f, ", {}", State::name(state))?;
         }
         if let Some(conn) = self.seen.conn {
-            let direction = match outcome.direction {
-                Direction::Original => "original",
-                Direction::Reply => "reply",
-            };
+            let direction = words::direction(outcome.direction);
             write!(f, ", conn {conn} {direction}")?;
             if let Some(master) = self.report.conns.get(&conn).and_then(|conn| conn.master) {
                 write!(f, " of master {master}")?;

@@ -94,6 +94,7 @@ fn pure_ftpd_and_proftpd_in_every_topology() {
                 break;
             };
             check_with_helper(net, &bench, name);
+            check_without(net, &bench);
         }
     }
 }

@@ -17,7 +17,8 @@ fn it_is_confined_and_still_does_its_work() {
     let bench = Bench::new("oc");
     let state = bench.folder().join("state");
     let metrics = bench.folder().join("metrics.sock");
-    let more = format!("log = \"json\"\nmetrics = {metrics:?}\n[state]\nfile = {state:?}\n");
+    let more =
+        format!("log = \"json\"\nlog-level = \"trace\"\nmetrics = {metrics:?}\n[state]\nfile = {state:?}\n");
     let gateway = bench.gateway_with(RULES, &more);
     // CAP_NET_ADMIN and CAP_NET_RAW, and no way to others.
     assert_eq!(gateway.process_status("CapEff"), "0000000000003000");
@@ -51,6 +52,12 @@ fn it_is_confined_and_still_does_its_work() {
     let message =
         |text: &str| lines.iter().any(|line| line["message"].as_str().is_some_and(|m| m.contains(text)));
     assert!(message("the ruleset stays as it was"), "{told}");
+    let traced = |line: &&serde_json::Value| {
+        line["type"] == "trace" && line["state"] == "new" && line["verdict"] == "drop"
+    };
+    let traced = lines.iter().find(traced).unwrap_or_else(|| panic!("{told}"));
+    assert!(traced["flow"].as_str().is_some_and(|flow| flow.contains("> 10.9.0.2:9 ")), "{traced}");
+    assert!(traced["rule"].as_str().is_some_and(|rule| rule.contains("fw.nft:")), "{traced}");
     assert!(state.exists() && !socket.exists() && !metrics.exists(), "what is its own is put away");
 }
 

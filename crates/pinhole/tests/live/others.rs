@@ -1,4 +1,5 @@
-//! What others' tests assert, of the gateway: `udpclash` and `conntrack_reverse_clash` of the kernel's selftests, Open vSwitch's FTP cases.
+//! What others' tests assert, of the gateway: `udpclash` and `conntrack_reverse_clash` of the kernel's selftests, Open vSwitch's FTP cases,
+//! `proxy` of FreeBSD's pf.
 
 use crate::bench::{Bench, ControlOnly, Net, missing};
 use crate::ftp_clients::WAYS;
@@ -162,4 +163,54 @@ fn tables_after_transfers() {
             }
         }
     }
+}
+
+/// pf's `proxy.sh`: behind a NAT that lets nothing in, with a proxy for FTP and one for TFTP, a file arrives by extended passive mode, and one by TFTP.
+#[test]
+#[ignore = "takes root and network namespaces"]
+fn pf_proxies_for_ftp_and_tftp() {
+    if missing(&["vsftpd", "curl", "in.tftpd", "tftp"]) {
+        return;
+    }
+    let bench = Bench::with("opf", Net::Masquerade);
+    let _server = Server::vsftpd(&bench);
+    let root = Server::files(&bench);
+    let folder = root.join("pub");
+    let arguments = ["in.tftpd", "-L", "--secure", "--user", "nobody", folder.to_str().unwrap()];
+    let mut tftpd = bench.inside("server", &arguments).spawn().unwrap();
+    let fetch = || {
+        let place = bench.folder().join("fetched");
+        let _ = std::fs::remove_dir_all(&place);
+        std::fs::create_dir(&place).unwrap();
+        let mut command = bench
+            .inside("client", &["timeout", "5", "tftp", "-m", "binary", "10.2.0.2", "-c", "get", "f.bin"]);
+        let _ = command.current_dir(&place).status().unwrap();
+        std::fs::read(place.join("f.bin"))
+            .is_ok_and(|got| got == std::fs::read(folder.join("f.bin")).unwrap())
+    };
+    let passive = &WAYS.iter().find(|(name, _, six)| name.starts_with("EPSV") && !six).unwrap().1;
+    for helped in [true, false] {
+        let attach = if helped {
+            "chain p { type filter hook prerouting priority 0; tcp dport 21 ct helper set \"ftp\"; udp dport 69 ct helper set \"tftp\"; }"
+        } else {
+            ""
+        };
+        let gateway = bench.gateway(&format!(
+            "table inet f {{
+                ct helper ftp {{ type \"ftp\" protocol tcp; }}
+                ct helper tftp {{ type \"tftp\" protocol udp; }}
+                {attach}
+                chain c {{ type filter hook forward priority 0; policy drop;
+                    ct state established,related accept
+                    iifname \"pg0\" tcp dport 21 accept
+                    iifname \"pg0\" udp dport 69 accept
+                }}
+                chain s {{ type nat hook postrouting priority 100; oifname \"pg1\" masquerade; }}
+            }}"
+        ));
+        let fetched = (bench.fetch(passive, false).is_ok(), fetch());
+        assert_eq!(fetched, (helped, helped), "{}", gateway.ask(&["explain", "udp"]));
+    }
+    tftpd.kill().unwrap();
+    tftpd.wait().unwrap();
 }

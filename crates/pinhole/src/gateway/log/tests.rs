@@ -37,7 +37,7 @@ fn a_packet_is_written_in_netfilters_words() {
 fn or_in_json() {
     let mut topology = Topology::new();
     let it = logged(SYN, &mut topology);
-    let log = Log::new(LogFormat::Json);
+    let log = Log::new(LogFormat::Json, LogLevel::Info);
     let line: serde_json::Value =
         serde_json::from_str(&log.packet_line(Time::from_seconds(7), &it, "fw.nft:3", &topology)).unwrap();
     for (name, value) in [
@@ -56,13 +56,43 @@ fn or_in_json() {
     assert_eq!(message["message"], "a \"b\"\n");
 }
 
+#[test]
+fn every_packet_is_traced_if_that_is_asked_for() {
+    assert!(!Log::default().traces());
+    let outcome = Outcome::dropped(pinhole_engine::Reason::HopLimit);
+    let traced = Traced {
+        time: Time::from_seconds(7),
+        port: "lan0",
+        frame: 12,
+        headers: Headers::read(LinkType::ETHERNET, SYN),
+        outcome: &outcome,
+        rule: Some("fw.nft:3"),
+        conn: Some(5),
+    };
+    let log = Log::new(LogFormat::Text, LogLevel::Trace);
+    assert!(log.traces());
+    assert_eq!(
+        log.trace_line(&traced),
+        "trace: lan0 12: tcp 10.0.0.1:40000 > 192.0.2.1:80 SYN conn=5 direction=original verdict=drop rule=fw.nft:3 reason=hop-limit"
+    );
+    let line = Log::new(LogFormat::Json, LogLevel::Trace).trace_line(&traced);
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        line,
+        json!({
+            "time": 7.0, "type": "trace", "port": "lan0", "frame": 12, "flow": "tcp 10.0.0.1:40000 > 192.0.2.1:80 SYN", "conn": 5,
+            "state": null, "direction": "original", "verdict": "drop", "rule": "fw.nft:3", "reason": "hop-limit",
+        })
+    );
+}
+
 proptest::proptest! {
     #[test]
     fn any_frame_can_be_written(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..120)) {
         let mut topology = Topology::new();
         let it = logged(&bytes, &mut topology);
         for format in [LogFormat::Text, LogFormat::Json] {
-            let line = Log::new(format).packet_line(Time(0), &it, "", &topology);
+            let line = Log::new(format, LogLevel::Info).packet_line(Time(0), &it, "", &topology);
             proptest::prop_assert!(!line.contains('\n'));
         }
     }

@@ -1,7 +1,7 @@
 //! The story of one frame, one conn, one flow.
 
 use super::super::table::{state_style, verdict_style};
-use super::super::words::{conn_state, left_packet, sight, tuple};
+use super::super::words::{conn_state, direction, left_packet, sight, tuple};
 use super::super::{Count, Palette, Text, bytes};
 use super::Kept;
 use super::origin::{self, rule_text};
@@ -11,7 +11,7 @@ use crate::replay::record::{Conn, Dropped};
 use crate::replay::{Place, Report};
 use pinhole_engine::Verdict;
 use pinhole_track::State;
-use pinhole_wire::{Direction, Time};
+use pinhole_wire::Time;
 use std::io::{self, Write};
 
 pub(super) fn frame(out: &mut dyn Write, p: &Palette, report: &Report, packet: &Kept) -> io::Result<()> {
@@ -27,7 +27,7 @@ pub(super) fn frame(out: &mut dyn Write, p: &Palette, report: &Report, packet: &
     let name = outcome.state.map_or("none", State::name);
     writeln!(out, "  state    {state}{name}{}: {}", state.end(), meaning(report, packet))?;
     if let Some(conn) = packet.conn.and_then(|number| report.conns.get(&number)) {
-        let direction = direction_name(outcome.direction);
+        let direction = direction(outcome.direction);
         writeln!(out, "  conn     {} ({}), {direction} direction", conn.number, tuple(&conn.original))?;
         if outcome.state == Some(State::Related) || conn.first == packet.place {
             for line in born_of(p, report, conn) {
@@ -271,7 +271,7 @@ fn timeline(out: &mut dyn Write, p: &Palette, report: &Report, packets: &[Kept])
             "  {:>7} {:>11.6}  {:<8} {state}{:<11}{} {verdict}{:<6}{}",
             packet.place.frame(),
             packet.time.since(first) as f64 / 1e9,
-            direction_name(outcome.direction),
+            direction(outcome.direction),
             outcome.state.map_or("-", State::name),
             state.end(),
             outcome.verdict.name(),
@@ -294,11 +294,4 @@ fn timeline(out: &mut dyn Write, p: &Palette, report: &Report, packets: &[Kept])
         }
     }
     Ok(())
-}
-
-const fn direction_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Original => "original",
-        Direction::Reply => "reply",
-    }
 }

@@ -1,13 +1,14 @@
 //! The lines of which there are few: expectations, refusals, conns and what helpers saw.
 
 use super::lossy;
+use crate::render::words;
 use crate::replay::record::{Attached, Conn, Expectation, Quote, Sight, exact_port};
 use crate::replay::{Change, Place, Report};
 use pinhole_engine::{RuleRef, TranslatedBy};
 use pinhole_helper::{AddressMatch, Condition, Lifetime, PortMatch};
 use pinhole_ruleset::RuleId;
 use pinhole_track::{DestroyCause, EndCause, Status, Tuple};
-use pinhole_wire::{Direction, Protocol};
+use pinhole_wire::Protocol;
 use serde_json::{Map, Value, json};
 
 /// The line of a change that is told when it happens; `None` for those told at the end, or by other lines.
@@ -125,10 +126,7 @@ fn helper_by(report: &Report, helper: Option<Attached>) -> Option<String> {
 }
 
 fn quote_fields(kind: &str, report: &Report, quote: &Quote) -> Map<String, Value> {
-    let direction = match quote.direction {
-        Direction::Original => "original",
-        Direction::Reply => "reply",
-    };
+    let direction = words::direction(quote.direction);
     let mut line = Map::new();
     for (key, value) in [
         ("type", json!(kind)),
