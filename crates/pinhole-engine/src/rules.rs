@@ -89,6 +89,11 @@ impl Way {
     pub(crate) const fn index(self) -> usize {
         self.0 as usize % Self::COUNT
     }
+
+    #[inline]
+    pub(crate) const fn version(self) -> IpVersion {
+        if self.0 & 1 == 0 { IpVersion::V4 } else { IpVersion::V6 }
+    }
 }
 
 /// What the chains of a way make of a packet that a known conn accepts, as far as that is known beforehand.

@@ -258,8 +258,11 @@ impl Oriented {
         }
     }
 
-    pub(crate) const fn is_v4(&self) -> bool {
-        self.key.0[4] >> 56 == IpVersion::V4 as u64
+    /// As `==`, if this is of IPv4: all IPv4 addresses have the same first word.
+    #[inline(always)]
+    pub(crate) const fn equals_v4(&self, other: &Self) -> bool {
+        let ([_, b, _, d, e], [_, g, _, i, j]) = (self.key.0, other.key.0);
+        (b ^ g) | (d ^ i) | (e ^ j) == 0 && self.flipped == other.flipped
     }
 
     /// The other direction of the same key.
@@ -284,6 +287,23 @@ mod tests {
             let oriented = ends.oriented();
             for oriented in [oriented, oriented.inverse()] {
                 prop_assert_eq!(oriented.ends_v4(), EndsV4::of(&oriented.tuple()));
+            }
+        }
+
+        #[test]
+        fn keys_of_ipv4_are_compared_alike(addresses: [[u8; 4]; 2], ports: [u16; 2], change in 0..6_u8) {
+            let ends = |change: u8| Ends {
+                source: if change == 1 { Address::v4([9; 4]) } else { Address::v4(addresses[0]) },
+                destination: if change == 2 { Address::v4([9; 4]) } else { Address::v4(addresses[1]) },
+                source_port: if change == 3 { !ports[0] } else { ports[0] },
+                destination_port: if change == 4 { !ports[1] } else { ports[1] },
+                protocol: Protocol::UDP,
+                version: if change == 5 { IpVersion::V6 } else { IpVersion::V4 },
+                zone: 0,
+            };
+            let (one, other) = (ends(0).oriented(), ends(change).oriented());
+            for other in [other, other.inverse()] {
+                prop_assert_eq!(one.equals_v4(&other), one == other);
             }
         }
     }

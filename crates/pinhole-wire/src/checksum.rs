@@ -168,14 +168,14 @@ impl Delta {
     }
 
     /// The new value of a checksum field.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn apply(self, checksum: u16) -> u16 {
         self.0.add_u16(!checksum).checksum()
     }
 
     /// The new value of a UDP checksum field: none stays none, and a sum of zero is written as `0xffff` (RFC 768).
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub const fn apply_udp(self, checksum: u16) -> u16 {
         if checksum == 0 { 0 } else { udp_field(self.apply(checksum)) }
@@ -194,14 +194,13 @@ const fn udp_field(checksum: u16) -> u16 {
     if checksum == 0 { 0xffff } else { checksum }
 }
 
-#[inline]
-const fn fold(mut words: u64) -> u16 {
-    words = (words >> 32) + (words & 0xffff_ffff);
-    words = (words >> 32) + (words & 0xffff_ffff);
-    words = (words >> 16) + (words & 0xffff);
-    words = (words >> 16) + (words & 0xffff);
-    words = (words >> 16) + (words & 0xffff);
-    words as u16
+/// Adds the halves, and what is carried out at the end again: that carries no further, and makes no zero of anything else.
+#[inline(always)]
+const fn fold(words: u64) -> u16 {
+    let (sum, carry) = (words as u32).overflowing_add((words >> 32) as u32);
+    let sum = sum + carry as u32;
+    let (sum, carry) = (sum as u16).overflowing_add((sum >> 16) as u16);
+    sum + carry as u16
 }
 
 /// The folded sum of the big-endian words of `bytes`, an odd last byte padded with zero.

@@ -27,7 +27,7 @@ pub(super) struct Walked {
 impl Engine {
     /// What is to be done about most packets of translated conns: as [`accept_steady`](Self::accept_steady), and the packet leaves with other
     /// headers. Its outcome is written where it belongs. `false`: there is more to be done, and nothing has changed.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn accept_translated(
         &mut self,
         frame: &Frame<'_>,
@@ -37,9 +37,24 @@ impl Engine {
         if !matches!(stage.next, Next::Plain | Next::Sound) || !self.at_once[stage.way.index()].tracks_first {
             return false;
         }
-        let Some(passing) = self.tracker.find_passing(frame.time, &stage.prepared) else { return false };
-        let leaves = self.tracker.leaves(&passing);
-        let version = leaves.version();
+        match stage.way.version() {
+            IpVersion::V4 => self.accept_translated_of::<true>(frame, stage, outcomes),
+            IpVersion::V6 => self.accept_translated_of::<false>(frame, stage, outcomes),
+        }
+    }
+
+    /// The same for one IP version: each has the registers for itself.
+    #[inline(never)]
+    fn accept_translated_of<const V4: bool>(
+        &mut self,
+        frame: &Frame<'_>,
+        stage: &mut Stage,
+        outcomes: &mut Vec<Outcome>,
+    ) -> bool {
+        let Some((passing, leaves)) = self.tracker.find_passing::<V4>(frame.time, &stage.prepared) else {
+            return false;
+        };
+        let version = if V4 { IpVersion::V4 } else { IpVersion::V6 };
         let path = if self.topology.has_local() {
             Path::of(&self.topology, version, stage.prepared.source(), leaves.destination())
         } else {
@@ -50,15 +65,19 @@ impl Engine {
             return false;
         }
         let Stage { bounds, prepared, .. } = &*stage;
-        let link = if bounds.network == 0 { LinkType::RAW } else { frame.link };
         let checksum = self.checksum_field();
-        let patch = match version {
-            IpVersion::V4 => Patch::v4(frame.bytes, bounds, prepared.protocol(), &leaves.ends_v4(), checksum),
-            IpVersion::V6 => Patch::new(frame.bytes, bounds, &leaves.tuple(), checksum),
+        let patch = if V4 {
+            Patch::v4(frame.bytes, bounds, prepared.protocol(), &leaves.ends_v4(), checksum)
+        } else {
+            Patch::new(frame.bytes, bounds, &leaves.tuple(), checksum)
         };
         let Some(patch) = patch else { return false };
-        let Some(conn) = self.tracker.pass(frame.time, bounds, frame.bytes, &passing) else { return false };
+        let link = if bounds.network == 0 { LinkType::RAW } else { frame.link };
         self.nat.output.add_patched(frame.number, link, patch);
+        let Some(conn) = self.tracker.pass(frame.time, bounds, frame.bytes, &passing) else {
+            self.nat.output.withdraw();
+            return false;
+        };
         self.nat.statistics.packets += 1;
         outcomes.push(Outcome::of_passing(conn, passing.direction, at_once.rule));
         self.after_steady(frame);

@@ -6,31 +6,36 @@ use crate::{ConnId, ExpectationId};
 use pinhole_helper::BlindReason;
 use std::num::NonZeroU32;
 
-/// Rarely used parts of a conn. What every packet of a translated conn reads comes first, in one cache line.
+/// What packets of a translated conn need besides the conn itself: one cache line.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(64))]
 pub(crate) struct Cold {
     /// Key of the reply direction, if the conn is translated.
     pub(crate) reply: Option<Oriented>,
+    /// What the host keeps of the translation.
+    pub(crate) translation: Option<u32>,
+    /// What even most of the translated conns do not have.
+    rare: Option<NonZeroU32>,
+}
+
+const _: () = assert!(size_of::<Cold>() == 64);
+
+/// Rarely used parts of a conn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rare {
     pub(crate) session: Option<u32>,
     pub(crate) helper: Option<u16>,
     /// Why that helper reads the conn no more.
     pub(crate) blind: Option<BlindReason>,
     /// Timeout policy; zero is the tracker's own.
     pub(crate) policy: u16,
-    /// What the host keeps of the translation.
-    pub(crate) translation: Option<u32>,
     pub(crate) master: Option<ConnId>,
     pub(crate) expectation: Option<ExpectationId>,
     pub(crate) labels: [u8; 16],
 }
 
-const _: () = assert!(size_of::<Cold>() == 128);
-
-impl Cold {
-    /// Nobody reads the conn, and it follows the tracker's own timeouts.
-    #[inline]
-    pub(crate) fn is_left_alone(&self) -> bool {
+impl Rare {
+    fn is_left_alone(&self) -> bool {
         self.session.is_none() && self.helper.is_none() && self.policy == 0
     }
 }
@@ -38,45 +43,99 @@ impl Cold {
 /// Parts of a chunk.
 const CHUNK: usize = 256;
 
-/// Cold parts by number; numbers are reused.
+/// Cold parts by number.
 #[derive(Default)]
 pub(crate) struct ColdSlab {
-    parts: Chunks<Cold, CHUNK>,
-    free: Vec<NonZeroU32>,
+    parts: Parts<Cold>,
+    rare: Parts<Rare>,
 }
 
 impl ColdSlab {
-    pub(crate) fn add(&mut self) -> Option<NonZeroU32> {
+    /// Adds a cold part; `None` if there are 2^32 already.
+    pub(crate) fn add(&mut self, reply: Option<Oriented>) -> Option<NonZeroU32> {
+        self.parts.add(Cold { reply, ..Cold::default() })
+    }
+
+    /// Takes a cold part out: what the host keeps of the translation, and the rare parts.
+    pub(crate) fn remove(&mut self, number: NonZeroU32) -> (Option<u32>, Rare) {
+        let Cold { translation, rare, .. } = self.parts.remove(number);
+        (translation, rare.map(|rare| self.rare.remove(rare)).unwrap_or_default())
+    }
+
+    #[inline]
+    pub(crate) fn at(&self, number: NonZeroU32) -> &Cold {
+        self.parts.at(number)
+    }
+
+    pub(crate) fn at_mut(&mut self, number: NonZeroU32) -> &mut Cold {
+        self.parts.at_mut(number)
+    }
+
+    #[inline]
+    pub(crate) fn rare(&self, number: NonZeroU32) -> Option<&Rare> {
+        self.at(number).rare.map(|rare| self.rare.at(rare))
+    }
+
+    /// Nobody reads the conn that this is of, and it follows the tracker's own timeouts.
+    #[inline]
+    pub(crate) fn is_left_alone(&self, cold: &Cold) -> bool {
+        cold.rare.is_none_or(|rare| self.rare.at(rare).is_left_alone())
+    }
+
+    /// The rare parts, made if there are none; `None` if there are 2^32 already.
+    pub(crate) fn rare_mut(&mut self, number: NonZeroU32) -> Option<&mut Rare> {
+        let cold = self.parts.at_mut(number);
+        if cold.rare.is_none() {
+            cold.rare = self.rare.add(Rare::default());
+        }
+        cold.rare.map(|rare| self.rare.at_mut(rare))
+    }
+
+    /// Bytes held.
+    pub(crate) fn memory(&self) -> usize {
+        self.parts.memory() + self.rare.memory()
+    }
+}
+
+/// Things by number; numbers are reused.
+struct Parts<T> {
+    parts: Chunks<T, CHUNK>,
+    free: Vec<NonZeroU32>,
+}
+
+impl<T> Default for Parts<T> {
+    fn default() -> Self {
+        Self { parts: Chunks::default(), free: Vec::new() }
+    }
+}
+
+impl<T: Copy> Parts<T> {
+    fn add(&mut self, part: T) -> Option<NonZeroU32> {
         if let Some(number) = self.free.pop() {
-            self.parts[Self::position(number)] = Cold::default();
+            *self.at_mut(number) = part;
             return Some(number);
         }
         if self.parts.len() == u32::MAX {
             return None;
         }
-        NonZeroU32::new(self.parts.push(Cold::default()) + 1)
+        NonZeroU32::new(self.parts.push(part) + 1)
     }
 
-    pub(crate) fn remove(&mut self, number: NonZeroU32) -> Cold {
+    fn remove(&mut self, number: NonZeroU32) -> T {
         self.free.push(number);
-        self.parts[Self::position(number)]
+        *self.at(number)
     }
 
     #[inline]
-    pub(crate) fn at(&self, number: NonZeroU32) -> &Cold {
-        &self.parts[Self::position(number)]
+    fn at(&self, number: NonZeroU32) -> &T {
+        &self.parts[number.get() - 1]
     }
 
-    pub(crate) fn at_mut(&mut self, number: NonZeroU32) -> &mut Cold {
-        &mut self.parts[Self::position(number)]
+    fn at_mut(&mut self, number: NonZeroU32) -> &mut T {
+        &mut self.parts[number.get() - 1]
     }
 
-    /// Bytes held.
-    pub(crate) fn memory(&self) -> usize {
+    fn memory(&self) -> usize {
         self.parts.memory() + self.free.capacity() * size_of::<NonZeroU32>()
-    }
-
-    const fn position(number: NonZeroU32) -> u32 {
-        number.get() - 1
     }
 }

@@ -61,7 +61,10 @@ impl Entry {
     /// nothing from beyond the beginning of the layer-4 state.
     #[inline]
     pub(crate) fn touch(&self, is_udp: bool) -> u64 {
-        let near = self.key.0[0] ^ u64::from(self.generation) ^ self.counters[1].bytes;
+        let near = self.key.0[0]
+            ^ u64::from(self.generation)
+            ^ self.counters[1].bytes
+            ^ u64::from(matches!(self.l4, L4::Udp(_)));
         if is_udp { near } else { near ^ u64::from(self.link.previous) }
     }
 

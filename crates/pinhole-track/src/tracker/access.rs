@@ -6,7 +6,7 @@ use super::Tracker;
 use crate::event::{DeadConn, Event};
 use crate::l4::L4;
 use crate::statistics::Statistics;
-use crate::table::cold::{Cold, ColdSlab};
+use crate::table::cold::{Cold, ColdSlab, Rare};
 use crate::table::entry::Entry;
 use crate::timeouts::Timeout;
 use crate::{ConnId, ConnSnapshot, Counters, ExpectationId, Status, Timeouts, Tuple};
@@ -23,13 +23,13 @@ impl Tracker {
     }
 
     #[inline]
-    fn cold_of(&self, id: ConnId) -> Option<&Cold> {
-        self.entry(id)?.cold.map(|number| self.cold.at(number))
+    fn rare_of(&self, id: ConnId) -> Option<&Rare> {
+        self.cold.rare(self.entry(id)?.cold?)
     }
 
-    fn cold_of_mut(&mut self, id: ConnId) -> Option<&mut Cold> {
+    fn rare_of_mut(&mut self, id: ConnId) -> Option<&mut Rare> {
         let index = self.resolve(id)?;
-        self.cold_mut(index)
+        self.rare_mut(index)
     }
 
     pub(super) fn cold(&self, index: u32) -> Option<&Cold> {
@@ -40,9 +40,19 @@ impl Tracker {
     pub(super) fn cold_mut(&mut self, index: u32) -> Option<&mut Cold> {
         let entry = &mut self.conns[index];
         if entry.cold.is_none() {
-            entry.cold = self.cold.add();
+            entry.cold = self.cold.add(None);
         }
         entry.cold.map(|number| self.cold.at_mut(number))
+    }
+
+    pub(super) fn rare(&self, index: u32) -> Option<&Rare> {
+        self.cold.rare(self.conns[index].cold?)
+    }
+
+    /// The conn's rare parts, made if it has none; `None` if there are 2^32 already.
+    pub(super) fn rare_mut(&mut self, index: u32) -> Option<&mut Rare> {
+        self.cold_mut(index)?;
+        self.cold.rare_mut(self.conns[index].cold?)
     }
 
     /// Tuple of the original direction.
@@ -75,13 +85,13 @@ impl Tracker {
     /// Labels, a bit each; all zero unless set.
     pub fn labels(&self, id: ConnId) -> Option<[u8; 16]> {
         self.entry(id)?;
-        Some(self.cold_of(id).map(|cold| cold.labels).unwrap_or_default())
+        Some(self.rare_of(id).map(|rare| rare.labels).unwrap_or_default())
     }
 
     /// Sets all labels.
     pub fn set_labels(&mut self, id: ConnId, labels: [u8; 16]) {
-        if let Some(cold) = self.cold_of_mut(id) {
-            cold.labels = labels;
+        if let Some(rare) = self.rare_of_mut(id) {
+            rare.labels = labels;
         }
     }
 
@@ -107,13 +117,13 @@ impl Tracker {
 
     /// Number of the attached helper.
     pub fn helper(&self, id: ConnId) -> Option<u16> {
-        self.cold_of(id)?.helper
+        self.rare_of(id)?.helper
     }
 
     /// Attaches the helper with this number (the host's own numbering).
     pub fn attach_helper(&mut self, id: ConnId, number: u16) {
-        if let Some(cold) = self.cold_of_mut(id) {
-            cold.helper = Some(number);
+        if let Some(rare) = self.rare_of_mut(id) {
+            rare.helper = Some(number);
         }
         if let Some(entry) = self.entry_mut(id) {
             entry.insert_status(Status::HELPER);
@@ -123,24 +133,24 @@ impl Tracker {
     /// The host's session for this conn.
     #[inline]
     pub fn session(&self, id: ConnId) -> Option<u32> {
-        self.cold_of(id)?.session
+        self.rare_of(id)?.session
     }
 
     /// Sets or clears the host's session. A conn that ends with one is delivered by [`Self::take_dead`].
     pub fn set_session(&mut self, id: ConnId, session: Option<u32>) {
-        if let Some(cold) = self.cold_of_mut(id) {
-            cold.session = session;
+        if let Some(rare) = self.rare_of_mut(id) {
+            rare.session = session;
         }
     }
 
     /// The conn that announced this one.
     pub fn master(&self, id: ConnId) -> Option<ConnId> {
-        self.cold_of(id)?.master
+        self.rare_of(id)?.master
     }
 
     /// The expectation that this conn fulfilled, or will when confirmed.
     pub fn expectation_of(&self, id: ConnId) -> Option<ExpectationId> {
-        self.cold_of(id)?.expectation
+        self.rare_of(id)?.expectation
     }
 
     /// Adds a timeout policy and returns its number, for [`Self::set_timeout_policy`]. One that is known keeps its number, so that reloading
@@ -160,8 +170,8 @@ impl Tracker {
     /// confirmed one with its next packet.
     pub fn set_timeout_policy(&mut self, id: ConnId, policy: u16) {
         let Some(index) = self.resolve(id) else { return };
-        if let Some(cold) = self.cold_mut(index) {
-            cold.policy = policy;
+        if let Some(rare) = self.rare_mut(index) {
+            rare.policy = policy;
         }
         if !self.conns[index].status().intersects(Status::CONFIRMED | Status::DYING) {
             let entry = &mut self.conns[index];
@@ -187,7 +197,7 @@ impl Tracker {
 
     pub(super) fn photograph(&self, now: Time, index: u32) -> ConnSnapshot {
         let entry = &self.conns[index];
-        let cold = self.cold(index);
+        let rare = self.rare(index);
         ConnSnapshot {
             id: self.id(index),
             original: entry.original().tuple(),
@@ -196,9 +206,9 @@ impl Tracker {
             l4: entry.l4,
             counters: entry.counters,
             mark: entry.mark,
-            helper: cold.and_then(|cold| cold.helper),
-            master: cold.and_then(|cold| cold.master),
-            expectation: cold.and_then(|cold| cold.expectation),
+            helper: rare.and_then(|rare| rare.helper),
+            master: rare.and_then(|rare| rare.master),
+            expectation: rare.and_then(|rare| rare.expectation),
             start: entry.start,
             timeout: seconds_left(entry, now),
         }
@@ -282,9 +292,9 @@ pub(super) fn timeouts_of<'a>(
     own: &'a Timeouts,
     policies: &'a [Timeouts],
 ) -> &'a Timeouts {
-    match entry.cold {
+    match entry.cold.and_then(|number| cold.rare(number)) {
         None => own,
-        Some(number) => policies.get(usize::from(cold.at(number).policy)).unwrap_or(own),
+        Some(rare) => policies.get(usize::from(rare.policy)).unwrap_or(own),
     }
 }
 

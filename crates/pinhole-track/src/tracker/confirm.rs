@@ -35,7 +35,7 @@ impl Tracker {
             self.discard(index);
             return false;
         }
-        if let Some(expectation) = self.cold(index).and_then(|cold| cold.expectation) {
+        if let Some(expectation) = self.rare(index).and_then(|rare| rare.expectation) {
             if !self.expectations.fulfil(now, expectation) {
                 self.statistics.clash += 1;
                 self.discard(index);
@@ -91,8 +91,10 @@ impl Tracker {
         self.statistics.abandoned += 1;
         self.len -= 1;
         // It never fulfilled the expectation that it matched.
-        if let Some(cold) = self.conns[index].cold {
-            self.cold.at_mut(cold).expectation = None;
+        if self.rare(index).is_some()
+            && let Some(rare) = self.rare_mut(index)
+        {
+            rare.expectation = None;
         }
         self.release(index);
     }

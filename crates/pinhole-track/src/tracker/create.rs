@@ -121,7 +121,7 @@ impl Tracker {
             _ => (original.inverse(), Status::empty()),
         };
         let is_free = reply != original && !self.is_held(now, &reply);
-        let cold = if is_free && !ends.is_empty() { self.add_reply(reply) } else { None };
+        let cold = if is_free && !ends.is_empty() { self.cold.add(Some(reply)) } else { None };
         if !is_free || cold.is_some() == ends.is_empty() {
             self.statistics.clash += 1;
             self.give_up();
@@ -170,9 +170,9 @@ impl Tracker {
         if entry.key.protocol() == Protocol::GRE {
             entry.deadline = now.plus_seconds(u64::from(CALL_UNREPLIED));
         }
-        if let Some(cold) = self.cold_mut(index) {
-            cold.master = Some(master);
-            cold.expectation = Some(id);
+        if let Some(rare) = self.rare_mut(index) {
+            rare.master = Some(master);
+            rare.expectation = Some(id);
         }
         tracked.state = State::Related;
         tracked.expectation = Some(id);

@@ -2,7 +2,7 @@
 
 use super::Tracker;
 use crate::event::{DeadConn, DestroyCause, Event};
-use crate::table::cold::Cold;
+use crate::table::cold::Rare;
 use crate::table::wheel::NONE;
 use crate::{ConnId, Status};
 use pinhole_wire::Time;
@@ -63,8 +63,7 @@ impl Tracker {
     /// Frees a conn's slot and its cold part.
     pub(super) fn release(&mut self, index: u32) {
         if let Some(number) = self.conns[index].cold.take() {
-            let cold = self.cold.remove(number);
-            let Cold { session, expectation, translation, .. } = cold;
+            let (translation, Rare { session, expectation, .. }) = self.cold.remove(number);
             if session.is_some() || expectation.is_some() || translation.is_some() {
                 let id = self.id(index);
                 self.dead.push_back(DeadConn { id, session, expectation, translation });

@@ -35,21 +35,21 @@ impl Tracker {
         if !status.contains(Status::CONFIRMED) || status.contains(Status::DYING) {
             return None;
         }
-        let cold = self.cold(index);
+        let rare = self.rare(index);
         Some(SavedConn {
             id: self.id(index),
             original: entry.original().tuple(),
             reply: self.own_reply(index).map(|reply| reply.tuple()),
             start: entry.start,
-            master: cold.and_then(|cold| cold.master),
-            expectation: cold.and_then(|cold| cold.expectation),
-            helper: cold.and_then(|cold| cold.helper),
-            blind: cold.and_then(|cold| cold.blind),
-            policy: cold.map_or(0, |cold| cold.policy),
+            master: rare.and_then(|rare| rare.master),
+            expectation: rare.and_then(|rare| rare.expectation),
+            helper: rare.and_then(|rare| rare.helper),
+            blind: rare.and_then(|rare| rare.blind),
+            policy: rare.map_or(0, |rare| rare.policy),
             status: status.bits(),
             deadline: entry.deadline,
             mark: entry.mark,
-            labels: cold.map(|cold| cold.labels).unwrap_or_default(),
+            labels: rare.map(|rare| rare.labels).unwrap_or_default(),
             counters: entry.counters,
             l4: entry.l4,
         })
@@ -125,12 +125,12 @@ impl Tracker {
             && saved.policy == 0
             && saved.labels == [0; 16];
         if !plain {
-            let cold = self.cold_mut(index).ok_or(Unrestorable::Full)?;
-            cold.master = saved.master;
-            cold.expectation = saved.expectation;
-            cold.blind = saved.blind;
-            cold.labels = saved.labels;
-            cold.policy = saved.policy;
+            let rare = self.rare_mut(index).ok_or(Unrestorable::Full)?;
+            rare.master = saved.master;
+            rare.expectation = saved.expectation;
+            rare.blind = saved.blind;
+            rare.labels = saved.labels;
+            rare.policy = saved.policy;
             if let Some(number) = saved.helper {
                 self.attach_helper(id, number);
             }
@@ -150,8 +150,8 @@ impl Tracker {
 
     /// Sets who announced a conn.
     pub fn set_master(&mut self, id: ConnId, master: Option<ConnId>) {
-        if let Some(cold) = self.resolve(id).and_then(|index| self.cold_mut(index)) {
-            cold.master = master;
+        if let Some(rare) = self.resolve(id).and_then(|index| self.rare_mut(index)) {
+            rare.master = master;
         }
     }
 
@@ -191,13 +191,13 @@ impl Tracker {
 
     /// Why the helper of a conn reads it no more.
     pub fn blind(&self, id: ConnId) -> Option<pinhole_helper::BlindReason> {
-        self.cold(self.resolve(id)?)?.blind
+        self.rare(self.resolve(id)?)?.blind
     }
 
     /// Remembers why the helper of a conn reads it no more.
     pub fn set_blind(&mut self, id: ConnId, reason: pinhole_helper::BlindReason) {
-        if let Some(cold) = self.resolve(id).and_then(|index| self.cold_mut(index)) {
-            cold.blind = Some(reason);
+        if let Some(rare) = self.resolve(id).and_then(|index| self.rare_mut(index)) {
+            rare.blind = Some(reason);
         }
     }
 }

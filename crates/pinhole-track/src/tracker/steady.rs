@@ -7,7 +7,7 @@ use super::{Prepared, Tracker};
 use crate::key::Oriented;
 use crate::l4::{L4, tcp};
 use crate::{ConnId, EndsV4, Status, Tuple};
-use pinhole_wire::{Address, Bounds, Direction, IpVersion, Time};
+use pinhole_wire::{Address, Bounds, Direction, Time};
 
 /// A plain packet of a translated conn of which nothing but the headers changes.
 #[derive(Clone, Copy, Debug)]
@@ -22,12 +22,6 @@ pub struct Passing {
 pub struct Leaves(Oriented);
 
 impl Leaves {
-    /// The IP version, also of what came.
-    #[inline(always)]
-    pub const fn version(&self) -> IpVersion {
-        if self.0.is_v4() { IpVersion::V4 } else { IpVersion::V6 }
-    }
-
     /// Where it goes.
     #[inline(always)]
     pub fn destination(&self) -> Address {
@@ -63,7 +57,7 @@ impl Tracker {
         let Prepared { likely: index, oriented: Oriented { key, flipped }, .. } = *prepared;
         let entry = self.conns.peek(index)?;
         // A table holds the key of an untranslated conn once, so this is what the index would find.
-        if entry.key != key || !entry.is_steady() || entry.has_expired(now) {
+        if !entry.is_steady() || entry.key != key || entry.has_expired(now) {
             return None;
         }
         let direction = entry.direction(flipped);
@@ -110,42 +104,30 @@ impl Tracker {
     }
 
     /// The shortest way of packets of translated conns begins here: a plain packet of one that has been answered, and that neither a helper
-    /// nor a timeout policy concerns. Its state is established. Nothing changes before [`pass`](Self::pass); `None`: the packet takes
-    /// another way.
+    /// nor a timeout policy concerns. Its state is established. Returns what it leaves bearing as well. Nothing changes before
+    /// [`pass`](Self::pass); `None`: the packet takes another way. `V4`: it is an IPv4 packet.
     #[inline(always)]
-    pub fn find_passing(&self, now: Time, prepared: &Prepared) -> Option<Passing> {
+    pub fn find_passing<const V4: bool>(&self, now: Time, prepared: &Prepared) -> Option<(Passing, Leaves)> {
         let index = prepared.likely;
         let entry = self.conns.peek(index)?;
         if !entry.is_steadily_translated() || entry.has_expired(now) {
             return None;
         }
         let cold = self.cold.at(entry.cold?);
-        if !cold.is_left_alone() {
-            return None;
-        }
+        let (original, reply) = (entry.original(), cold.reply.as_ref()?);
+        let is = |oriented: &Oriented| match V4 {
+            true => prepared.oriented.equals_v4(oriented),
+            false => prepared.oriented == *oriented,
+        };
         // No two conns share a tuple, so this is what the index would find.
-        let direction = if entry.original() == prepared.oriented {
-            Direction::Original
-        } else if cold.reply.as_ref().is_some_and(|reply| *reply == prepared.oriented) {
-            Direction::Reply
+        let (direction, answer) = if is(&original) {
+            (Direction::Original, *reply)
+        } else if is(reply) {
+            (Direction::Reply, original)
         } else {
             return None;
         };
-        Some(Passing { index, direction })
-    }
-
-    /// What a passing packet leaves bearing.
-    #[inline(always)]
-    pub fn leaves(&self, passing: &Passing) -> Leaves {
-        let entry = &self.conns[passing.index];
-        let opposite =
-            match (passing.direction, entry.cold.and_then(|number| self.cold.at(number).reply.as_ref())) {
-                (Direction::Original, Some(reply)) => *reply,
-                // Of a conn that is not translated it is what it came with.
-                (Direction::Original, None) => entry.original().inverse(),
-                (Direction::Reply, _) => entry.original(),
-            };
-        Leaves(opposite.inverse())
+        self.cold.is_left_alone(cold).then_some((Passing { index, direction }, Leaves(answer.inverse())))
     }
 
     /// The packet that was found to be passing, which lies in `bytes` at `bounds`, goes on with its conn, as in

@@ -8,7 +8,6 @@ use super::Tracker;
 use crate::key::Oriented;
 use crate::{ConnId, Status, Tuple};
 use pinhole_wire::{Direction, Time};
-use std::num::NonZeroU32;
 
 /// The status bits of a conn whose first packet came and leaves so. It has ports.
 pub(super) fn translated_ends(came: &Oriented, leaving: &Tuple) -> Status {
@@ -57,13 +56,6 @@ impl Tracker {
         }
         self.conns[index].set_translated(translated);
         Ok(())
-    }
-
-    /// The cold part of a conn with this reply tuple; `None` if there are 2^32 already.
-    pub(super) fn add_reply(&mut self, reply: Oriented) -> Option<NonZeroU32> {
-        let number = self.cold.add()?;
-        self.cold.at_mut(number).reply = Some(reply);
-        Some(number)
     }
 
     /// Whether a confirmed conn bears this tuple in one of its directions, so that no other may.
