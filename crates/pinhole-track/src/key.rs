@@ -45,6 +45,21 @@ impl Key {
         }
     }
 
+    pub(crate) const fn is_v4(&self) -> bool {
+        self.0[4] >> 56 == IpVersion::V4 as u64
+    }
+
+    /// Both ports, that of the lesser end in the lower half.
+    pub(crate) const fn ports(&self) -> u32 {
+        self.0[4] as u32
+    }
+
+    /// A key of the same protocol, version and zone.
+    #[inline(always)]
+    pub(crate) const fn with(&self, [a, b, c, d]: [u64; 4], ports: u32) -> Self {
+        Self([a, b, c, d, self.0[4] & !0xffff_ffff | ports as u64])
+    }
+
     pub(crate) const fn zone(&self) -> u16 {
         (self.0[4] >> 32) as u16
     }
@@ -258,6 +273,20 @@ impl Oriented {
         }
     }
 
+    /// Both addresses of an IPv4 key in one word, the lesser in the lower half.
+    pub(crate) const fn addresses_v4(&self) -> u64 {
+        let [_, b, _, d, _] = self.key.0;
+        b >> 32 | d & !0xffff_ffff
+    }
+
+    /// The IPv4 key with these addresses and ports that is otherwise like another.
+    #[inline(always)]
+    pub(crate) const fn of_v4(addresses: u64, ports: u32, like: &Key, flipped: bool) -> Self {
+        let [a, b] = Address::v4([0; 4]).words();
+        let key = like.with([a, b | addresses << 32, a, b | addresses & !0xffff_ffff], ports);
+        Self { key, flipped }
+    }
+
     /// As `==`, if this is of IPv4: all IPv4 addresses have the same first word.
     #[inline(always)]
     pub(crate) const fn equals_v4(&self, other: &Self) -> bool {
@@ -287,6 +316,8 @@ mod tests {
             let oriented = ends.oriented();
             for oriented in [oriented, oriented.inverse()] {
                 prop_assert_eq!(oriented.ends_v4(), EndsV4::of(&oriented.tuple()));
+                let (addresses, ports) = (oriented.addresses_v4(), oriented.key.ports());
+                prop_assert_eq!(Oriented::of_v4(addresses, ports, &oriented.key, oriented.flipped), oriented);
             }
         }
 

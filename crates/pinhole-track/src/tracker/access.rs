@@ -40,7 +40,7 @@ impl Tracker {
     pub(super) fn cold_mut(&mut self, index: u32) -> Option<&mut Cold> {
         let entry = &mut self.conns[index];
         if entry.cold.is_none() {
-            entry.cold = self.cold.add(None);
+            entry.cold = self.cold.add();
         }
         entry.cold.map(|number| self.cold.at_mut(number))
     }

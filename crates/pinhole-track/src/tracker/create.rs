@@ -121,7 +121,7 @@ impl Tracker {
             _ => (original.inverse(), Status::empty()),
         };
         let is_free = reply != original && !self.is_held(now, &reply);
-        let cold = if is_free && !ends.is_empty() { self.cold.add(Some(reply)) } else { None };
+        let cold = if is_free && !ends.is_empty() { self.add_reply(&reply) } else { None };
         if !is_free || cold.is_some() == ends.is_empty() {
             self.statistics.clash += 1;
             self.give_up();

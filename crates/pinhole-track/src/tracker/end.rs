@@ -63,7 +63,8 @@ impl Tracker {
     /// Frees a conn's slot and its cold part.
     pub(super) fn release(&mut self, index: u32) {
         if let Some(number) = self.conns[index].cold.take() {
-            let (translation, Rare { session, expectation, .. }) = self.cold.remove(number);
+            let (translation, Rare { session, expectation, .. }) =
+                self.cold.remove(number, &self.conns[index].key);
             if session.is_some() || expectation.is_some() || translation.is_some() {
                 let id = self.id(index);
                 self.dead.push_back(DeadConn { id, session, expectation, translation });

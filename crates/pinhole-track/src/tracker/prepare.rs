@@ -190,7 +190,7 @@ impl Tracker {
     #[inline]
     pub fn touch_translation(&self, prepared: &Prepared) {
         if let Some(number) = self.conns.peek(prepared.likely).and_then(|entry| entry.cold) {
-            black_box(self.cold.at(number).reply.is_some());
+            black_box(self.cold.at(number).translation.is_some());
         }
     }
 }

@@ -99,7 +99,7 @@ impl Tracker {
             Err(why) => {
                 self.len -= 1;
                 if let Some(number) = self.conns[index].cold.take() {
-                    self.cold.remove(number);
+                    self.cold.remove(number, &self.conns[index].key);
                 }
                 self.conns.release(index);
                 Err(why)

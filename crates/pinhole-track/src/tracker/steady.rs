@@ -114,15 +114,17 @@ impl Tracker {
             return None;
         }
         let cold = self.cold.at(entry.cold?);
-        let (original, reply) = (entry.original(), cold.reply.as_ref()?);
+        let original = entry.original();
+        let reply =
+            if V4 { cold.reply_v4(&original.key) } else { self.cold.reply(entry.cold?, &original.key) }?;
         let is = |oriented: &Oriented| match V4 {
             true => prepared.oriented.equals_v4(oriented),
             false => prepared.oriented == *oriented,
         };
         // No two conns share a tuple, so this is what the index would find.
         let (direction, answer) = if is(&original) {
-            (Direction::Original, *reply)
-        } else if is(reply) {
+            (Direction::Original, reply)
+        } else if is(&reply) {
             (Direction::Reply, original)
         } else {
             return None;

@@ -8,6 +8,7 @@ use super::Tracker;
 use crate::key::Oriented;
 use crate::{ConnId, Status, Tuple};
 use pinhole_wire::{Direction, Time};
+use std::num::NonZeroU32;
 
 /// The status bits of a conn whose first packet came and leaves so. It has ports.
 pub(super) fn translated_ends(came: &Oriented, leaving: &Tuple) -> Status {
@@ -52,10 +53,22 @@ impl Tracker {
         translated.set(Status::SRC_NAT, source != plain_source);
         translated.set(Status::DST_NAT, destination != plain_destination);
         if !translated.is_empty() {
-            self.cold_mut(index).ok_or(BadReply)?.reply = Some(wanted);
+            self.cold_mut(index).ok_or(BadReply)?;
+            let number = self.conns[index].cold.ok_or(BadReply)?;
+            self.cold.set_reply(number, &wanted).ok_or(BadReply)?;
         }
         self.conns[index].set_translated(translated);
         Ok(())
+    }
+
+    /// A cold part with this reply tuple; `None` if there are 2^32 already.
+    pub(super) fn add_reply(&mut self, reply: &Oriented) -> Option<NonZeroU32> {
+        let number = self.cold.add()?;
+        if self.cold.set_reply(number, reply).is_none() {
+            self.cold.remove(number, &reply.key);
+            return None;
+        }
+        Some(number)
     }
 
     /// Whether a confirmed conn bears this tuple in one of its directions, so that no other may.
@@ -132,7 +145,8 @@ impl Tracker {
 
     /// The reply direction's own key, if the conn is translated.
     pub(super) fn own_reply(&self, index: u32) -> Option<Oriented> {
-        if self.conns[index].is_translated() { self.cold(index)?.reply } else { None }
+        let entry = &self.conns[index];
+        if entry.is_translated() { self.cold.reply(entry.cold?, &entry.key) } else { None }
     }
 
     /// The key of the reply direction.
