@@ -78,5 +78,7 @@ bitflags! {
         const TEMPLATE = 1 << 11;
         /// A helper is attached.
         const HELPER = 1 << 13;
+        /// Somebody else carries its packets for now.
+        const OFFLOAD = 1 << 14;
     }
 }

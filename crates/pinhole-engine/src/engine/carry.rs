@@ -28,6 +28,11 @@ impl Engine {
         (by_state || self.decides_by_flow).then_some(carriage)
     }
 
+    /// Says of a conn whether its packets are carried ([`Status::OFFLOAD`](pinhole_track::Status::OFFLOAD)).
+    pub fn set_offloaded(&mut self, conn: ConnId, offloaded: bool) {
+        self.tracker.set_offloaded(conn, offloaded);
+    }
+
     /// Enters what was carried of a conn. `false`: there is no such conn any more.
     pub fn credit(&mut self, now: Time, conn: ConnId, carried: &Carried) -> bool {
         let lives = self.tracker.credit(now, conn, carried);

@@ -114,7 +114,7 @@ impl Flows {
         self.free.pop_front()
     }
 
-    fn enter(&mut self, entry: Entry) {
+    fn enter(&mut self, entry: Entry, engine: &mut Engine) {
         let Some(slot) = self.take_slot() else { return };
         self.table.set_state(slot, &entry.credited);
         let legs = entry.legs.map(|leg| leg.map(|leg| Leg { flow: Flow { slot, ..leg.flow }, ..leg }));
@@ -128,6 +128,7 @@ impl Flows {
             self.by_key.insert(key, slot);
         }
         self.by_conn.insert(entry.conn, slot);
+        engine.set_offloaded(entry.conn, true);
         if let Some(place) = self.entries.get_mut(slot as usize) {
             *place = Some(Entry { legs, ..entry });
         }
@@ -179,6 +180,9 @@ impl Flows {
     fn recall(&mut self, now: Time, slot: u32, engine: &mut Engine, statistics: &mut Statistics) {
         self.stop_carrying(slot);
         self.credit(now, slot, engine, statistics);
+        if let Some(entry) = self.entry(slot) {
+            engine.set_offloaded(entry.conn, false);
+        }
         self.remove(slot);
     }
 
@@ -272,7 +276,8 @@ impl Router {
         let credited = FlowState { windows: windows.unwrap_or_default(), ..FlowState::default() };
         let is_tcp = carriage.windows.is_some();
         if let Some(flows) = &mut self.flows {
-            flows.enter(Entry { conn, keys, legs, is_tcp, credited, active: now });
+            let entry = Entry { conn, keys, legs, is_tcp, credited, active: now };
+            flows.enter(entry, &mut self.engine);
         }
     }
 

@@ -12,6 +12,9 @@ const FLIPPED: u16 = 1 << 14;
 /// The slot holds a conn.
 const LIVE: u16 = 1 << 15;
 
+/// [`Status::OFFLOAD`], whose own bit is taken here, in the place of one that netfilter does not use any more.
+const OFFLOADED: u16 = 1 << 12;
+
 /// Bits of a conn whose reply tuple has a key of its own.
 const TRANSLATED: u16 = (Status::SRC_NAT.bits() | Status::DST_NAT.bits()) as u16;
 
@@ -106,12 +109,17 @@ impl Entry {
 
     #[inline]
     pub(crate) fn status(&self) -> Status {
-        Status::from_bits_truncate(u32::from(self.status & !(FLIPPED | LIVE)))
+        let status = Status::from_bits_truncate(u32::from(self.status & !(FLIPPED | LIVE)));
+        if self.status & OFFLOADED == 0 { status } else { status | Status::OFFLOAD }
+    }
+
+    pub(crate) fn set_offloaded(&mut self, offloaded: bool) {
+        self.status = self.status & !OFFLOADED | if offloaded { OFFLOADED } else { 0 };
     }
 
     #[inline]
     pub(crate) fn insert_status(&mut self, status: Status) {
-        self.status |= status.bits() as u16 & !(FLIPPED | LIVE);
+        self.status |= status.bits() as u16 & !(FLIPPED | LIVE | OFFLOADED);
     }
 
     /// Whether its reply tuple is not the inverse of the original one: it has a key of its own then, in the cold part.

@@ -18,7 +18,7 @@ impl Tracker {
         self.conns.get(id.index).filter(|entry| entry.generation == id.generation)
     }
 
-    fn entry_mut(&mut self, id: ConnId) -> Option<&mut Entry> {
+    pub(super) fn entry_mut(&mut self, id: ConnId) -> Option<&mut Entry> {
         self.resolve(id).map(|index| &mut self.conns[index])
     }
 

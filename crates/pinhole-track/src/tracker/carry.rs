@@ -57,6 +57,13 @@ impl Tracker {
         Some(Carriage { original: entry.original().tuple(), reply: self.reply_key(index).tuple(), windows })
     }
 
+    /// Says of a conn whether somebody carries its packets.
+    pub fn set_offloaded(&mut self, id: ConnId, offloaded: bool) {
+        if let Some(entry) = self.entry_mut(id) {
+            entry.set_offloaded(offloaded);
+        }
+    }
+
     /// Enters what was carried of a conn. `false`: there is no such conn any more.
     pub fn credit(&mut self, now: Time, id: ConnId, carried: &Carried) -> bool {
         let Some(index) = self.resolve(id) else { return false };

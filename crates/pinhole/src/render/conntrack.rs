@@ -177,7 +177,9 @@ impl fmt::Display for Line<'_> {
             f.write_str(" [UNREPLIED]")?;
         }
         write!(f, " {}", Half(&conn.reply, counters(Direction::Reply)))?;
-        if conn.status.contains(Status::ASSURED) {
+        if conn.status.contains(Status::OFFLOAD) {
+            f.write_str(" [OFFLOAD]")?;
+        } else if conn.status.contains(Status::ASSURED) {
             f.write_str(" [ASSURED]")?;
         }
         write!(f, " mark={}", conn.mark)?;

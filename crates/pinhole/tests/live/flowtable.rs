@@ -111,6 +111,8 @@ fn what_is_carried_obeys_at_once() {
         let taker = start(&bench, "client", TAKER, &["10.2.0.2", "often"]);
         await_statistic(&gateway, "carried_conns", 1);
         await_statistic(&gateway, "carried_bytes", 100_000);
+        let listed = gateway.ask(&["list", "conns"]);
+        assert!(listed.contains("[OFFLOAD]"), "{listed}");
         order(&bench, &gateway);
         let received = || bench.run("client", &["cat", "/sys/class/net/eth0/statistics/rx_bytes"]);
         std::thread::sleep(Duration::from_millis(100));

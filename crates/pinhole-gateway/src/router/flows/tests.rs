@@ -161,8 +161,13 @@ fn a_flow_that_nobody_answers_is_carried_until_somebody_does() {
         translation: None,
     };
     assert_eq!(flows.values().collect::<Vec<_>>(), [&expected]);
+    let is_offloaded = |lab: &Lab| {
+        lab.router.engine().tracker().status(lab.conn()).unwrap().contains(pinhole_track::Status::OFFLOAD)
+    };
+    assert!(is_offloaded(&lab));
     memory.pass(0, Direction::Original, 1000);
     lab.udp(WAN);
+    assert!(!is_offloaded(&lab));
     assert_eq!(memory.flows().len(), 0, "the answer changes the conn's state");
     assert_eq!(lab.packets(), [PACKETS + 1000, 1]);
     assert_eq!(lab.router.statistics().carried_packets, 1000);
