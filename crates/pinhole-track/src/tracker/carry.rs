@@ -46,7 +46,7 @@ impl Tracker {
         if !status.contains(Status::CONFIRMED) || status.intersects(NEEDS_MORE) || entry.key.zone() != 0 {
             return None;
         }
-        if self.cold(index).is_some_and(|cold| !cold.is_left_alone()) {
+        if self.cold(index).is_some_and(|cold| !self.cold.is_left_alone(cold)) {
             return None;
         }
         let windows = match &entry.l4 {
