@@ -1,6 +1,7 @@
 //! What a router reads and changes of an IP header (RFC 791 §3.1; RFC 8200 §3).
 
 use pinhole_wire::checksum::Delta;
+use pinhole_wire::link::ETHERNET_HEADER;
 use pinhole_wire::{Address, IpVersion, ipv4_header_checksum_ok};
 
 const HEADER_V4: usize = 20;
@@ -76,6 +77,20 @@ impl Header {
             may_be_cut: false,
         })
     }
+}
+
+/// Length of a frame without what follows its datagram: padding of short frames, or whatever a sender puts there, is of its own link only.
+pub(super) fn length_without_trailer(frame: &[u8]) -> usize {
+    const BOTH: usize = ETHERNET_HEADER + 6;
+    let claimed = match frame.first_chunk::<BOTH>() {
+        Some(&[.., 0x08, 0x00, _, _, l0, l1, _, _]) => usize::from(u16::from_be_bytes([l0, l1])),
+        Some(&[.., 0x86, 0xdd, _, _, _, _, l0, l1]) => match u16::from_be_bytes([l0, l1]) {
+            0 => 0,
+            payload => HEADER_V6 + usize::from(payload),
+        },
+        _ => 0,
+    };
+    if claimed == 0 { frame.len() } else { frame.len().min(ETHERNET_HEADER + claimed) }
 }
 
 /// What a datagram says of its own length. Of a superframe of more than 64 kB it says zero.

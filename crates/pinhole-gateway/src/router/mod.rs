@@ -314,6 +314,9 @@ impl Router {
         let mut room = [NO_FRAME; BATCH];
         let (ingress, egress) = self.interfaces_of(side);
         let first = self.frames.get(side).copied().unwrap_or_default() + 1;
+        for buffer in batch.frames_mut() {
+            buffer.truncate(header::length_without_trailer(buffer.bytes()));
+        }
         let mut judged = 0;
         for ((buffer, screened), count) in batch.frames().iter().zip(&mut screened).zip(first..) {
             *screened = self.screen(side, buffer.bytes());

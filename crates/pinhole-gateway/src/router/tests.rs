@@ -605,6 +605,26 @@ fn fragments_are_judged_as_one_and_go_on() {
 }
 
 #[test]
+fn what_follows_a_datagram_stays_on_its_link() {
+    let mut six = six_frame("fd02::2", 64, b"six");
+    for whole in [from_client(SERVER, b"four"), std::mem::take(&mut six)] {
+        for rules in ["", "chain s { type nat hook postrouting priority 100; oifname wan masquerade; }"] {
+            let mut lab = Lab::new(rules);
+            lab.send(LAN, &[&whole[..], &[0x5a; 1400]].concat());
+            let (side, frame) = lab.one();
+            assert_eq!((side, frame.len()), (WAN, whole.len()), "{rules}");
+        }
+    }
+    // A datagram that says nothing about its length, or lies, is left to be judged.
+    for (length, is_cut) in [(0u16, false), (19, true), (u16::MAX, false)] {
+        let mut frame = from_client(SERVER, b"four");
+        frame[16..18].copy_from_slice(&length.to_be_bytes());
+        assert_eq!(header::length_without_trailer(&frame) < frame.len(), is_cut, "{length}");
+        Lab::new("").send(LAN, &frame);
+    }
+}
+
+#[test]
 fn a_reject_comes_from_the_router() {
     let mut lab =
         Lab::new("chain c { type filter hook forward priority 0; reject with icmpx admin-prohibited; }");

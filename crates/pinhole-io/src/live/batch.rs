@@ -39,6 +39,11 @@ impl Buffer {
         self.bytes.get_mut(self.start..self.end).unwrap_or_default()
     }
 
+    /// Cuts off what is behind so many bytes.
+    pub fn truncate(&mut self, length: usize) {
+        self.end = self.end.min(self.start + length);
+    }
+
     /// Makes the frame these bytes. `false`, and an empty frame: there is no room for them.
     pub fn set(&mut self, bytes: &[u8], offload: Offload) -> bool {
         self.offload = offload;

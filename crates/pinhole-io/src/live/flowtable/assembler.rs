@@ -63,6 +63,7 @@ pub(super) enum Helper {
     ReplaceTransportChecksum = 11,
     Redirect = 23,
     LoadBytes = 26,
+    ChangeTail = 38,
     CoarseTime = 160,
 }
 

@@ -321,6 +321,7 @@ impl Writer {
         }
         account(a);
         let drop = a.label();
+        trim(a, drop);
         if ip.version == 4 {
             translate(a, i32::from(ip.transport()) + checksum, flags, drop);
         }
@@ -388,6 +389,20 @@ fn learn(a: &mut Assembler) {
     a.jump_value(LessSigned, R2, 0, small);
     a.store(Word, R5, state::MAX_END, R1);
     a.place(small);
+}
+
+/// Cuts off what follows the datagram: padding is of its own link only.
+fn trim(a: &mut Assembler, drop: Label) {
+    let exact = a.label();
+    a.compute(Move, R2, R9);
+    a.compute_value(Add, R2, i32::from(ETHERNET));
+    a.load(Word, R1, R6, buffer::LENGTH);
+    a.jump(Equal, R1, R2, exact);
+    a.compute(Move, R1, R6);
+    a.compute_value(Move, R3, 0);
+    a.call(Helper::ChangeTail);
+    a.jump_value(NotEqual, R0, 0, drop);
+    a.place(exact);
 }
 
 /// Counts the datagram, and notes the time.

@@ -250,6 +250,7 @@ fn what_is_not_plain_data_is_left_alone() {
     let mut tagged = udp(b"tagged");
     tagged.splice(12..12, [0x81, 0, 0, 5]);
     refused("a VLAN tag", &tagged);
+    assert_eq!(run(&table, &[&udp(b"x")[..], &[0x5a; 17]].concat()).1.len(), udp(b"x").len(), "padding");
     refused("short", &udp(b"x")[..41]);
     let other_host = [&[2, 0, 0, 0, 0, 5][..], &udp(b"x")[6..]].concat();
     refused("for another station", &other_host);
@@ -277,6 +278,7 @@ proptest::proptest! {
         if result == REDIRECTED {
             proptest::prop_assert_eq!(FlowKey::of(&frame, LOOPBACK), Some((key_v4(protocol), true)));
             let mut expected = frame.clone();
+            expected.truncate(14 + usize::from(u16::from_be_bytes([frame[16], frame[17]])));
             expected[..12].copy_from_slice(&out[..12]);
             expected[22] -= 1;
             expected[24..26].copy_from_slice(&out[24..26]);
