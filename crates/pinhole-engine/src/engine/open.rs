@@ -110,7 +110,7 @@ impl Engine {
             return Outcome { verdict: Verdict::Drop, reason: Some(Reason::Clash), ..outcome };
         };
         let outcome = Outcome { conn: Some(conn), ..outcome };
-        if !begins || !self.nat.begin(&mut self.tracker, conn, course.holding) {
+        if !begins || !self.nat.begin(&mut self.tracker, conn, course) {
             self.nat.give_back(&course.holding);
             return outcome;
         }

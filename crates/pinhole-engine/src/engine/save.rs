@@ -61,7 +61,7 @@ impl Engine {
         let translation = self.tracker.translation(conn.id);
         ConnRecord {
             session: session.and_then(|session| self.host.save_session(session, self.ruleset())),
-            translation: translation.and_then(|slot| self.nat.save(slot)),
+            translation: translation.and_then(|kept| self.nat.save(kept, &self.tracker.reply(conn.id)?)),
             conn,
         }
     }

@@ -178,7 +178,7 @@ impl Engine {
         let outcome = self.settle(frame, packet, wishes, tracked, decision);
         let kept = match tracked.conn {
             Some(conn) if begins && outcome.verdict == Verdict::Accept => {
-                self.nat.begin(&mut self.tracker, conn, course.holding)
+                self.nat.begin(&mut self.tracker, conn, &course)
             }
             _ => false,
         };
@@ -340,10 +340,8 @@ impl Engine {
         }
         self.show(frame, packet, bytes, tracked);
         let binding = tracked.conn.and_then(|conn| nat::binding(&self.tracker, conn));
-        let translation = slot.and_then(|slot| self.nat.slots.get(slot));
-        let Some((payload, binding)) = translation.map(|it| &it.payload).zip(binding) else {
-            return outcome;
-        };
+        let Some((slot, binding)) = slot.zip(binding) else { return outcome };
+        let payload = self.nat.slots.get(slot).and_then(|translation| translation.payload.as_ref());
         let checksum = self.checksum_field();
         let link = if packet.network == 0 { LinkType::RAW } else { frame.link };
         let leaving = self.nat.output.add(frame.number, EmissionKind::Translated, link, bytes);

@@ -256,6 +256,13 @@ pub(super) const fn has_ports(protocol: Protocol) -> bool {
         || is_query(protocol)
 }
 
+impl Port {
+    /// The port of a source that leaves as this one does, from the pool of its remote end.
+    pub(super) const fn of(leaving: &Tuple) -> Self {
+        Self { key: PoolKey::of(leaving), port: leaving.source_port }
+    }
+}
+
 impl PoolKey {
     /// The pool of a source that leaves as this one does.
     pub(super) const fn of(leaving: &Tuple) -> Self {

@@ -3,7 +3,7 @@
 use super::allocation::{Holding, Known};
 use super::choose::{Chooser, Side, Want, has_ports};
 use super::mappings::End;
-use super::{Nat, NatRule, Refused, TranslatedBy, Translation, binding};
+use super::{Nat, NatRule, Refused, TranslatedBy, binding};
 use crate::host::Follow;
 use crate::scene::Scene;
 use pinhole_nat::Ends;
@@ -111,7 +111,7 @@ impl Nat {
         tracked: &Tracked,
         packet: &Packet,
     ) -> Option<Ends> {
-        self.translation(tracker.translation(conn)?)?;
+        tracker.translation(conn)?;
         let binding = binding(tracker, conn)?;
         let leaves = *binding.leaves(tracked.direction);
         let hides = leaves.source != binding.arrives(tracked.direction).source;
@@ -300,14 +300,14 @@ impl Nat {
     }
 
     /// A translated conn was confirmed. `false`: nothing can be kept of it.
-    pub(crate) fn begin(&mut self, tracker: &mut Tracker, conn: ConnId, holding: Holding) -> bool {
-        let Some(slot) = self.slots.add(Translation { conn, holding, payload: None }) else {
+    pub(crate) fn begin(&mut self, tracker: &mut Tracker, conn: ConnId, course: &Course) -> bool {
+        let (Some((_, leaving)), holding) = (&course.new, course.holding) else { return false };
+        if !self.keep(tracker, conn, leaving, holding, None) {
             return false;
-        };
+        }
         if let Some(Known { source, address, port }) = holding.reuse {
             self.allocation.reuse.enter(source, address, port);
         }
-        tracker.set_translation(conn, Some(slot));
         self.statistics.conns += 1;
         true
     }

@@ -13,8 +13,8 @@
 //! * `output`: where packets that were changed, or what changes of them, lie until the caller has sent them.
 //! * `settings`: what is set up besides the ruleset; `halves`: the NAT halves of helpers.
 //!
-//! Life of a `Translation`: made when a translated conn is confirmed; it goes, and its port becomes free, when the tracker delivers
-//! the conn as dead. A conn that is not translated has none.
+//! What a translated conn holds is kept from when it is confirmed until the tracker delivers it as dead; its port becomes free then. Most conns hold
+//! nothing, or a port that follows from their tuples: of these a number says so (`Kept`), which the tracker has. Others have a `Translation`.
 
 mod acknowledge;
 mod allocation;
@@ -49,12 +49,12 @@ pub(crate) use payload::{AT_ONCE, Entered, Held, Payload};
 pub(crate) use saved::{Reused, SavedTranslation};
 
 use crate::event::Reason;
-use allocation::{Allocation, Known};
+use allocation::{Allocation, Known, Lease};
 use pinhole_nat::Binding;
 use pinhole_ruleset::RuleId;
-use pinhole_track::{ConnId, Tracker};
-use pinhole_wire::{Direction, Time};
-use pools::Draws;
+use pinhole_track::{ConnId, Tracker, Tuple};
+use pinhole_wire::{Direction, Protocol, Time};
+use pools::{Draws, Port};
 use slots::Slots;
 
 /// Most conns of which something is held at a time.
@@ -148,12 +148,52 @@ pub enum NatFailure {
     NoAddress,
 }
 
-/// What is kept of a translated conn.
+/// What is kept of a translated conn, as the number that the tracker has of it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    Nothing,
+    /// The port that its packets leave bearing, which is no other conn's.
+    Port,
+    /// All of this translation.
+    Translation(u32),
+}
+
+impl Kept {
+    const NOTHING: u32 = u32::MAX - 1;
+    const PORT: u32 = u32::MAX;
+
+    const fn of(number: u32) -> Self {
+        match number {
+            Self::NOTHING => Self::Nothing,
+            Self::PORT => Self::Port,
+            slot => Self::Translation(slot),
+        }
+    }
+}
+
+/// What is kept of a translated conn that holds more than a port, or whose payload is rewritten.
 pub(crate) struct Translation {
     pub(crate) conn: ConnId,
     holding: Holding,
     /// If a helper reads the conn, and has its NAT half.
     pub(crate) payload: Option<Box<Payload>>,
+}
+
+impl Holding {
+    /// The number that says all of it, for a conn whose packets leave bearing this.
+    fn kept(&self, leaving: &Tuple) -> Option<u32> {
+        // Ports of their own have TCP and UDP only: tuples of others can be inverted in more than one way.
+        let own = matches!(leaving.protocol, Protocol::TCP | Protocol::UDP).then(|| Port::of(leaving));
+        match self {
+            Self { lease: None, through: None, reuse: None } => Some(Kept::NOTHING),
+            Self { lease: Some(Lease::Port { port, block: None }), through: None, reuse: None }
+                if Some(*port) == own =>
+            {
+                Some(Kept::PORT)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What is made of the headers of a conn's packets.
@@ -244,13 +284,40 @@ impl Nat {
         due
     }
 
-    /// A translated conn is gone.
-    pub(crate) fn end(&mut self, slot: u32) {
-        if let Some(gone) = self.slots.remove(slot) {
-            if let Some(Known { source, address, port }) = &gone.holding.reuse {
-                self.allocation.reuse.leave(source, *address, *port);
+    /// Keeps what a translated conn holds, whose packets leave bearing this. `false`: there are too many.
+    fn keep(
+        &mut self,
+        tracker: &mut Tracker,
+        conn: ConnId,
+        leaving: &Tuple,
+        holding: Holding,
+        payload: Option<Box<Payload>>,
+    ) -> bool {
+        let is_read = payload.is_some() || tracker.session(conn).is_some();
+        let number = match holding.kept(leaving) {
+            Some(number) if !is_read => Some(number),
+            _ => self.slots.add(Translation { conn, holding, payload }),
+        };
+        tracker.set_translation(conn, number);
+        number.is_some()
+    }
+
+    /// A translated conn with this reply tuple is gone.
+    pub(crate) fn end(&mut self, kept: u32, reply: &Tuple) {
+        match Kept::of(kept) {
+            Kept::Nothing => {}
+            Kept::Port => {
+                if let Some(port) = reply.inverse().map(|leaving| Port::of(&leaving)) {
+                    self.allocation.pools.release(port);
+                }
             }
-            self.give_back(&gone.holding);
+            Kept::Translation(slot) => {
+                let Some(gone) = self.slots.remove(slot) else { return };
+                if let Some(Known { source, address, port }) = &gone.holding.reuse {
+                    self.allocation.reuse.leave(source, *address, *port);
+                }
+                self.give_back(&gone.holding);
+            }
         }
     }
 

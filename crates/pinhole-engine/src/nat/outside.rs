@@ -1,6 +1,6 @@
 //! Captures of one side: what a frame was before it was translated.
 
-use super::{Nat, Translation, binding};
+use super::{Nat, binding};
 use crate::frame::Frame;
 use crate::host::Host;
 use pinhole_helper::PortMatch;
@@ -26,34 +26,26 @@ impl Nat {
             None => (packet, false),
             Some(quoted) => (quoted.ok()?, true),
         };
-        let Some((translation, quoted)) = self.leaves_as(tracker, &about, is_error) else {
+        let Some((conn, quoted)) = self.leaves_as(tracker, &about, is_error) else {
             return if is_error { None } else { expected_from_outside(tracker, host, frame, &packet, out) };
         };
         let direction = if is_error { quoted.opposite() } else { quoted };
         out.clear();
         out.extend_from_slice(frame.bytes);
-        if binding(tracker, translation.conn)?
-            .undone()
-            .translate(direction, out, &packet, ChecksumField::Full)
-            .is_err()
-        {
+        if binding(tracker, conn)?.undone().translate(direction, out, &packet, ChecksumField::Full).is_err() {
             out.clear();
             return None;
         }
-        if let Some(payload) = translation.payload.as_ref().filter(|_| !is_error) {
+        let translation = tracker.translation(conn).and_then(|kept| self.translation(kept));
+        if let Some(payload) = translation.and_then(|it| it.payload.as_ref()).filter(|_| !is_error) {
             payload.conversation.restore(direction, out, &packet);
         }
-        Some(translation.conn)
+        Some(conn)
     }
 
     /// The translated conn whose packets leave as this one is, and their direction. What an ICMP error quotes has not come yet: it bears
     /// what packets that come in bear.
-    fn leaves_as(
-        &self,
-        tracker: &Tracker,
-        packet: &Packet,
-        comes: bool,
-    ) -> Option<(&Translation, Direction)> {
+    fn leaves_as(&self, tracker: &Tracker, packet: &Packet, comes: bool) -> Option<(ConnId, Direction)> {
         let tuple = Tuple::of(packet);
         let (conn, direction) = if comes {
             tracker.conn_of(&tuple)?
@@ -61,7 +53,8 @@ impl Nat {
             let (conn, answers) = tracker.conn_of(&tuple.inverse()?)?;
             (conn, answers.opposite())
         };
-        Some((self.translation(tracker.translation(conn)?)?, direction))
+        tracker.translation(conn)?;
+        Some((conn, direction))
     }
 }
 

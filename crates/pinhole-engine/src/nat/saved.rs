@@ -9,11 +9,11 @@ use super::mappings::{End, MappingId, Subject};
 use super::payload::{Held, Side};
 use super::pools::{Draws, Port};
 use super::slots::Slots;
-use super::{Nat, Payload, Translation, binding};
+use super::{Kept, Nat, Payload, Translation, binding};
 use crate::host::Edit;
 use pinhole_nat::Binding;
 use pinhole_nat::rewrite::{Conversation, Hold};
-use pinhole_track::{ConnId, Tracker};
+use pinhole_track::{ConnId, Tracker, Tuple};
 use pinhole_wire::{Address, Direction, LinkType, Packet, Time, Transport};
 use serde::{Deserialize, Serialize};
 
@@ -146,7 +146,16 @@ impl Nat {
         self.draws.count()
     }
 
-    pub(crate) fn save(&self, slot: u32) -> Option<SavedTranslation> {
+    pub(crate) fn save(&self, kept: u32, reply: &Tuple) -> Option<SavedTranslation> {
+        let lease = match Kept::of(kept) {
+            Kept::Translation(slot) => return self.save_translation(slot),
+            Kept::Nothing => None,
+            Kept::Port => Some(SavedLease::Port { port: Port::of(&reply.inverse()?), block: None }),
+        };
+        Some(SavedTranslation { lease, through: None, reuse: None, payload: None })
+    }
+
+    fn save_translation(&self, slot: u32) -> Option<SavedTranslation> {
         let Translation { holding, payload, .. } = self.translation(slot)?;
         let lease = holding.lease.and_then(|lease| {
             Some(match lease {
@@ -200,11 +209,13 @@ impl Nat {
         let outer = binding.leaves(Direction::Original);
         let (address, port) = (outer.source, outer.source_port);
         let reuse = reuse.map(|source| Known { source, address, port });
-        let slot =
-            self.slots.add(Translation { conn, holding: Holding { lease, through, reuse }, payload })?;
-        tracker.set_translation(conn, Some(slot));
+        let leaving = tracker.reply(conn)?.inverse()?;
+        let holding = Holding { lease, through, reuse };
+        if !self.keep(tracker, conn, &leaving, holding, payload) {
+            return None;
+        }
         if holds {
-            self.note_holding(slot);
+            self.note_holding(tracker.translation(conn)?);
         }
         let start = tracker.start(conn)?;
         Some(reuse.map(|Known { source, address, port }| Reused { start, source, address, port }))

@@ -1,6 +1,6 @@
 //! Where translations lie: chunks that are filled in order, so that no translation ever moves, and numbers that are used again.
 
-use super::Translation;
+use super::{Kept, Translation};
 
 /// Translations of a chunk.
 const CHUNK: usize = 256;
@@ -22,7 +22,7 @@ impl Slots {
         self.place(slot)?.as_mut()
     }
 
-    /// Keeps a translation; its number. `None`: there are 2^32 already.
+    /// Keeps a translation; its number, which is none that means something else (see `Kept`). `None`: there are as many already.
     pub(super) fn add(&mut self, translation: Translation) -> Option<u32> {
         if let Some(slot) = self.free.pop() {
             if let Some(place) = self.place(slot) {
@@ -31,7 +31,10 @@ impl Slots {
             return Some(slot);
         }
         let slot = self.used;
-        self.used = slot.checked_add(1)?;
+        if slot >= Kept::NOTHING {
+            return None;
+        }
+        self.used = slot + 1;
         if slot as usize / CHUNK >= self.chunks.len() {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }

@@ -62,11 +62,14 @@ impl Tracker {
 
     /// Frees a conn's slot and its cold part.
     pub(super) fn release(&mut self, index: u32) {
-        if let Some(number) = self.conns[index].cold.take() {
+        if let Some(number) = self.conns[index].cold {
+            let reply = self.reply_key(index);
+            self.conns[index].cold = None;
             let (translation, Rare { session, expectation, .. }) =
                 self.cold.remove(number, &self.conns[index].key);
             if session.is_some() || expectation.is_some() || translation.is_some() {
                 let id = self.id(index);
+                let translation = translation.map(|kept| (kept, reply.tuple()));
                 self.dead.push_back(DeadConn { id, session, expectation, translation });
             }
         }
