@@ -14,6 +14,8 @@ const THIRD_PARTY: u8 = 4;
 const NO_HANDSHAKE: u8 = 8;
 /// For helpers that read both.
 const DATAGRAMS: u8 = 16;
+/// Who was called may lead the caller to a third host.
+const INTRODUCTIONS: u8 = 32;
 /// Most memory that a reader may hold, in bytes: its two reorder buffers, histories and messages, with room for growth.
 const MEMORY: usize = 256 * 1024;
 /// Widest range of ports that one expectation may ask for.
@@ -72,7 +74,11 @@ impl Conversation {
     fn new(helper: &dyn Helper, options: u8) -> Self {
         let six = options & IPV6 != 0;
         let pickup = if options & LENIENT != 0 { Pickup::Lenient } else { Pickup::Strict };
-        let policy = helper.bound(Policy { third_party: options & THIRD_PARTY != 0, ..Policy::default() });
+        let policy = helper.bound(Policy {
+            third_party: options & THIRD_PARTY != 0,
+            introductions: options & INTRODUCTIONS != 0,
+            ..Policy::default()
+        });
         let port = helper.spec().ports.first().copied().unwrap_or(1024);
         let client = SocketAddr::new(host(six, 1), 40_000);
         let server = SocketAddr::new(host(six, 2), port);
@@ -191,7 +197,8 @@ impl Conversation {
             && ends.contains(&expect.destination)
             && ends.iter().any(|&end| end != expect.destination && expect.source == AddressMatch::Exact(end));
         let own = expect.destination == self.master.sender(from).ip();
-        assert!(self.policy.third_party || introduced || call || own, "foreign: {expect:?}");
+        let led = self.policy.introductions && from == Direction::Reply;
+        assert!(self.policy.third_party || introduced || led || call || own, "foreign: {expect:?}");
         assert_eq!(
             expect.destination.is_ipv4(),
             self.master.version == IpVersion::V4,
