@@ -11,6 +11,7 @@
 //! * `flowtable`: what the kernel carries by itself.
 //! * `ftp`, `irc`: clients and servers in every topology, with and without the helper's two halves.
 //! * `modules`: FTP by its modules, which are loaded and unloaded meanwhile.
+//! * `service`: the systemd unit, under systemd.
 //! * `others`: what the tests of other projects assert.
 //! * `peers`: the other protocols.
 #![cfg(target_os = "linux")]
@@ -30,3 +31,4 @@ mod peers;
 mod restart;
 mod router;
 mod servers;
+mod service;
