@@ -61,14 +61,13 @@ impl Entry {
     }
 
     /// Reads something of each cache line that a packet will need: no two of these fields are more than a line apart. A UDP packet needs
-    /// nothing from beyond the beginning of the layer-4 state.
+    /// nothing from beyond the kind of the layer-4 state, which stands behind what is UDP's of it.
     #[inline]
     pub(crate) fn touch(&self, is_udp: bool) -> u64 {
-        let near = self.key.0[0]
-            ^ u64::from(self.generation)
-            ^ self.counters[1].bytes
-            ^ u64::from(matches!(self.l4, L4::Udp(_)));
-        if is_udp { near } else { near ^ u64::from(self.link.previous) }
+        let near = self.key.0[0] ^ u64::from(self.generation) ^ self.counters[1].bytes;
+        let far =
+            if is_udp { u64::from(matches!(self.l4, L4::Udp(_))) } else { u64::from(self.link.previous) };
+        near ^ far
     }
 
     /// Its packets change nothing but counters and times: it is as [`is_entered_plainly`](Self::is_entered_plainly) says, has been
