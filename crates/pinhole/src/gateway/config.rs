@@ -384,6 +384,11 @@ impl Config {
         if self.nat.filtering.is_some() && self.nat.mapping.is_none() {
             return incomplete("`nat.filtering` takes a `nat.mapping`: others find an inside end by it");
         }
+        if self.flowtable() == FlowtableChoice::On && self.wants_every_packet() {
+            return incomplete(
+                "`router.flowtable = \"on\"` contradicts `record`, `faults` and `log-level = \"trace\"`: what the kernel carries they do not see",
+            );
+        }
         if self.rules.is_none() {
             return incomplete("no ruleset is given: `rules = \"fw.nft\"`, or --rules");
         }
@@ -454,13 +459,14 @@ impl Config {
 
     /// Whether the kernel carries packets. What is recorded, traced or treated with faults is to pass the gateway.
     pub fn flowtable(&self) -> FlowtableChoice {
-        let traced = self.log_level == LogLevel::Trace;
         match self.router.unwrap_or_default().flowtable {
-            FlowtableChoice::Auto if traced || self.record.is_some() || self.faults.is_some() => {
-                FlowtableChoice::Off
-            }
+            FlowtableChoice::Auto if self.wants_every_packet() => FlowtableChoice::Off,
             choice => choice,
         }
+    }
+
+    fn wants_every_packet(&self) -> bool {
+        self.log_level == LogLevel::Trace || self.record.is_some() || self.faults.is_some()
     }
 
     /// How many connections the kernel may carry at a time.

@@ -1,7 +1,7 @@
 //! Configuration files, requests, and the journal of a gateway between ports in memory.
 
 use super::answer::{Reply, answer};
-use super::config::{Config, ConfigError, Endpoint, StateConfig};
+use super::config::{Config, ConfigError, Endpoint, FlowtableChoice, StateConfig};
 use super::control::Control;
 use super::daemon::Gateway;
 use super::metrics::Metrics;
@@ -124,6 +124,18 @@ fn a_router_has_settings_of_its_own() {
     assert_eq!(config.router_settings(), RouterSettings::default());
     let all = config.settings([1, 2]).unwrap().nat.helpers;
     assert_eq!(all.iter().count(), pinhole_helpers::nat_helpers().len());
+    assert_eq!((config.flowtable(), config.flowtable_size()), (FlowtableChoice::Auto, 65_536));
+    for (more, expected) in [
+        ("[router]\nflowtable = \"off\"\n", FlowtableChoice::Off),
+        ("[router]\nflowtable = \"on\"\n", FlowtableChoice::On),
+        ("record = \"x\"\n", FlowtableChoice::Off),
+        ("log-level = \"trace\"\n", FlowtableChoice::Off),
+        ("[faults]\n", FlowtableChoice::Off),
+    ] {
+        let config = parse(&format!("{text}{more}")).unwrap();
+        config.check().unwrap();
+        assert_eq!(config.flowtable(), expected, "{more}");
+    }
     let more = "[router]\nsource-check = \"loose\"\nlink-scope = \"pass\"\n[helpers]\nnat = [\"irc\"]\n\
                 [nat]\nmapping = \"endpoint-independent\"\nfiltering = \"address-dependent\"\nports-per-host = 512\n";
     let config = parse(&format!("{text}{more}")).unwrap();
@@ -161,6 +173,10 @@ fn mistakes_in_a_file_are_named_with_their_line() {
         ),
         ("ports = [\"a\", \"b\"]\n[router]\n", "`[router]` is for `mode = \"router\"`"),
         ("mode = \"router\"\nports = [\"a\", \"b\"]\n[bridge]\n", "`[bridge]` is for `mode = \"bridge\"`"),
+        (
+            "mode = \"router\"\nports = [\"a\", \"b\"]\nrecord = \"x\"\n[router]\nflowtable = \"on\"\n",
+            "`router.flowtable = \"on\"` contradicts `record`",
+        ),
     ] {
         let message = parse(text).unwrap().check().unwrap_err().to_string();
         assert!(message.starts_with(expected), "{message}");
@@ -391,8 +407,8 @@ fn a_file_that_is_not_whole_is_put_aside_or_no_reason_to_start() {
     for (content, why) in [
         (&b"not a state file"[..], "it is not a state file of pinhole"),
         (b"pinhole\x1a\x09\0\0\0", "it has version 9 of the form, and this pinhole reads version 2"),
-        (b"pinhole\x1a\x01\0\0\0\x05\0\0\0\0\0\0\0abcd", "it is 24 bytes long and should be 29"),
-        (b"pinhole\x1a\x01\0\0\0\0\0\0\0\0\0\0\0abcd", "it is damaged: its checksum is wrong"),
+        (b"pinhole\x1a\x02\0\0\0\x05\0\0\0\0\0\0\0abcd", "it is 24 bytes long and should be 29"),
+        (b"pinhole\x1a\x02\0\0\0\0\0\0\0\0\0\0\0abcd", "it is damaged: its checksum is wrong"),
     ] {
         std::fs::write(&path, content).unwrap();
         let strict = state_config(&format!("file = {path:?}\ndamaged = \"refuse\"\n"));
