@@ -115,7 +115,8 @@ impl Share {
         }
         self.learn();
         let side = self.received.front()?.side;
-        while let Some(handed) = self.received.pop_front_if(|next| next.side == side && !batch.is_full()) {
+        while !batch.is_full() && self.received.front().is_some_and(|next| next.side == side) {
+            let Some(handed) = self.received.pop_front() else { break };
             let owner = if handed.settled { None } else { self.detours.owner(&handed.bytes, tracker) };
             match owner.and_then(|owner| self.frames.get_mut(owner)) {
                 Some(to) => to.push(Handed { settled: true, ..handed }),
