@@ -16,7 +16,9 @@ if len(sys.argv) > 2:
     b = bytes(1 << 20)
     for _ in range(int(sys.argv[2])): s.sendall(b)
     s.shutdown(1)
-    print(len(s.recv(99)))
+    n = 0
+    while k := len(s.recv(99)): n += k
+    print(n)
 else:
     while True:
         s.sendall(bytes(10000))

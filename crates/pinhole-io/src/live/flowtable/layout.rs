@@ -80,16 +80,16 @@ impl FlowKey {
     }
 }
 
-/// Whether a segment has no flags but ACK and PSH, no options but timestamps, and a window.
+/// Whether a segment has no flags but ACK and PSH, and no options but timestamps.
 fn is_plain_segment(segment: &[u8]) -> Option<bool> {
     let header = segment.first_chunk::<20>()?;
-    let [.., offset, flags, w0, w1, _, _, _, _] = *header;
+    let [.., offset, flags, _, _, _, _, _, _] = *header;
     let options = match offset >> 4 {
         5 => true,
         8 => segment.get(20..24)? == [1, 1, 8, 10],
         _ => false,
     };
-    Some(options && flags & 0x37 == 0x10 && (w0, w1) != (0, 0))
+    Some(options && flags & 0x37 == 0x10)
 }
 
 /// What becomes of a flow's packets.

@@ -7,7 +7,7 @@
 //!
 //! A frame is carried if all of this holds: for this host's hardware address, no VLAN tag; IPv4 without options or IPv6 without extension headers,
 //! no fragment, hops left, whole; UDP, or TCP of which nothing but ACK and PSH is set (RFC 9293 §3.1), with no option but timestamps as they are usually
-//! written (RFC 7323 appendix A), a window that is not closed, and numbers that fit the windows (see `pinhole-track`'s `l4/tcp/window.rs`, of which this is
+//! written (RFC 7323 appendix A), and numbers that fit the windows (see `pinhole-track`'s `l4/tcp/window.rs`, of which this is
 //! the usual case); the flow is known; its datagrams fit the next link.
 //!
 //! Checksums are not verified: who receives them does.
@@ -305,7 +305,6 @@ impl Writer {
         // R3: the window, scaled.
         a.load(Half, R3, R10, HEADERS + transport + 14);
         a.network_order(R3, 16);
-        a.jump_value(Equal, R3, 0, self.slow);
         a.load(Word, R2, R4, state::SCALE);
         a.compute_value(And, R2, 15);
         a.compute_short(ShiftLeft, R3, R2);
@@ -383,6 +382,11 @@ fn learn(a: &mut Assembler) {
     a.store(Word, R5, state::MAX_WINDOW, R0);
     a.place(inside);
     a.compute_short(Add, R1, R3);
+    // A closed window still takes the one byte of a probe (RFC 9293 §3.8.6.1).
+    let open = a.label();
+    a.jump_value(NotEqual, R3, 0, open);
+    a.compute_short_value(Add, R1, 1);
+    a.place(open);
     a.load(Word, R0, R5, state::MAX_END);
     a.compute_short(Move, R2, R1);
     a.compute_short(Subtract, R2, R0);

@@ -195,8 +195,7 @@ fn windows_are_checked_and_learned() {
     table.insert(&key_v4(6), &plain()).unwrap();
     let fits = |segment: Segment| {
         table.set_state(3, &state);
-        let is_data = segment.window != 0;
-        assert_eq!(FlowKey::of(&tcp(segment), LOOPBACK), Some((key_v4(6), is_data)));
+        assert_eq!(FlowKey::of(&tcp(segment), LOOPBACK), Some((key_v4(6), true)));
         run(&table, &tcp(segment)).0 == REDIRECTED
     };
     assert!(fits(SEGMENT));
@@ -212,8 +211,13 @@ fn windows_are_checked_and_learned() {
     assert!(!fits(Segment { ack: 5001, ..SEGMENT }));
     assert!(fits(Segment { ack: 5000_u32.wrapping_sub(66_000), ..SEGMENT }));
     assert!(!fits(Segment { ack: 5000_u32.wrapping_sub(66_001), ..SEGMENT }));
-    assert!(!fits(Segment { window: 0, ..SEGMENT }));
     assert_eq!(table.state(3), state, "what is not carried changes nothing");
+    // A closed window takes the byte of a probe.
+    let [sender, receiver] = windows();
+    let state = FlowState { windows: [sender, Window { max_end: 5000, ..receiver }], ..FlowState::default() };
+    table.set_state(3, &state);
+    assert_eq!(run(&table, &tcp(Segment { window: 0, ..SEGMENT })).0, REDIRECTED);
+    assert_eq!(table.state(3).windows[1].max_end, 5001);
 }
 
 #[test]
