@@ -80,16 +80,11 @@ impl FlowKey {
     }
 }
 
-/// Whether a segment has no flags but ACK and PSH, and no options but timestamps.
+/// Whether a segment has no flags but ACK and PSH.
 fn is_plain_segment(segment: &[u8]) -> Option<bool> {
     let header = segment.first_chunk::<20>()?;
     let [.., offset, flags, _, _, _, _, _, _] = *header;
-    let options = match offset >> 4 {
-        5 => true,
-        8 => segment.get(20..24)? == [1, 1, 8, 10],
-        _ => false,
-    };
-    Some(options && flags & 0x37 == 0x10)
+    Some(offset >> 4 >= 5 && flags & 0x37 == 0x10)
 }
 
 /// What becomes of a flow's packets.

@@ -2,7 +2,7 @@
 //!
 //! A gateway that has judged the packets of a conn for a while, and would go on to accept each of them unread, enters its two flows here. From then on the
 //! kernel rewrites and forwards them where they come in (`program`), counts them and keeps the windows of TCP; the gateway sees only what is not plain
-//! data: the end of the conn, selective acknowledgements, fragments, anything that does not fit. What was counted and learned is read back
+//! data: the end of the conn, fragments, anything that does not fit. What was counted and learned is read back
 //! ([`Carrier::state`]).
 //!
 //! Life cycle: opened before privileges are given up, as loading takes more of them than using does; its filter is given to each port's socket,
