@@ -13,9 +13,8 @@ use crate::fragments::Fragments;
 use crate::frames::{BATCH, NO_FRAME, frame, link_header, network_layer, number, side_of, whole_packet};
 use crate::observe::{EXPIRY, Observer, Statistics};
 use crate::policy::{LinkPolicy, Treatment};
-use crate::shards::Share;
 use pinhole_engine::nat::{Content, EmissionKind};
-use pinhole_engine::{Engine, Event, Frame, InterfaceId, Outcome, Verdict};
+use pinhole_engine::{Engine, Frame, InterfaceId, Outcome, Verdict};
 use pinhole_io::live::{Batch, Offload, Port};
 use pinhole_ruleset::RejectWith;
 use pinhole_wire::{LinkType, Time};
@@ -39,8 +38,6 @@ pub struct Bridge {
     answers: Allowance,
     statistics: Statistics,
     frames: [u64; 2],
-    /// If it is one of several.
-    share: Option<Box<Share>>,
 }
 
 impl Bridge {
@@ -62,18 +59,7 @@ impl Bridge {
             answers: Allowance::default(),
             statistics: Statistics::new(2),
             frames: [0; 2],
-            share: None,
         }
-    }
-
-    /// Makes it one of several, each with its own ports to the same interfaces.
-    pub fn join(&mut self, share: Share) {
-        self.share = Some(Box::new(share));
-    }
-
-    /// Its part among several, if it is one of them.
-    pub fn share(&self) -> Option<&Share> {
-        self.share.as_deref()
     }
 
     /// The engine.
@@ -112,30 +98,12 @@ impl Bridge {
         let result = self.ports[side].receive(now, &mut batch);
         let bytes = batch.frames().iter().map(|frame| frame.bytes().len() as u64).sum();
         self.statistics.count_received(side, batch.len(), bytes);
-        let count = batch.len();
-        if let Some(share) = self.share.as_mut().filter(|_| count > 0) {
-            share.steer(side, &mut batch, self.engine.tracker());
-        }
         if !batch.is_empty() {
             self.handle(now, side, &batch, observer);
         }
+        let count = batch.len();
         self.batch = batch;
         result.map(|()| count)
-    }
-
-    /// Takes what other shards handed over, at most one batch. Returns whether there was anything.
-    pub fn serve_handed(&mut self, now: Time, observer: &mut dyn Observer) -> bool {
-        let Some(share) = &mut self.share else { return false };
-        let mut batch = std::mem::take(&mut self.batch);
-        batch.clear();
-        let side = share.receive(&mut batch, self.engine.tracker());
-        if let Some(side) = side
-            && !batch.is_empty()
-        {
-            self.handle(now, side, &batch, observer);
-        }
-        self.batch = batch;
-        side.is_some()
     }
 
     /// Lets time pass. Returns whether there is more to do at once.
@@ -154,23 +122,8 @@ impl Bridge {
 
     /// Hands on the events of what was asked of [`engine_mut`](Self::engine_mut).
     pub fn tell_events(&mut self, observer: &mut dyn Observer) {
-        self.publish();
-        while let Some(event) = self.next_event() {
+        while let Some(event) = self.engine.next_event() {
             observer.event(&self.engine, event);
-        }
-    }
-
-    /// Tells other shards what happened, before anything is sent.
-    fn publish(&mut self) {
-        if let Some(share) = &mut self.share {
-            share.publish(&mut self.engine);
-        }
-    }
-
-    fn next_event(&mut self) -> Option<Event> {
-        match &mut self.share {
-            Some(share) => share.next_event(),
-            None => self.engine.next_event(),
         }
     }
 
@@ -194,7 +147,6 @@ impl Bridge {
         let mut outcomes = std::mem::take(&mut self.outcomes);
         outcomes.clear();
         self.engine.handle_batch(judged, &mut outcomes);
-        self.publish();
         self.emitted = 0;
 
         let mut verdicts = judged.iter().zip(&outcomes);

@@ -37,7 +37,6 @@ use crate::allowance::Allowance;
 use crate::fragments::Fragments;
 use crate::frames::{BATCH, NO_FRAME, frame, number};
 use crate::observe::{EXPIRY, Observer, Statistics};
-use crate::shards::Share;
 use flows::Flows;
 use neighbours::{Found, Neighbours};
 use pinhole_engine::{Cidr, Engine, Event, InterfaceId, Outcome};
@@ -108,8 +107,6 @@ pub struct Router {
     statistics: Statistics,
     frames: Vec<u64>,
     flows: Option<Box<Flows>>,
-    /// If it is one of several.
-    share: Option<Box<Share>>,
     /// The last time that was told.
     now: Time,
 }
@@ -147,7 +144,6 @@ impl Router {
             statistics: Statistics::new(2 * count),
             frames: vec![0; 2 * count],
             flows: None,
-            share: None,
             now: Time(0),
         }
     }
@@ -236,16 +232,6 @@ impl Router {
         self.neighbours.take_questions()
     }
 
-    /// Makes it one of several, each with its own ports to the same interfaces.
-    pub fn join(&mut self, share: Share) {
-        self.share = Some(Box::new(share));
-    }
-
-    /// Its part among several, if it is one of them.
-    pub fn share(&self) -> Option<&Share> {
-        self.share.as_deref()
-    }
-
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -284,31 +270,12 @@ impl Router {
         let result = port.receive(now, &mut batch);
         let bytes = batch.frames().iter().map(|frame| frame.bytes().len() as u64).sum();
         self.statistics.count_received(side, batch.len(), bytes);
-        let count = batch.len();
-        if let Some(share) = self.share.as_mut().filter(|_| count > 0) {
-            share.steer(side, &mut batch, self.engine.tracker());
-        }
         if !batch.is_empty() {
             self.handle(now, side, &mut batch, observer);
         }
+        let count = batch.len();
         self.batch = batch;
         result.map(|()| count)
-    }
-
-    /// Takes what other shards handed over, at most one batch. Returns whether there was anything.
-    pub fn serve_handed(&mut self, now: Time, observer: &mut dyn Observer) -> bool {
-        self.now = now;
-        let Some(share) = &mut self.share else { return false };
-        let mut batch = std::mem::take(&mut self.batch);
-        batch.clear();
-        let side = share.receive(&mut batch, self.engine.tracker());
-        if let Some(side) = side
-            && !batch.is_empty()
-        {
-            self.handle(now, side, &mut batch, observer);
-        }
-        self.batch = batch;
-        side.is_some()
     }
 
     /// Lets time pass. Returns whether there is more to do at once.
@@ -320,7 +287,6 @@ impl Router {
             self.give_up(now, &packet);
         }
         let more = self.engine.advance(now, EXPIRY);
-        self.publish();
         self.send_released(now);
         self.tell_events(observer);
         more
@@ -335,26 +301,11 @@ impl Router {
 
     /// Hands on the events of what was asked of [`engine_mut`](Self::engine_mut).
     pub fn tell_events(&mut self, observer: &mut dyn Observer) {
-        self.publish();
-        while let Some(event) = self.next_event() {
+        while let Some(event) = self.engine.next_event() {
             if let (Some(flows), Event::ConnDestroy { conn, .. }) = (&mut self.flows, &event) {
                 flows.forget(conn.id);
             }
             observer.event(&self.engine, event);
-        }
-    }
-
-    /// Tells other shards what happened, before anything is sent.
-    fn publish(&mut self) {
-        if let Some(share) = &mut self.share {
-            share.publish(&mut self.engine);
-        }
-    }
-
-    fn next_event(&mut self) -> Option<Event> {
-        match &mut self.share {
-            Some(share) => share.next_event(),
-            None => self.engine.next_event(),
         }
     }
 
@@ -383,7 +334,6 @@ impl Router {
         let mut outcomes = std::mem::take(&mut self.outcomes);
         outcomes.clear();
         self.engine.handle_batch(room.get(..judged).unwrap_or_default(), &mut outcomes);
-        self.publish();
         self.emitted = 0;
 
         let mut verdicts = outcomes.iter();
