@@ -168,6 +168,21 @@ fn teardown_closes() {
 }
 
 #[test]
+fn transports_of_vendors_name_what_they_are_over() {
+    let opened = |protocol: &str| {
+        let transport = format!("{protocol};client_port=6970;mode=play");
+        let (begin, choice) = (setup(1, &transport), answer(200, 1, &transport));
+        dialogue(&[(C, begin.as_bytes()), (S, choice.as_bytes())]).open_ports()
+    };
+    for over_udp in ["x-real-rdt/udp", "x-pn-tng/udp", "RAW/RAW/UDP", "MP2T/H2221/UDP", "rtp/avp"] {
+        assert_eq!(opened(over_udp), [6970], "{over_udp}");
+    }
+    for over_tcp in ["x-real-rdt/tcp", "x-pn-tng/TCP", "RTP/AVP/TCP"] {
+        assert_eq!(opened(over_tcp), [0u16; 0], "{over_tcp}");
+    }
+}
+
+#[test]
 fn interleaved_frames_and_bodies_are_passed_over() {
     let udp = "RTP/AVP;unicast;client_port=4588-4589";
     let inside = setup(7, "RTP/AVP;unicast;client_port=4700-4701");

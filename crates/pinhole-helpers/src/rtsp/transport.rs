@@ -58,9 +58,13 @@ impl Transport {
         let mut parameters = split(bytes, range, b';');
         let protocol = parameters.next().and_then(|range| bytes.get(range)).unwrap_or_default();
         let mut parts = protocol.split(|&b| b == b'/');
-        // `RTP/AVP` alone is over UDP (RFC 2326 §12.39); other protocols say what they are over at the end.
-        let over = parts.nth(2);
-        let mut separate = over.is_none_or(|over| over.eq_ignore_ascii_case(b"UDP"));
+        // `RTP/AVP` alone is over UDP (RFC 2326 §12.39). Protocols of vendors have no profile: `x-real-rdt/udp`, `x-pn-tng/tcp`.
+        let (second, third) = (parts.nth(1), parts.next());
+        let is = |part: &[u8], over: &[u8]| part.eq_ignore_ascii_case(over);
+        let mut separate = match third {
+            Some(over) => is(over, b"UDP"),
+            None => !second.is_some_and(|over| is(over, b"TCP")),
+        };
         for parameter in parameters {
             let text = bytes.get(parameter.clone()).unwrap_or_default();
             let equals = text.iter().position(|&b| b == b'=').unwrap_or(text.len());
