@@ -6,8 +6,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use pinhole_engine::{
-    ChecksumPolicy, Content, EmissionKind, Engine, Filtering, Frame, FrameChecksum, NatBehaviour, NatHelpers, Outcome,
-    PortMapping, Settings, Verdict,
+    ChecksumPolicy, Content, EmissionKind, Engine, Filtering, Frame, FrameChecksum, NatBehaviour, NatHelpers,
+    Outcome, PortMapping, Settings, Verdict,
 };
 use pinhole_fuzz::conversation::host;
 use pinhole_fuzz::traffic::{Arrival, Traffic};
