@@ -7,7 +7,7 @@
 //! hop's address change; and when it ends.
 //!
 //! Invariants: no packet of a carried TCP conn is judged by windows that the kernel has moved on, but for plain data that was already waiting when the
-//! conn was entered; a slot is used again as late as possible, as another processor may still be at work with it.
+//! conn was entered (a datagram in fragments counts as its first one); a slot is used again as late as possible, as another processor may still be at work with it.
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +15,7 @@ mod tests;
 use super::Router;
 use super::header::Header;
 use super::neighbours::Found;
+use crate::frames::network_layer;
 use crate::observe::Statistics;
 use pinhole_engine::{Engine, Outcome, Verdict};
 use pinhole_io::live::flowtable::{self, Carrier, Flow, FlowKey, FlowState, Translation};
@@ -30,6 +31,9 @@ const PACKETS: u64 = 16;
 /// Parts in which all entries are swept, and how long after one the next comes.
 const PARTS: usize = 8;
 const PAUSE: u64 = 125_000_000;
+
+/// Plain data that comes in so soon after its conn was entered was already waiting then: what the engine knows of the conn is not yet outdated.
+const WAITING: u64 = 10_000_000;
 
 /// Nobody's flow for so long is recalled.
 const STILL: u64 = 30_000_000_000;
@@ -52,6 +56,7 @@ struct Entry {
     legs: [Option<Leg>; 2],
     is_tcp: bool,
     credited: FlowState,
+    entered: Time,
     /// When it was entered, or something passed.
     active: Time,
 }
@@ -92,12 +97,14 @@ impl Flows {
 
     /// The conn that is to be recalled before this frame is judged.
     #[inline]
-    fn touched_by(&self, frame: &[u8], interface: u32) -> Option<u32> {
-        let (key, is_data) = FlowKey::of(frame, interface)?;
+    fn touched_by(&self, now: Time, frame: &[u8], interface: u32) -> Option<u32> {
+        let (key, is_data) = FlowKey::of(frame, interface).or_else(|| key_of_unusual(frame, interface))?;
         let slot = *self.by_key.get(&key)?;
         let entry = self.entry(slot)?;
         let carried = entry.legs.iter().flatten().any(|leg| leg.key == key);
-        (!carried || !is_data).then_some(slot)
+        // There are no windows in UDP that could be outdated.
+        let is_harmless = !entry.is_tcp || (is_data && now.since(entry.entered) < WAITING);
+        (!carried || !is_harmless).then_some(slot)
     }
 
     fn entry(&self, slot: u32) -> Option<&Entry> {
@@ -215,7 +222,7 @@ impl Router {
     pub(super) fn recall_for(&mut self, now: Time, side: usize, frame: &[u8]) {
         let Some(flows) = self.flows.as_mut().filter(|flows| !flows.is_empty()) else { return };
         let Some(link) = self.links.get(side) else { return };
-        if let Some(slot) = flows.touched_by(frame, link.index) {
+        if let Some(slot) = flows.touched_by(now, frame, link.index) {
             flows.recall(now, slot, &mut self.engine, &mut self.statistics);
         }
     }
@@ -276,7 +283,7 @@ impl Router {
         let credited = FlowState { windows: windows.unwrap_or_default(), ..FlowState::default() };
         let is_tcp = carriage.windows.is_some();
         if let Some(flows) = &mut self.flows {
-            let entry = Entry { conn, keys, legs, is_tcp, credited, active: now };
+            let entry = Entry { conn, keys, legs, is_tcp, credited, entered: now, active: now };
             flows.enter(entry, &mut self.engine);
         }
     }
@@ -356,6 +363,24 @@ impl Router {
             }
         }
     }
+}
+
+/// The key of a frame that the programs leave alone whatever is in it: with IP options or extension headers, or a first fragment. It is no plain data.
+#[cold]
+fn key_of_unusual(frame: &[u8], interface: u32) -> Option<(FlowKey, bool)> {
+    let packet = network_layer(frame)?;
+    let ports = frame.get(packet.payload as usize..)?.first_chunk::<4>()?;
+    let is_first = packet.fragment.is_none_or(|fragment| fragment.offset == 0);
+    if !is_first || !matches!(packet.protocol, Protocol::TCP | Protocol::UDP) {
+        return None;
+    }
+    let [s0, s1, d0, d1] = *ports;
+    let tuple = Tuple {
+        source_port: u16::from_be_bytes([s0, s1]),
+        destination_port: u16::from_be_bytes([d0, d1]),
+        ..Tuple::of(&packet)
+    };
+    Some((key(&tuple, interface), false))
 }
 
 fn key(tuple: &Tuple, interface: u32) -> FlowKey {

@@ -320,10 +320,10 @@ impl Router {
         let mut judged = 0;
         for ((buffer, screened), count) in batch.frames().iter().zip(&mut screened).zip(first..) {
             *screened = self.screen(side, buffer.bytes());
-            self.recall_for(now, side, buffer.bytes());
             if *screened == Screened::Judge
                 && let Some(place) = room.get_mut(judged)
             {
+                self.recall_for(now, side, buffer.bytes());
                 *place = frame(number(side, count), now, buffer, ingress, egress);
                 judged += 1;
             }

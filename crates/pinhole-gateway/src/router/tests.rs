@@ -152,7 +152,7 @@ impl Lab {
     }
 
     /// All that came out, with the side that it came out by.
-    fn out(&self) -> Vec<(usize, Vec<u8>)> {
+    pub(super) fn out(&self) -> Vec<(usize, Vec<u8>)> {
         let out = self.wires.iter().enumerate();
         out.flat_map(|(side, wire)| {
             std::iter::from_fn(move || wire.receive()).map(move |(bytes, _)| (side, bytes))
@@ -162,7 +162,7 @@ impl Lab {
 
     /// The one frame that came out, and its side.
     #[track_caller]
-    fn one(&self) -> (usize, Vec<u8>) {
+    pub(super) fn one(&self) -> (usize, Vec<u8>) {
         let mut out = self.out();
         assert_eq!(out.len(), 1, "{out:?}");
         out.remove(0)

@@ -242,6 +242,68 @@ fn plain_data_that_was_already_waiting_recalls_nothing() {
     assert!(lab.last_reason().is_none());
 }
 
+/// A conversation of which the kernel has carried a gigabyte; the client's next sequence number.
+fn far_away() -> (Lab, Memory, u32) {
+    let (mut lab, memory) = lab("");
+    let far = lab.converse(20).wrapping_add(1 << 30);
+    let [client, server] = memory.state(0).windows;
+    let moved = [
+        Window { end: far, max_end: far.wrapping_add(60_000), ..client },
+        Window { max_end: 61_000, ..server },
+    ];
+    memory.0.borrow_mut().states.get_mut(&0).unwrap().windows = moved;
+    memory.pass(0, Direction::Original, 700_000);
+    lab.pass_time(&memory, SECOND / 10);
+    lab.out();
+    (lab, memory, far)
+}
+
+fn segment(far: u32, options: &[u8], length: usize) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let builder = PacketBuilder::ethernet2(CLIENT_MAC, MACS[LAN]);
+    let mut header = etherparse::Ipv4Header::new(0, 64, etherparse::IpNumber::TCP, CLIENT, SERVER).unwrap();
+    header.dont_fragment = true;
+    header.options = options.try_into().unwrap();
+    let builder = builder.ip(etherparse::IpHeaders::Ipv4(header, Default::default()));
+    builder.tcp(4000, 80, far, 60_000).ack(1000).write(&mut frame, &vec![7; length]).unwrap();
+    frame
+}
+
+#[test]
+fn what_the_kernel_cannot_carry_is_judged_by_what_it_has_learned() {
+    // IP options (four of "no operation"), which the programs leave alone.
+    let (mut lab, memory, far) = far_away();
+    lab.send(LAN, &segment(far, &[1; 4], 100));
+    assert_eq!(lab.last_reason(), None, "options");
+    assert_eq!((lab.one().0, memory.flows().len()), (WAN, 0));
+    // Too long for the next link: its sender is told, as of any other packet.
+    let (mut lab, _, far) = far_away();
+    lab.send(LAN, &segment(far, &[], 1500));
+    assert_eq!(lab.last_reason(), Some(pinhole_engine::Reason::TooBig));
+    assert_eq!(lab.one().0, LAN, "an ICMP error");
+    // In fragments.
+    let (mut lab, memory, far) = far_away();
+    let mut whole = segment(far, &[], 1000);
+    whole[20] = 0;
+    let checksum = etherparse::Ipv4Header::from_slice(&whole[14..]).unwrap().0.calc_header_checksum();
+    whole[24..26].copy_from_slice(&checksum.to_be_bytes());
+    let mut pieces = Vec::new();
+    crate::router::cut::ipv4(&whole[14..], 600, |piece| pieces.push([&whole[..14], piece].concat()));
+    assert_eq!(pieces.len(), 2);
+    pieces.iter().rev().for_each(|piece| lab.send(LAN, piece));
+    assert_eq!(lab.last_reason(), None, "fragments");
+    assert_eq!((lab.out().len(), memory.flows().len()), (2, 0));
+}
+
+#[test]
+fn frames_for_others_recall_nothing() {
+    let (mut lab, memory, far) = far_away();
+    let mut frame = segment(far, &[1; 4], 100);
+    frame[5] ^= 1;
+    lab.send(LAN, &frame);
+    assert_eq!(memory.flows().len(), 2);
+}
+
 #[test]
 fn conns_that_are_to_be_read_counted_or_marked_are_not_carried() {
     for rules in [

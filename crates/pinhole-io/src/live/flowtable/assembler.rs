@@ -50,6 +50,7 @@ pub(super) enum Condition {
     AtLeast = 0x30,
     AnyBit = 0x40,
     NotEqual = 0x50,
+    AtLeastSigned = 0x70,
     Below = 0xa0,
     LessSigned = 0xc0,
 }
