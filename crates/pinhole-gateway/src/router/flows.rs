@@ -1,13 +1,15 @@
 //! Conns that the kernel carries for the router (netfilter's flow offload), in a [`Flowtable`](flowtable::Flowtable).
 //!
 //! Life cycle of an entry: a conn that has had [`PACKETS`] packets in a direction, all of whose further ones would pass unread
-//! ([`Engine::carriage`](pinhole_engine::Engine::carriage)), is *entered*: both ways if it was answered. What passes is *credited* to it, in a sweep of
-//! all entries each second. It is *recalled*, that is credited for the last time and removed, when a packet of it comes in that is no plain
-//! data, before the engine sees that packet; when the first answer comes; when it has been still for a while; when rules, addresses, routes or the next
-//! hop's address change; and when it ends.
+//! ([`Engine::carriage`](pinhole_engine::Engine::carriage)), is *entered*: both ways if it was answered. What passes is *credited* to it: in a sweep of
+//! all entries each second, and before the engine judges a packet of it. It is *recalled*, that is carried no more, when a packet of it comes in that is no
+//! plain data; when the first answer comes; when it has been still for a while; when rules, addresses, routes or the next hop's address change; and when
+//! it ends. Plain data that was already waiting when it was entered recalls nothing.
+//! Another processor may still be at work with a packet of what is recalled: that is *draining* for a while, and credited as before.
 //!
-//! Invariants: no packet of a carried TCP conn is judged by windows that the kernel has moved on, but for plain data that was already waiting when the
-//! conn was entered (a datagram in fragments counts as its first one); a slot is used again as late as possible, as another processor may still be at work with it.
+//! Invariants: no packet of TCP is judged by windows that the kernel has moved on. What tells of a carried packet (its acknowledgement, what its window
+//! allows) comes after that packet was learned of, as it was sent on only then; and what has waited so long that the windows have gone past it still
+//! passes, as a retransmission would. A slot is used again as late as possible.
 
 #[cfg(test)]
 mod tests;
@@ -32,8 +34,11 @@ const PACKETS: u64 = 16;
 const PARTS: usize = 8;
 const PAUSE: u64 = 125_000_000;
 
-/// Plain data that comes in so soon after its conn was entered was already waiting then: what the engine knows of the conn is not yet outdated.
+/// Plain data that comes in so soon after its conn was entered was already waiting then.
 const WAITING: u64 = 10_000_000;
+
+/// No other processor is at work longer than this with a packet.
+const DRAINING: u64 = 100_000_000;
 
 /// Nobody's flow for so long is recalled.
 const STILL: u64 = 30_000_000_000;
@@ -59,6 +64,22 @@ struct Entry {
     entered: Time,
     /// When it was entered, or something passed.
     active: Time,
+    /// When it was recalled, if it is draining.
+    recalled: Option<Time>,
+}
+
+impl Entry {
+    /// Whether no other processor can be at work with a packet of it, if it is not carried; a late packet has no windows to move in UDP.
+    fn has_drained(&self, now: Time) -> bool {
+        self.recalled.is_some_and(|recalled| !self.is_tcp || now.since(recalled) >= DRAINING)
+    }
+}
+
+/// What is to be done with the entry in a slot before a frame of its conn is judged.
+#[derive(Clone, Copy, Debug)]
+enum Touched {
+    Credit(u32),
+    Recall(u32),
 }
 
 /// All of them.
@@ -91,20 +112,23 @@ impl Flows {
         self.by_conn.is_empty()
     }
 
+    /// How many are carried.
     pub(super) fn len(&self) -> usize {
-        self.by_conn.len()
+        self.entries.iter().flatten().filter(|entry| entry.recalled.is_none()).count()
     }
 
-    /// The conn that is to be recalled before this frame is judged.
+    /// What is to be done before this frame is judged.
     #[inline]
-    fn touched_by(&self, now: Time, frame: &[u8], interface: u32) -> Option<u32> {
+    fn touched_by(&self, now: Time, frame: &[u8], interface: u32) -> Option<Touched> {
         let (key, is_data) = FlowKey::of(frame, interface).or_else(|| key_of_unusual(frame, interface))?;
         let slot = *self.by_key.get(&key)?;
         let entry = self.entry(slot)?;
-        let carried = entry.legs.iter().flatten().any(|leg| leg.key == key);
-        // There are no windows in UDP that could be outdated.
+        if entry.recalled.is_some() {
+            return Some(Touched::Credit(slot));
+        }
+        let is_carried = entry.legs.iter().flatten().any(|leg| leg.key == key);
         let is_harmless = !entry.is_tcp || (is_data && now.since(entry.entered) < WAITING);
-        (!carried || !is_harmless).then_some(slot)
+        Some(if is_carried && is_harmless { Touched::Credit(slot) } else { Touched::Recall(slot) })
     }
 
     fn entry(&self, slot: u32) -> Option<&Entry> {
@@ -158,7 +182,7 @@ impl Flows {
             statistics.carried_packets += more.packets;
             statistics.carried_bytes += more.bytes;
         }
-        if counters.iter().all(|more| more.packets == 0) {
+        if state == entry.credited {
             return Some(false);
         }
         let seen = state.carried.iter().map(|carried| carried.seen).max().unwrap_or_default();
@@ -187,10 +211,10 @@ impl Flows {
     fn recall(&mut self, now: Time, slot: u32, engine: &mut Engine, statistics: &mut Statistics) {
         self.stop_carrying(slot);
         self.credit(now, slot, engine, statistics);
-        if let Some(entry) = self.entry(slot) {
+        if let Some(entry) = self.entries.get_mut(slot as usize).and_then(Option::as_mut) {
             engine.set_offloaded(entry.conn, false);
+            entry.recalled.get_or_insert(now);
         }
-        self.remove(slot);
     }
 
     /// A conn has ended.
@@ -217,13 +241,17 @@ impl Router {
         self.flows.as_ref().map_or(0, |flows| flows.len())
     }
 
-    /// Recalls the conn that a frame, which is yet to be judged, touches.
+    /// Brings what is known of a frame's conn up to date, before the frame is judged.
     #[inline]
     pub(super) fn recall_for(&mut self, now: Time, side: usize, frame: &[u8]) {
         let Some(flows) = self.flows.as_mut().filter(|flows| !flows.is_empty()) else { return };
         let Some(link) = self.links.get(side) else { return };
-        if let Some(slot) = flows.touched_by(now, frame, link.index) {
-            flows.recall(now, slot, &mut self.engine, &mut self.statistics);
+        match flows.touched_by(now, frame, link.index) {
+            Some(Touched::Recall(slot)) => flows.recall(now, slot, &mut self.engine, &mut self.statistics),
+            Some(Touched::Credit(slot)) => {
+                flows.credit(now, slot, &mut self.engine, &mut self.statistics);
+            }
+            None => {}
         }
     }
 
@@ -250,8 +278,13 @@ impl Router {
     }
 
     fn consider_closely(&mut self, now: Time, side: usize, conn: ConnId, outcome: &Outcome, waits: bool) {
-        if self.flows.as_ref().is_none_or(|flows| flows.by_conn.contains_key(&conn)) {
-            return;
+        let Some(flows) = &mut self.flows else { return };
+        if let Some(&slot) = flows.by_conn.get(&conn) {
+            if !flows.entry(slot).is_some_and(|entry| entry.has_drained(now)) {
+                return;
+            }
+            flows.credit(now, slot, &mut self.engine, &mut self.statistics);
+            flows.remove(slot);
         }
         let Some(carriage) = self.engine.carriage(outcome) else { return };
         // What waits of TCP would be overtaken, and look lost.
@@ -283,7 +316,8 @@ impl Router {
         let credited = FlowState { windows: windows.unwrap_or_default(), ..FlowState::default() };
         let is_tcp = carriage.windows.is_some();
         if let Some(flows) = &mut self.flows {
-            let entry = Entry { conn, keys, legs, is_tcp, credited, entered: now, active: now };
+            let entry =
+                Entry { conn, keys, legs, is_tcp, credited, entered: now, active: now, recalled: None };
             flows.enter(entry, &mut self.engine);
         }
     }
@@ -347,6 +381,12 @@ impl Router {
             }
             let passed = flows.credit(now, slot, engine, statistics);
             let Some(entry) = flows.entry(slot) else { continue };
+            if entry.recalled.is_some() {
+                if passed.is_none() || entry.has_drained(now) {
+                    flows.remove(slot);
+                }
+                continue;
+            }
             let mut stays = passed.is_some() && now.since(entry.active) < STILL;
             for leg in entry.legs.iter().flatten().filter(|_| passed == Some(true)) {
                 let Some(link) = links.get(leg.egress) else { continue };

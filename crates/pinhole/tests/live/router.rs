@@ -175,7 +175,7 @@ fn changes_of_the_network_are_followed() {
     bench.run("gateway", &["ip", "neigh", "flush", "dev", "pg1"]);
     assert_eq!(bench.fetch(&["--disable-epsv"], false), Ok(()), "{}", gateway.ask(&["stats"]));
     // A link that goes down and comes back.
-    let mut transfer = bench.slow_fetch(&["--disable-epsv"], "2M");
+    let mut transfer = bench.slow_fetch(&["--disable-epsv"], "1M");
     std::thread::sleep(Duration::from_millis(500));
     bench.run("gateway", &["ip", "link", "set", "pg1", "down"]);
     std::thread::sleep(Duration::from_millis(500));

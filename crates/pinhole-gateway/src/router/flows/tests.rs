@@ -89,6 +89,10 @@ impl Lab {
         self.router.engine().tracker().counters(self.conn()).unwrap().map(|counters| counters.packets)
     }
 
+    fn invalid(&self) -> u64 {
+        self.router.engine().tracker().statistics().invalid
+    }
+
     fn tcp_state(&self) -> TcpState {
         match self.router.engine().tracker().l4(self.conn()) {
             Some(L4::Tcp(tcp)) => tcp.state(),
@@ -106,35 +110,48 @@ impl Lab {
         self.send(side, &frame);
     }
 
-    /// A segment of `length` bytes from the client to the server, or back. `flags`: ACK is set unless it is a SYN.
     fn tcp(&mut self, side: usize, flags: &str, sequence: u32, ack: u32, length: usize) {
-        let mut frame = Vec::new();
-        let (from, to, macs) = ends(side);
-        let ports = if side == LAN { (4000, 80) } else { (80, 4000) };
-        let builder = PacketBuilder::ethernet2(macs[0], macs[1]).ipv4(from, to, 64);
-        let mut builder = builder.tcp(ports.0, ports.1, sequence, 60_000);
-        for flag in flags.chars() {
-            builder = match flag {
-                's' => builder.syn(),
-                'f' => builder.fin(),
-                _ => builder.ack(ack),
-            };
-        }
-        builder.write(&mut frame, &vec![7; length]).unwrap();
-        self.send(side, &frame);
+        self.send(side, &tcp_frame(side, flags, sequence, ack, length));
     }
 
-    /// A handshake, and so many segments of 100 bytes of the client's, each acknowledged. Returns the client's next sequence number.
+    /// A handshake, and as many segments of 100 bytes of the client's, each acknowledged, or fewer if the kernel carries the conn. Returns the client's
+    /// next sequence number.
     fn converse(&mut self, segments: u32) -> u32 {
         self.tcp(LAN, "s", 99, 0, 0);
         self.tcp(WAN, "sa", 999, 100, 0);
         self.tcp(LAN, "a", 100, 1000, 0);
-        for n in 0..segments {
-            self.tcp(LAN, "a", 100 + 100 * n, 1000, 100);
-            self.tcp(WAN, "a", 1000, 200 + 100 * n, 0);
+        let mut next = 100;
+        for n in 0..2 * segments {
+            if self.router.carried() > 0 {
+                break;
+            }
+            if n % 2 == 0 {
+                self.tcp(LAN, "a", next, 1000, 100);
+                next += 100;
+            } else {
+                self.tcp(WAN, "a", 1000, next, 0);
+            }
         }
-        100 + 100 * segments
+        next
     }
+}
+
+/// A segment of `length` bytes from the client to the server, or back. `flags`: ACK is set unless it is a SYN.
+fn tcp_frame(side: usize, flags: &str, sequence: u32, ack: u32, length: usize) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let (from, to, macs) = ends(side);
+    let ports = if side == LAN { (4000, 80) } else { (80, 4000) };
+    let builder = PacketBuilder::ethernet2(macs[0], macs[1]).ipv4(from, to, 64);
+    let mut builder = builder.tcp(ports.0, ports.1, sequence, 60_000);
+    for flag in flags.chars() {
+        builder = match flag {
+            's' => builder.syn(),
+            'f' => builder.fin(),
+            _ => builder.ack(ack),
+        };
+    }
+    builder.write(&mut frame, &vec![7; length]).unwrap();
+    frame
 }
 
 fn ends(side: usize) -> ([u8; 4], [u8; 4], [[u8; 6]; 2]) {
@@ -233,25 +250,58 @@ fn tcp_goes_on_where_the_kernel_has_left_it() {
     assert_eq!(lab.tcp_state(), TcpState::LastAck);
 }
 
+/// The kernel moves the client's window on by as much as is far outside of what was known before.
+fn move_client(memory: &Memory, far: u32) {
+    let mut contents = memory.0.borrow_mut();
+    let windows = &mut contents.states.get_mut(&0).unwrap().windows;
+    windows[0] = Window { end: far, max_end: far.wrapping_add(60_000), ..windows[0] };
+    windows[1] = Window { max_end: 61_000, ..windows[1] };
+}
+
 #[test]
 fn plain_data_that_was_already_waiting_recalls_nothing() {
     let (mut lab, memory) = lab("");
     let next = lab.converse(20);
+    // One direction is carried before the other, and the acknowledgement of what it carried still comes this way.
+    let far = next.wrapping_add(1 << 30);
+    move_client(&memory, far);
+    memory.pass(0, Direction::Original, 700_000);
+    lab.tcp(WAN, "a", 1000, far, 0);
+    assert_eq!((memory.flows().len(), lab.last_reason(), lab.invalid()), (2, None, 0));
+    // Far behind by now, what has waited passes.
     lab.tcp(LAN, "a", next, 1000, 100);
-    assert_eq!(memory.flows().len(), 2);
-    assert!(lab.last_reason().is_none());
+    lab.tcp(WAN, "a", 1000, next, 0);
+    assert_eq!((memory.flows().len(), lab.last_reason(), lab.invalid()), (2, None, 0));
+    lab.pass_time(&memory, WAITING);
+    lab.tcp(LAN, "a", far, 1000, 100);
+    assert_eq!((memory.flows().len(), lab.last_reason(), lab.invalid()), (0, None, 0));
+}
+
+#[test]
+fn what_another_processor_learns_while_a_conn_is_recalled_is_known_in_time() {
+    let (mut lab, memory, far) = far_away();
+    lab.send(LAN, &segment(far, &[1; 4], 100));
+    assert_eq!(memory.flows().len(), 0);
+    // A packet was on its way already, and its acknowledgement comes.
+    move_client(&memory, far + 50_000);
+    memory.pass(0, Direction::Original, 1);
+    lab.tcp(WAN, "a", 1000, far + 50_000, 0);
+    assert_eq!(lab.invalid(), 0);
+    assert_eq!(lab.router.statistics().carried_packets, 700_001);
+    // Nothing is on its way for so long; what the slot says then is not for this conn.
+    for _ in 0..=PARTS {
+        lab.pass_time(&memory, PAUSE);
+    }
+    memory.pass(0, Direction::Original, 1);
+    lab.tcp(WAN, "a", 1000, far + 50_000, 0);
+    assert_eq!(lab.router.statistics().carried_packets, 700_001);
 }
 
 /// A conversation of which the kernel has carried a gigabyte; the client's next sequence number.
 fn far_away() -> (Lab, Memory, u32) {
     let (mut lab, memory) = lab("");
     let far = lab.converse(20).wrapping_add(1 << 30);
-    let [client, server] = memory.state(0).windows;
-    let moved = [
-        Window { end: far, max_end: far.wrapping_add(60_000), ..client },
-        Window { max_end: 61_000, ..server },
-    ];
-    memory.0.borrow_mut().states.get_mut(&0).unwrap().windows = moved;
+    move_client(&memory, far);
     memory.pass(0, Direction::Original, 700_000);
     lab.pass_time(&memory, SECOND / 10);
     lab.out();
