@@ -2,26 +2,26 @@
 //!
 //! A session only asks; the host decides. Life cycle of a session: a rule (or an explicit setting) attaches a helper to an unconfirmed
 //! conn; when the conn is confirmed the host starts a [`Reader`]; every accepted packet of the conn is shown to it; its requests are
-//! checked here, whatever helper made them, and carried out in the tracker; when the conn ends, or the session is blind, the session ends.
+//! checked ([`admissible`]), whatever helper made them, and carried out in the tracker; when the conn ends, or the session is blind, the session ends.
 //!
-//! Invariants: a session opens nothing that `admissible` does not allow; every expectation in the tracker that came from a session has a
+//! Invariants: a session opens nothing that [`admissible`] does not allow; every expectation in the tracker that came from a session has a
 //! [`Provenance`] here, as long as it or a conn that it brought in lives.
 
+mod admissible;
 mod aim;
 mod edits;
 mod helpers;
+mod requests;
 mod saved;
+mod slot;
 
-use crate::event::{Event, ExpectationRecord, Provenance, RefusalRecord};
-use pinhole_helper::{
-    Action, AddressMatch, Arrival, BlindReason, Expect, Handle, Helper, Master, Pickup, Policy, PortMatch,
-    Reader, Refusal, Registry,
-};
+use crate::event::{Event, ExpectationRecord, Provenance};
+use pinhole_helper::{Action, Arrival, BlindReason, Helper, Pickup, Policy, Reader, Registry};
 use pinhole_ruleset::RuleId;
-use pinhole_track::{ConnId, EndCause, ExpectationId, Request, Status, Tracker, Tuple};
-use pinhole_wire::{Direction, Packet, Protocol, Time, Transport};
+use pinhole_track::{ConnId, EndCause, ExpectationId, Tracker, Tuple};
+use pinhole_wire::{Direction, Packet, Time, Transport};
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 pub(crate) use edits::{Edit, Follow, Rewriting};
 pub use helpers::LoadError;
@@ -29,12 +29,7 @@ pub(crate) use saved::{RuleNames, SavedOrigin, SavedSession};
 
 use crate::engine::UnloadError;
 use helpers::Helpers;
-
-/// Most of a session's own names for expectations that are remembered; older ones can no longer be activated or cancelled.
-const HANDLES: usize = 256;
-
-/// Widest range of destination ports that one expectation may open.
-const WIDEST_RANGE: u16 = 64;
+use slot::Slot;
 
 /// Where in time and input a call happens.
 #[derive(Clone, Copy, Debug)]
@@ -76,20 +71,6 @@ pub struct Host {
     free: Vec<u32>,
     origins: HashMap<ExpectationId, Origin>,
     actions: Vec<Action>,
-}
-
-struct Slot {
-    reader: Reader,
-    helper: u16,
-    rule: Option<RuleId>,
-    conn: ConnId,
-    master: Master,
-    handles: Vec<(Handle, ExpectationId)>,
-    /// How long the conn lives at least, whatever passes on it: as its session has asked.
-    needed_until: Time,
-    /// What was announced in a translated conn.
-    announced: Vec<edits::Announced>,
-    memory: usize,
 }
 
 /// A provenance, and how many things still point to it: the expectation itself and the conns that it brought in.
@@ -307,177 +288,6 @@ impl Host {
         self.detach(session);
     }
 
-    fn carry_out(
-        &mut self,
-        turn: Turn,
-        tracker: &mut Tracker,
-        actions: &[Action],
-        mut rewriting: Option<&mut Rewriting<'_>>,
-        events: &mut impl FnMut(Event),
-    ) {
-        let Turn { at, session, from } = turn;
-        let mut rest = actions;
-        while let Some((first, others)) = rest.split_first() {
-            rest = others;
-            let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
-            match first {
-                Action::Expect(_, expect) => {
-                    let members = match expect.group {
-                        None => 1,
-                        Some((group, _)) => actions_of_group(first, others, group),
-                    };
-                    let taken = actions.len() - others.len() - 1;
-                    let all = actions.get(taken..taken + members).unwrap_or_default();
-                    rest = others.get(members - 1..).unwrap_or_default();
-                    self.expect(turn, tracker, all, rewriting.as_deref_mut(), events);
-                }
-                Action::Activate(handle) => {
-                    if let Some(id) = slot.known(*handle)
-                        && tracker.expectation(id).is_some_and(|e| !e.active)
-                        && tracker.activate(id)
-                    {
-                        events(Event::ExpectationActive { packet: at.packet, time: at.time, id });
-                    }
-                }
-                Action::Extend(handle, seconds) => {
-                    if let Some(id) = slot.known(*handle) {
-                        tracker.extend(at.time, id, *seconds);
-                    }
-                }
-                Action::Prolong(seconds) => {
-                    slot.needed_until = slot.needed_until.max(at.time.plus_seconds(u64::from(*seconds)));
-                }
-                Action::Lead(handle, source_key, destination_key) => {
-                    if let (Some(id), true) = (slot.known(*handle), rewriting.is_some())
-                        && let Some(expectation) = tracker.expectation(id)
-                        && let Some(origin) = self.origins.get_mut(&id)
-                    {
-                        let keys = (*source_key, *destination_key);
-                        origin.follow = Follow::call(&slot.master, &expectation.expect, keys);
-                    }
-                }
-                Action::Aim(handle, source) => {
-                    self.aim(turn, tracker, *handle, *source, events);
-                }
-                Action::Cancel(handle) => {
-                    if let Some(id) = slot.known(*handle) {
-                        tracker.cancel(at.time, id);
-                    }
-                }
-                Action::Refuse(reason, span) => {
-                    let bytes = slot.reader.quote(from, *span).into();
-                    let provenance = slot.provenance(&self.helpers, at, from, *span, bytes);
-                    let record = RefusalRecord { master: slot.conn, reason: *reason, provenance };
-                    events(Event::Refusal(Box::new(record)));
-                }
-                Action::Condition(condition) => {
-                    let helper = self.helpers.name(slot.helper);
-                    let (conn, condition) = (slot.conn, *condition);
-                    events(Event::HelperCondition {
-                        packet: at.packet,
-                        time: at.time,
-                        conn,
-                        helper,
-                        condition,
-                    });
-                }
-                // Without the NAT half, or without NAT, the payload is left alone.
-                Action::Locate(_, span, field)
-                | Action::Mention(_, span, field)
-                | Action::Renumber(span, field, _) => {
-                    let endpoint = match first {
-                        Action::Renumber(.., number) => {
-                            Some(SocketAddr::new(slot.master.sender_seen_by_peer(from).ip(), *number))
-                        }
-                        Action::Mention(end, ..) => Some(slot.end(*end, from)),
-                        Action::Locate(handle, ..) => slot.announced(*handle, from),
-                        _ => None,
-                    };
-                    if let (Some(rewriting), Some(endpoint)) = (rewriting.as_deref_mut(), endpoint)
-                        && let Err(reason) =
-                            rewriting.write(endpoint, *span, *field, slot.reader.quote(from, *span))
-                    {
-                        let bytes = slot.reader.quote(from, *span).into();
-                        let provenance = slot.provenance(&self.helpers, at, from, *span, bytes);
-                        events(Event::Refusal(Box::new(RefusalRecord {
-                            master: slot.conn,
-                            reason,
-                            provenance,
-                        })));
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Enters one expectation, or a group of them together.
-    fn expect(
-        &mut self,
-        turn: Turn,
-        tracker: &mut Tracker,
-        members: &[Action],
-        rewriting: Option<&mut Rewriting<'_>>,
-        events: &mut impl FnMut(Event),
-    ) {
-        let Turn { at, session, from } = turn;
-        let Some(slot) = self.slots.get_mut(session as usize).and_then(Option::as_mut) else { return };
-        let helper = self.helpers.find(slot.helper);
-        let policy = self.helpers.bound(slot.helper, self.policy);
-        let asked: Vec<(Handle, &Expect)> = members
-            .iter()
-            .filter_map(
-                |a| if let Action::Expect(handle, expect) = a { Some((*handle, expect)) } else { None },
-            )
-            .collect();
-        let answered = slot.master.protocol != Protocol::TCP
-            || tracker.status(slot.conn).is_some_and(|status| status.contains(Status::SEEN_REPLY));
-        let requests: Result<Vec<Request>, Refusal> = asked
-            .iter()
-            .map(|(_, expect)| {
-                // All that is known of a conn picked up in mid-stream may be one forged packet.
-                // An inactive expectation waits for an answer anyway.
-                (answered || !expect.active).then_some(()).ok_or(Refusal::Unanswered)?;
-                let introduced = helper.is_some_and(|h| h.introduces(expect.class))
-                    || (policy.introductions && from == Direction::Reply);
-                admissible(&slot.master, from, expect, &policy, introduced)?;
-                let class = self.helpers.class(slot.helper, expect.class).ok_or(Refusal::Policy)?;
-                let request = Request::new((*expect).clone(), class, slot.helper);
-                Ok(Request { announcer: slot.announcer(from, expect), ..request })
-            })
-            .collect();
-        let entered = requests.and_then(|requests| match rewriting {
-            Some(rewriting) => rewriting.expect(at, tracker, slot, from, &asked, &requests),
-            None => {
-                let ids = tracker.expect(at.time, slot.conn, &requests)?;
-                Ok(ids.into_iter().map(|id| (id, None)).collect())
-            }
-        });
-        match entered {
-            Ok(ids) => {
-                for ((handle, expect), (id, follow)) in asked.iter().zip(ids) {
-                    let bytes = slot.reader.quote(from, expect.span).into();
-                    let provenance = slot.provenance(&self.helpers, at, from, expect.span, bytes);
-                    slot.remember(*handle, id);
-                    if let Some(expectation) = tracker.expectation(id).cloned() {
-                        let record = ExpectationRecord { expectation, provenance };
-                        self.origins
-                            .insert(id, Origin { record: record.clone(), end: None, follow, uses: 1 });
-                        events(Event::ExpectationNew(Box::new(record)));
-                    }
-                }
-            }
-            Err(reason) => {
-                for (_, expect) in &asked {
-                    let bytes = slot.reader.quote(from, expect.span).into();
-                    let provenance = slot.provenance(&self.helpers, at, from, expect.span, bytes);
-                    let record = RefusalRecord { master: slot.conn, reason, provenance };
-                    events(Event::Refusal(Box::new(record)));
-                }
-            }
-        }
-    }
-
     fn slot_mut(&mut self, session: u32) -> Option<&mut Slot> {
         self.slots.get_mut(session as usize)?.as_mut()
     }
@@ -510,115 +320,6 @@ impl Host {
             origin.end = Some(cause);
         }
         self.origin_released(id);
-    }
-}
-
-impl Slot {
-    /// Bytes of memory that it takes.
-    fn held(&self) -> usize {
-        let handles = self.handles.capacity() * size_of::<(Handle, ExpectationId)>();
-        size_of::<Self>() - size_of::<Reader>() + self.reader.memory() + handles
-    }
-
-    /// Who answers for what a packet announces: its sender, under the address that it has itself.
-    fn announcer(&self, from: Direction, expect: &Expect) -> IpAddr {
-        let is_own = expect.destination == self.master.sender_seen_by_peer(from).ip();
-        if is_own { self.master.sender(from).ip() } else { expect.destination }
-    }
-
-    fn known(&self, handle: Handle) -> Option<ExpectationId> {
-        self.handles.iter().rev().find(|(h, _)| *h == handle).map(|&(_, id)| id)
-    }
-
-    fn remember(&mut self, handle: Handle, id: ExpectationId) {
-        if self.handles.len() >= HANDLES {
-            self.handles.remove(0);
-        }
-        self.handles.push((handle, id));
-    }
-
-    fn provenance(
-        &self,
-        helpers: &Helpers,
-        at: Moment,
-        direction: Direction,
-        span: pinhole_helper::Span,
-        bytes: Box<[u8]>,
-    ) -> Provenance {
-        let arrival = self.reader.arrival(direction, span).unwrap_or(at.arrival());
-        Provenance {
-            helper: helpers.name(self.helper),
-            packet: arrival.packet,
-            time: arrival.time,
-            read_with: at.packet,
-            direction,
-            span,
-            bytes,
-            attached_by: self.rule,
-        }
-    }
-}
-
-/// How many of the actions, from `first` on, belong to its group without interruption.
-fn actions_of_group(first: &Action, others: &[Action], group: u32) -> usize {
-    debug_assert!(matches!(first, Action::Expect(..)));
-    1 + others
-        .iter()
-        .take_while(|a| matches!(a, Action::Expect(_, e) if e.group.is_some_and(|(g, _)| g == group)))
-        .count()
-}
-
-/// Whether it is one direction of a PPTP call: GRE between the very ends of the master, with the key of each. Such a pair is asked for at
-/// once, when the call is answered, and either end may speak first.
-fn is_call_between_ends(master: &Master, expect: &Expect) -> bool {
-    let (AddressMatch::Exact(source), PortMatch::Exact(_), PortMatch::Exact(_)) =
-        (expect.source, expect.source_port, expect.destination_port)
-    else {
-        return false;
-    };
-    let ends = (source, expect.destination);
-    let way = |(from, to): (SocketAddr, SocketAddr)| (from.ip(), to.ip()) == ends;
-    expect.protocol == Protocol::GRE && (way(master.original) || way(master.reply))
-}
-
-/// The security rules that hold for every helper, whatever it asks: the announced address is the announcer's own unless the policy allows
-/// third parties, or the helper [introduces](Helper::introduces) the receiver, and nobody else, to one. No port lies below the policy's
-/// lowest, but for two of datagrams: the one that the announcer sends the master's from (NetBIOS asks from port 137, and is answered
-/// there), and the one that the master itself is addressed to (talk's daemons ask each other, both on port 518).
-fn admissible(
-    master: &Master,
-    from: Direction,
-    expect: &Expect,
-    policy: &Policy,
-    introduced: bool,
-) -> Result<(), Refusal> {
-    let own = [master.sender(from).ip(), master.sender_seen_by_peer(from).ip()];
-    if is_call_between_ends(master, expect) {
-        return Ok(());
-    }
-    let introduced = introduced && expect.source == AddressMatch::Exact(master.receiver(from).ip());
-    if !own.contains(&expect.destination) && !policy.third_party && !introduced {
-        return Err(Refusal::ForeignAddress);
-    }
-    let has_ports = !matches!(expect.protocol, Protocol::GRE);
-    let master_end = [master.sender(from), master.sender_seen_by_peer(from)];
-    let service = [master.original.1.port(), master.reply.0.port()];
-    if let PortMatch::Exact(port) = expect.destination_port
-        && port != 0
-        && expect.protocol == master.protocol
-        && expect.protocol != Protocol::TCP
-        && own.contains(&expect.destination)
-        && (service.contains(&port) || master_end.contains(&SocketAddr::new(expect.destination, port)))
-    {
-        return Ok(());
-    }
-    match expect.destination_port {
-        PortMatch::Any if has_ports => Err(Refusal::Policy),
-        PortMatch::Exact(0) if has_ports => Err(Refusal::PortZero),
-        PortMatch::Exact(port) if has_ports && port < policy.lowest_port => Err(Refusal::PrivilegedPort),
-        PortMatch::Range(low, high) if low > high || high - low >= WIDEST_RANGE => Err(Refusal::Policy),
-        PortMatch::Range(low, _) if low < policy.lowest_port => Err(Refusal::PrivilegedPort),
-        _ => Ok(()),
     }
 }
 

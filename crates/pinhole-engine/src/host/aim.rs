@@ -1,6 +1,7 @@
 //! Expectations whose source turns out to be another one.
 
-use super::{Host, Origin, Turn, admissible};
+use super::admissible::admissible;
+use super::{Host, Origin, Turn};
 use crate::event::{Event, ExpectationRecord, Provenance, RefusalRecord};
 use pinhole_helper::{AddressMatch, Expect, Handle};
 use pinhole_track::{Request, Tracker};

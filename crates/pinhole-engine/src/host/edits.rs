@@ -213,7 +213,7 @@ impl Slot {
     }
 
     fn announce(&mut self, announced: Announced) {
-        if self.announced.len() >= super::HANDLES {
+        if self.announced.len() >= super::slot::HANDLES {
             self.announced.remove(0);
         }
         self.announced.push(announced);

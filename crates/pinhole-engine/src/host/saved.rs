@@ -4,7 +4,8 @@
 //! a restart and are zero from then on.
 
 use super::edits::Announced;
-use super::{Follow, HANDLES, Host, Origin, Slot, ends};
+use super::slot::{HANDLES, Slot};
+use super::{Follow, Host, Origin, ends};
 use crate::event::{ExpectationRecord, Provenance, RULE};
 use pinhole_helper::{Handle, Master, Name, Reader, SavedReader, Span};
 use pinhole_ruleset::{RuleId, Ruleset};
