@@ -130,3 +130,53 @@ fn what_is_carried_obeys_at_once() {
         taker.wait().unwrap();
     }
 }
+
+/// Whoever connects says how many bytes each sends to the other, in both directions at once.
+const BOTH: &str = "import random, socket, sys, threading
+def both(s, size):
+    s.settimeout(20)
+    def pump():
+        left = size
+        while left: left -= s.send(bytes(min(left, random.choice([100, 1448, 9000, 65536]))))
+        s.shutdown(1)
+    pumping = threading.Thread(target=pump)
+    pumping.start()
+    got = 0
+    while k := len(s.recv(random.choice([500, 65536, 1 << 20]))): got += k
+    pumping.join()
+    if got != size: print('short', got, size, flush=True)
+    s.close()
+def serve(s):
+    both(s, int(s.recv(16, socket.MSG_WAITALL)))
+def ask(n):
+    for _ in range(n):
+        s = socket.create_connection((sys.argv[1], 5001), 10)
+        size = random.choice([100_000, 3_000_000, 20_000_000])
+        s.sendall(str(size).rjust(16).encode())
+        both(s, size)
+        print('done\\n', end='', flush=True)
+if len(sys.argv) > 2:
+    asking = [threading.Thread(target=ask, args=[int(sys.argv[2])]) for _ in range(8)]
+    for thread in asking: thread.start()
+else:
+    door = socket.create_server((sys.argv[1], 5001), backlog=50)
+    while True: threading.Thread(target=serve, args=[door.accept()[0]], daemon=True).start()
+";
+
+#[test]
+#[ignore = "takes root and network namespaces"]
+fn conns_that_send_both_ways_at_once_never_stall() {
+    const EACH: usize = 40;
+    let bench = Bench::with("ce", Net::Masquerade);
+    let rules = RULES.replace("ct state", "ct state invalid drop; ct state");
+    let gateway = bench.gateway_with(&rules, "[router]\nflowtable = \"on\"\n");
+    let mut server = start(&bench, "server", BOTH, &["10.2.0.2"]);
+    bench.await_listener("server", 5001);
+    let told = said(start(&bench, "client", BOTH, &["10.2.0.2", &EACH.to_string()]));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(told.lines().all(|line| line == "done") && told.lines().count() == 8 * EACH, "{told}");
+    let statistics = gateway.statistics();
+    assert_eq!(statistics["invalid"].as_u64(), Some(0), "{statistics}");
+    assert!(statistics["carried_packets"].as_u64() > Some(10_000), "{statistics}");
+}

@@ -135,6 +135,11 @@ impl Assembler {
         self.push(0xdb, to as u8, from as u8, offset, 0);
     }
 
+    /// If `*(u32 *)(to + offset)` is as the lower half of `R0`, it becomes `from`; `R0` becomes what it was. All at once.
+    pub(super) fn exchange_if_equal(&mut self, to: Register, offset: i16, from: Register) {
+        self.push(0xc3, to as u8, from as u8, offset, 0xf1);
+    }
+
     /// `to operation= from`, 64 bits.
     pub(super) fn compute(&mut self, operation: Operation, to: Register, from: Register) {
         self.push(LONG | FROM_REGISTER | operation as u8, to as u8, from as u8, 0, 0);

@@ -40,11 +40,12 @@ mod buffer {
 }
 
 /// Places on the stack: the key, the copy of the headers (so that words of IP headers are aligned), the number of a state, the length of the headers
-/// without Ethernet's.
+/// without Ethernet's, the sequence number after the segment.
 const KEY: i16 = -(key::SIZE as i16);
 const HEADERS: i16 = KEY - 78;
 const SLOT: i16 = KEY - 88;
 const HEADER_LENGTH: i16 = KEY - 96;
+const END: i16 = KEY - 104;
 
 const ETHERNET: i16 = 14;
 
@@ -58,6 +59,9 @@ const DROP: i32 = 2;
 /// Flags of `bpf_l4_csum_replace`: the sum of a pseudo-header changes; a UDP checksum of zero stays, and none becomes zero.
 const PSEUDO_HEADER: i32 = 0x10;
 const KEEPS_ZERO: i32 = 0x20;
+
+/// How often a number is tried to be raised, while so many other processors raise it.
+const ATTEMPTS: usize = 8;
 
 /// As `window.rs` has it.
 const MAX_ACK_WINDOW: i32 = 66_000;
@@ -352,35 +356,44 @@ impl Writer {
 
 /// What an accepted segment tells of both ends. R0: its end; R1: acknowledgement; R3: window; R4, R5: sender, receiver.
 fn learn(a: &mut Assembler) {
-    let (known, old, inside, small) = (a.label(), a.label(), a.label(), a.label());
+    let (known, inside, open) = (a.label(), a.label(), a.label());
     a.load(Word, R2, R4, state::MAX_WINDOW);
     a.jump(AtLeast, R2, R3, known);
     a.store(Word, R4, state::MAX_WINDOW, R3);
     a.place(known);
-    a.load(Word, R2, R4, state::END);
-    a.compute_short(Subtract, R2, R0);
-    a.jump_value(AtLeastSigned, R2, 0, old);
-    a.store(Word, R4, state::END, R0);
-    a.place(old);
     a.load(Word, R2, R4, state::MAX_END);
     a.compute_short(Subtract, R2, R0);
     a.jump_value(AtLeastSigned, R2, 0, inside);
+    a.store(Word, R10, END, R0);
     a.load(Word, R0, R5, state::MAX_WINDOW);
     a.compute_short(Subtract, R0, R2);
     a.store(Word, R5, state::MAX_WINDOW, R0);
+    a.load(Word, R0, R10, END);
     a.place(inside);
+    // R1: the end of what is offered. A closed window still takes the one byte of a probe (RFC 9293 §3.8.6.1).
     a.compute_short(Add, R1, R3);
-    // A closed window still takes the one byte of a probe (RFC 9293 §3.8.6.1).
-    let open = a.label();
     a.jump_value(NotEqual, R3, 0, open);
     a.compute_short_value(Add, R1, 1);
     a.place(open);
-    a.load(Word, R0, R5, state::MAX_END);
-    a.compute_short(Move, R2, R1);
-    a.compute_short(Subtract, R2, R0);
-    a.jump_value(LessSigned, R2, 0, small);
-    a.store(Word, R5, state::MAX_END, R1);
-    a.place(small);
+    a.compute_short(Move, R2, R0);
+    raise(a, R4, state::END, R2);
+    raise(a, R5, state::MAX_END, R1);
+}
+
+/// Raises a sequence number to another one, unless it is beyond. Another processor may raise it at the same time, and must not be undone: an
+/// acknowledgement of what it has learned of would be invalid, and all that repeat it. Spoils R0 and R3.
+fn raise(a: &mut Assembler, end: Register, field: i16, to: Register) {
+    let done = a.label();
+    a.load(Word, R0, end, field);
+    for _ in 0..ATTEMPTS {
+        a.compute_short(Move, R3, R0);
+        a.compute_short(Subtract, R3, to);
+        a.jump_value(AtLeastSigned, R3, 0, done);
+        a.compute_short(Move, R3, R0);
+        a.exchange_if_equal(end, field, to);
+        a.jump(Equal, R0, R3, done);
+    }
+    a.place(done);
 }
 
 /// Cuts off what follows the datagram: padding is of its own link only.
