@@ -19,19 +19,19 @@ pub(super) fn session_description(
 
 /// Whether a content type is one that is looked into.
 pub(super) fn may_describe(content_type: &[u8]) -> bool {
-    is(content_type, b"application/sdp") || is(content_type, b"multipart/")
+    is_description(content_type) || is_multipart(content_type)
 }
 
 fn find(bytes: &[u8], content_type: Range<usize>, body: Range<usize>, depth: u8) -> Option<Range<usize>> {
     let text = bytes.get(content_type.clone())?;
-    if is(text, b"application/sdp") {
+    if is_description(text) {
         return Some(body);
     }
     // A body without a type is a description if it begins like one.
     if text.is_empty() {
         return bytes.get(body.clone())?.starts_with(b"v=").then_some(body);
     }
-    if depth == 0 || !is(text, b"multipart/") {
+    if depth == 0 || !is_multipart(text) {
         return None;
     }
     let boundary = bytes.get(parameter(bytes, content_type, b"boundary")?)?;
@@ -78,9 +78,19 @@ fn line(bytes: &[u8], range: Range<usize>) -> Option<Range<usize>> {
     Some(range.start..end)
 }
 
-fn is(content_type: &[u8], prefix: &[u8]) -> bool {
-    let matches = content_type.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-    let ended = prefix.ends_with(b"/")
-        || content_type.get(prefix.len()).is_none_or(|b| matches!(b, b';' | b' ' | b'\t' | b'\r' | b'\n'));
-    matches && ended
+fn is_description(content_type: &[u8]) -> bool {
+    let [major, minor] = names(content_type);
+    major.eq_ignore_ascii_case(b"application") && minor.eq_ignore_ascii_case(b"sdp")
+}
+
+fn is_multipart(content_type: &[u8]) -> bool {
+    names(content_type)[0].eq_ignore_ascii_case(b"multipart")
+}
+
+/// Type and subtype; blanks may stand around the slash (RFC 3261 §25.1, `m-type SLASH m-subtype`).
+fn names(content_type: &[u8]) -> [&[u8]; 2] {
+    let end = content_type.iter().position(|&b| b == b';').unwrap_or(content_type.len());
+    let whole = content_type.get(..end).unwrap_or_default();
+    let mut halves = whole.splitn(2, |&b| b == b'/');
+    [halves.next(), halves.next()].map(|half| half.unwrap_or_default().trim_ascii())
 }

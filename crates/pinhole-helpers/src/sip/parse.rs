@@ -256,6 +256,22 @@ pub(super) struct HostPort {
 impl HostPort {
     /// Reads what begins at the start of a range; it ends with the range or before a delimiter.
     pub(super) fn read(bytes: &[u8], range: Range<usize>) -> Option<Self> {
+        Self::read_with(bytes, range, |text| text.strip_prefix(b":"))
+    }
+
+    /// The same in Via, where blanks may stand around the colon (RFC 3261 §25.1, `sent-by`).
+    fn read_sent_by(bytes: &[u8], range: Range<usize>) -> Option<Self> {
+        Self::read_with(bytes, range, |text| {
+            text.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start)
+        })
+    }
+
+    /// `after_colon`: what follows the colon, if the text begins with one.
+    fn read_with(
+        bytes: &[u8],
+        range: Range<usize>,
+        after_colon: impl Fn(&[u8]) -> Option<&[u8]>,
+    ) -> Option<Self> {
         let text = bytes.get(range.clone())?;
         let (host, length) = if text.first() == Some(&b'[') {
             let close = text.iter().position(|&b| b == b']')?;
@@ -268,10 +284,10 @@ impl HostPort {
         };
         let mut end = length;
         let mut number = None;
-        if let Some(digits) = text.get(length..)?.strip_prefix(b":") {
+        if let Some(digits) = after_colon(text.get(length..)?) {
             let count = digits.iter().take_while(|b| b.is_ascii_digit()).count();
             number = Some(port(digits.get(..count)?)?);
-            end = length + 1 + count;
+            end = text.len() - digits.len() + count;
         }
         let ended =
             text.get(end).is_none_or(|b| matches!(b, b';' | b'?' | b'>' | b',') || b.is_ascii_whitespace());
@@ -329,7 +345,7 @@ impl Via {
         let mut slashes = text.iter().enumerate().filter(|&(_, &b)| b == b'/').map(|(at, _)| at);
         let transport = trim(bytes, value.start + slashes.nth(1)? + 1..value.end);
         let length = bytes.get(transport.clone())?.iter().position(u8::is_ascii_whitespace)?;
-        let sent_by = HostPort::read(bytes, trim(bytes, transport.start + length..value.end))?;
+        let sent_by = HostPort::read_sent_by(bytes, trim(bytes, transport.start + length..value.end))?;
         let end = sent_by.place.end;
         Some(Self { sent_by, parameters: end..value.end })
     }

@@ -335,9 +335,12 @@ fn descriptions_inside_other_bodies() {
         ("multipart/mixed; boundary=b2", &mixed, false),
         ("multipart/mixed", &mixed, false),
         ("Application/SDP; charset=utf-8", &inner, true),
+        ("application / sdp ;charset=utf-8", &inner, true),
+        ("multipart /\r\n mixed; boundary=b1", &mixed, true),
         ("", &inner, true),
         ("text/plain", &inner, false),
         ("application/sdpx", &inner, false),
+        ("application", &inner, false),
     ] {
         let text = request("INVITE", 1, "", "");
         let head = text.split("Content-Length").next().unwrap();
@@ -696,6 +699,14 @@ fn what_nat_may_change() {
     let text = message("SIP/2.0 180 Ringing", fields, "", "");
     let actions = talk.say(S, &text);
     let expected = [("10.0.0.1", "peer"), ("10.0.0.1", "peer"), ("5060", "peer")];
+    assert_eq!(places(&text, &actions), expected.map(|(text, what)| (text.to_owned(), what)));
+
+    // Blanks around everything that separates, in Via; in a URI they are none (RFC 3261 §25.1).
+    let fields = "Via : SIP / 2.0 / UDP  10.0.0.1 : 5060 ; received = 10.0.0.1 ;branch=z\n\
+                  From: <sip:a@10.0.0.1 :5060>;tag=a\nTo: <sip:b@example.org>;tag=b\nCall-ID: call-1\nCSeq: 1 INVITE\n";
+    let text = message("SIP/2.0 180 Ringing", fields, "", "");
+    let actions = talk.say(S, &text);
+    let expected = [("10.0.0.1 : 5060", "peer"), ("10.0.0.1", "peer"), ("10.0.0.1", "peer")];
     assert_eq!(places(&text, &actions), expected.map(|(text, what)| (text.to_owned(), what)));
 }
 
