@@ -30,6 +30,8 @@ const COUNT_LIMIT: u16 = 4;
 pub(super) struct Description {
     pub(super) origin: Option<Connection>,
     pub(super) connection: Option<Connection>,
+    /// The sender will connect, not listen, where a medium says nothing else.
+    active: bool,
     pub(super) media: Vec<Media>,
     /// Where the first medium beyond [`MEDIA_LIMIT`] stands.
     pub(super) excess: Option<Range<usize>>,
@@ -124,12 +126,19 @@ impl Description {
             b'm' if self.media.len() == MEDIA_LIMIT || self.excess.is_some() => {
                 self.excess.get_or_insert(line);
             }
-            b'm' => self.media.extend(Media::read(bytes, line, value)),
-            b'a' if self.excess.is_none() => {
-                if let Some(media) = self.media.last_mut() {
-                    media.attribute(bytes, line, value);
-                }
+            b'm' => {
+                let media = Media::read(bytes, line, value);
+                self.media.extend(media.map(|media| Media { active: self.active, ..media }));
             }
+            b'a' if self.excess.is_none() => match self.media.last_mut() {
+                Some(media) => media.attribute(bytes, line, value),
+                // Of the session's attributes one holds for all media (RFC 4145 §4).
+                None => {
+                    if let Some(role) = bytes.get(value).and_then(|text| text.strip_prefix(b"setup:")) {
+                        self.active = role.trim_ascii() == b"active";
+                    }
+                }
+            },
             _ => {}
         }
     }

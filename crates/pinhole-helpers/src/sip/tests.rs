@@ -265,6 +265,8 @@ fn kinds_of_media() {
     // MSRP over TCP: who connects opens nothing.
     assert_eq!(open("m=message 30000 TCP/MSRP *\na=setup:passive"), [30000]);
     assert_eq!(open("m=message 9 TCP/MSRP *\na=setup:active"), []);
+    let both = "a=setup:active\nm=message 9 TCP/MSRP *\nm=message 30000 TCP/MSRP *\na=setup:passive\nm=audio 30002 RTP/AVP 0";
+    assert_eq!(open(both), [30000, 30002, 30003]);
     let talk = offered(&sdp("10.0.0.1", "m=message 30000 TCP/MSRP *"));
     assert!(expects(&talk.actions).all(|(_, e)| e.protocol == Protocol::TCP && e.class == class::OTHER));
 }
