@@ -2,9 +2,9 @@
 //!
 //! A session only asks; the host decides. Life cycle of a session: a rule (or an explicit setting) attaches a helper to an unconfirmed
 //! conn; when the conn is confirmed the host starts a [`Reader`]; every accepted packet of the conn is shown to it; its requests are
-//! checked ([`admissible`]), whatever helper made them, and carried out in the tracker; when the conn ends, or the session is blind, the session ends.
+//! checked (`admissible`), whatever helper made them, and carried out in the tracker; when the conn ends, or the session is blind, the session ends.
 //!
-//! Invariants: a session opens nothing that [`admissible`] does not allow; every expectation in the tracker that came from a session has a
+//! Invariants: a session opens nothing that `admissible` does not allow; every expectation in the tracker that came from a session has a
 //! [`Provenance`] here, as long as it or a conn that it brought in lives.
 
 mod admissible;

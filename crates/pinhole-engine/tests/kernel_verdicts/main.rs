@@ -32,7 +32,7 @@ const LARGEST: u64 = 60_000;
 /// which a UDP conn counts as a stream.
 const MOMENT: Duration = Duration::from_millis(1900);
 
-/// How often packets are shown again that took longer than that, on a machine that is busy.
+/// How often packets are shown at most, on a machine that is busy.
 const ATTEMPTS: usize = 5;
 
 /// How a comparison came out.
@@ -45,12 +45,15 @@ enum Comparison {
     Done(String),
 }
 
-/// Shows packets to both judges, under one ruleset. A difference counts if the kernel saw all packets within a [`MOMENT`].
+/// Shows packets to both judges, under one ruleset. A difference counts if the kernel saw all packets within a [`MOMENT`], and it is there again.
 fn compare(ruleset: &str, packets: &[Vec<u8>]) -> Comparison {
     let mut shown = compare_once(ruleset, packets);
-    for _ in 1..ATTEMPTS {
+    for attempt in 1..ATTEMPTS {
         match &shown {
-            (Comparison::Done(differences), took) if !differences.is_empty() && *took > MOMENT => {
+            // On a busy machine the kernel's answer may also come after it was looked for: what differs must differ twice.
+            (Comparison::Done(differences), took)
+                if !differences.is_empty() && (*took > MOMENT || attempt == 1) =>
+            {
                 eprintln!("again, since {took:?} passed:\n{differences}");
                 shown = compare_once(ruleset, packets);
             }

@@ -37,7 +37,7 @@ impl Server {
         let root = Self::files(bench);
         let config = bench.write("vsftpd.conf", &format!(
             "listen=NO\nlisten_ipv6=YES\nanonymous_enable=YES\nno_anon_password=YES\nanon_root={}\nwrite_enable=NO\n\
-             port_enable=YES\npasv_enable=YES\nconnect_from_port_20=YES\nseccomp_sandbox=NO\nbackground=NO\n\
+             port_enable=YES\npasv_enable=YES\nconnect_from_port_20=YES\nanon_max_rate=2000000\nseccomp_sandbox=NO\nbackground=NO\n\
              secure_chroot_dir=/var/run/vsftpd/empty\n",
             root.display()
         ));
