@@ -91,7 +91,7 @@ fn a_reload_every_tenth_of_a_second_loses_no_transfer() {
         return;
     }
     let bench = Bench::new("d");
-    let _server = Server::vsftpd(&bench);
+    let _server = Server::paced_vsftpd(&bench);
     let gateway = bench.gateway(CONTROL_ONLY);
     let mut transfer = bench.slow_fetch(&["--disable-epsv"], "1M");
     let (start, mut reloads) = (Instant::now(), 0);

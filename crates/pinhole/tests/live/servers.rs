@@ -34,11 +34,20 @@ impl Server {
     }
 
     pub(crate) fn vsftpd(bench: &Bench) -> Self {
+        Self::vsftpd_with(bench, "")
+    }
+
+    /// One that sends at most two megabytes a second: a client's own limit lets much through at once.
+    pub(crate) fn paced_vsftpd(bench: &Bench) -> Self {
+        Self::vsftpd_with(bench, "anon_max_rate=2000000\n")
+    }
+
+    fn vsftpd_with(bench: &Bench, more: &str) -> Self {
         let root = Self::files(bench);
         let config = bench.write("vsftpd.conf", &format!(
             "listen=NO\nlisten_ipv6=YES\nanonymous_enable=YES\nno_anon_password=YES\nanon_root={}\nwrite_enable=NO\n\
-             port_enable=YES\npasv_enable=YES\nconnect_from_port_20=YES\nanon_max_rate=2000000\nseccomp_sandbox=NO\nbackground=NO\n\
-             secure_chroot_dir=/var/run/vsftpd/empty\n",
+             port_enable=YES\npasv_enable=YES\nconnect_from_port_20=YES\nseccomp_sandbox=NO\nbackground=NO\n\
+             secure_chroot_dir=/var/run/vsftpd/empty\n{more}",
             root.display()
         ));
         fs::create_dir_all("/var/run/vsftpd/empty").unwrap();
