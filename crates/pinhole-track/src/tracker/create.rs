@@ -178,8 +178,8 @@ impl Tracker {
         tracked.expectation = Some(id);
     }
 
-    /// Drops one of some neighbours, the one that would end first of those that are not assured, or closing. Bounded, whatever the
-    /// table holds.
+    /// Drops one of some neighbours: one that has expired, else one that is not assured, else one that is closing; of those the one that would end
+    /// first. Bounded, whatever the table holds.
     fn drop_early(&mut self, now: Time, tag: u32) -> bool {
         let victim = self
             .index
@@ -190,7 +190,11 @@ impl Tracker {
                 let assured = entry.status().contains(Status::ASSURED);
                 entry.has_expired(now) || !assured || entry.l4.may_drop_early()
             })
-            .min_by_key(|&index| self.conns[index].deadline);
+            .min_by_key(|&index| {
+                let entry = &self.conns[index];
+                // A flood of first packets must not cut off those whose last ones are still to come.
+                (!entry.has_expired(now), entry.status().contains(Status::ASSURED), entry.deadline)
+            });
         let Some(victim) = victim else { return false };
         if self.conns[victim].has_expired(now) {
             self.end(now, victim, DestroyCause::Timeout);

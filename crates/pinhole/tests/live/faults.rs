@@ -151,7 +151,7 @@ fn transfers_outlive_a_flood_of_syns_and_a_full_table() {
     // Some tenths of a second of the flood: a handshake must be over by then.
     const MOST: u64 = 16_384;
     let bench = Bench::with("ff", Net::Plain);
-    let _server = Server::vsftpd(&bench);
+    let _server = Server::paced_vsftpd(&bench);
     // Those hosts are in the client's network as far as the router knows.
     bench.run("gateway", &["ip", "route", "add", "10.1.0.0/16", "dev", "pg0"]);
     let gateway = bench.gateway_with(&FTP.rules(Net::Plain), &format!("[conntrack]\nmax-conns = {MOST}\n"));
@@ -160,6 +160,8 @@ fn transfers_outlive_a_flood_of_syns_and_a_full_table() {
     };
     // More than this build of the gateway can take: what waits at its ports comes late, but what is open stays so.
     let mut transfer = bench.slow_fetch(WAYS[0].1, "2M");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(matches!(transfer.try_wait(), Ok(None)), "it is under way");
     assert!(flood("4", "inf").wait().unwrap().success());
     assert!(transfer.wait().unwrap().success());
     let before = gateway.statistics();
