@@ -30,6 +30,31 @@ fn a_syn_flood_only_displaces_unanswered_conns() {
     assert!(lab.tracker.memory() < 2 << 20);
 }
 
+/// A conn of which both ends have said that they are done.
+fn closing(lab: &mut Lab, port: u16) -> ConnId {
+    lab.send(&tcp((A.0, port), B, SYN, 100, 0));
+    lab.send(&tcp(B, (A.0, port), SYN | ACK, 500, 101));
+    lab.send(&tcp((A.0, port), B, ACK, 101, 501));
+    lab.send(&tcp(B, (A.0, port), FIN | ACK, 501, 101));
+    lab.conn(&tcp((A.0, port), B, FIN | ACK, 101, 502))
+}
+
+#[test]
+fn closing_conns_make_room_only_if_no_unanswered_one_does() {
+    let mut lab = small(64);
+    let kept = closing(&mut lab, 1000);
+    for number in 0..10_000 {
+        lab.send(&tcp((&address(number), 1), B, SYN, 1, 0));
+    }
+    assert!(lab.tracker.original(kept).is_some(), "its last packets are still to come");
+    let mut lab = small(8);
+    for port in 0..8 {
+        closing(&mut lab, port);
+    }
+    assert!(lab.send(&udp(A, C)).created);
+    assert_eq!((lab.tracker.len(), lab.tracker.statistics().early_drop), (8, 1));
+}
+
 #[test]
 fn a_table_full_of_assured_conns_refuses() {
     let mut lab = small(8);

@@ -16,6 +16,7 @@ use pinhole_helper::{AddressMatch, Class, Expect, Lifetime, Name, PortMatch, Spa
 use pinhole_wire::{Direction, Packet, Protocol, Time};
 use std::net::IpAddr;
 
+pub(super) const FIN: u8 = 0x01;
 pub(super) const SYN: u8 = 0x02;
 pub(super) const ACK: u8 = 0x10;
 pub(super) const RST: u8 = 0x04;
