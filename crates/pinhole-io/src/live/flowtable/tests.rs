@@ -3,6 +3,7 @@
 use super::*;
 use etherparse::{PacketBuilder, SlicedPacket, TcpOptionElement, TransportSlice};
 use pinhole_wire::Direction;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The loopback interface, whose hardware address is zero: what the kernel runs tests on.
 const LOOPBACK: u32 = 1;
@@ -220,6 +221,41 @@ fn windows_are_checked_and_learned() {
     table.set_state(3, &state);
     assert_eq!(run(&table, &tcp(Segment { window: 0, ..SEGMENT })).0, REDIRECTED);
     assert_eq!(table.state(3).windows[1].max_end, 5001);
+}
+
+/// Two processors carry segments of one sender at once: the higher end stays, whichever was faster.
+#[test]
+fn windows_are_never_moved_back() {
+    const ROUNDS: u32 = 20_000;
+    let Some(table) = opened() else { return };
+    let begun = [Window { max_end: 100_000, ..windows()[0] }, windows()[1]];
+    table.set_state(3, &FlowState { windows: begun, ..FlowState::default() });
+    table.insert(&key_v4(6), &plain()).unwrap();
+    let end = |round: u32, processor: u32| 1001 + 2 * round + (round + processor) % 2;
+    let (arrived, carrier) = (AtomicU32::new(0), table.carrier.as_fd());
+    // Who sleeps until the other comes is late by much more than the programs take.
+    let meet = |both: u32| {
+        arrived.fetch_add(1, Ordering::SeqCst);
+        while arrived.load(Ordering::SeqCst) < both {
+            std::hint::spin_loop();
+        }
+    };
+    let carry = |round, processor| {
+        let frame = tcp(Segment { sequence: end(round, processor), length: 0, ..SEGMENT });
+        meet(4 * round + 2);
+        let result = system::run(carrier, &frame, LOOPBACK).unwrap().0;
+        meet(4 * round + 4);
+        result == REDIRECTED
+    };
+    // Counted, not asserted, until both are done: who panics lets the other wait.
+    let wrong = std::thread::scope(|scope| {
+        let other = scope.spawn(|| (0..ROUNDS).filter(|&round| !carry(round, 1)).count());
+        let wrong = (0..ROUNDS).filter(|&round| {
+            !carry(round, 0) || table.state(3).windows[0].end != end(round, 0).max(end(round, 1))
+        });
+        wrong.count() + other.join().unwrap()
+    });
+    assert_eq!(wrong, 0, "of {ROUNDS}");
 }
 
 #[test]
