@@ -8,6 +8,7 @@ use pinhole_wire::{Direction, IpVersion, LinkType, Packet, Protocol, Time, Trans
 use std::collections::BTreeMap;
 use std::fmt;
 use std::process::Command;
+use std::time::Duration;
 
 /// The devices' names: rules see them as `iifname` and `oifname`.
 pub(crate) const INGRESS: &str = "tin";
@@ -20,6 +21,9 @@ const UNLIMITED: [(&str, &str); 4] = [
     ("net.ipv4.icmp_msgs_burst", "1000000"),
     ("net.ipv6.icmp.ratelimit", "0"),
 ];
+
+/// How late an answer may come.
+const LATE: Duration = Duration::from_millis(200);
 
 /// What a judge made of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +87,11 @@ impl Kernel {
         }
     }
 
+    /// What became of the latest packet after all: a busy machine may put the sending of an answer off.
+    pub(crate) fn late_fate(&mut self, datagram: &[u8]) -> Fate {
+        fate_of(&self.0.look_again(datagram, LATE).unwrap())
+    }
+
     /// The counters of all rules that have a comment; none where `nft` cannot list what it took (1.0.6 has rulesets on which it fails).
     /// To be called on the thread that started this.
     pub(crate) fn counts(&self) -> Counts {
@@ -118,12 +127,15 @@ fn judgement_of(observation: &Observation) -> Judgement {
         State::Invalid => "invalid",
         State::Untracked => "untracked",
     });
-    let fate = match observation.answers.first() {
+    Judgement { state, direction: observation.direction, fate: fate_of(observation) }
+}
+
+fn fate_of(observation: &Observation) -> Fate {
+    match observation.answers.first() {
         _ if observation.is_forwarded() => Fate::Accept,
         Some(answer) => Fate::Reject(read_answer(answer)),
         None => Fate::Drop,
-    };
-    Judgement { state, direction: observation.direction, fate }
+    }
 }
 
 fn read_answer(datagram: &[u8]) -> Answer {

@@ -1,7 +1,7 @@
 //! The oracle: one packet in, what the kernel made of it out.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::expectation::ExpectationEvents;
 use super::nflog::PacketLog;
@@ -63,6 +63,22 @@ impl Oracle {
             .expectations
             .drain()
             .map_err(|source| OracleError::Netlink { operation: "reading expectation events", source })?;
+        Ok(observation)
+    }
+
+    /// What else comes out by the egress device for the latest datagram, within so long: a busy machine may put off what is sent by a queue.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn look_again(&mut self, datagram: &[u8], patience: Duration) -> Result<Observation, OracleError> {
+        let egress = |source| OracleError::Tun { name: "egress".to_owned(), source };
+        let mut observation = Observation::default();
+        let begun = Instant::now();
+        while begun.elapsed() < patience && observation.forwarded.is_empty() && observation.answers.is_empty()
+        {
+            std::thread::sleep(PATIENCE);
+            self.collect(datagram, &mut observation).map_err(egress)?;
+        }
         Ok(observation)
     }
 
