@@ -125,8 +125,8 @@ fn debian(repository: &Repository) -> Result<Result<Unpacked, String>, Failure> 
         return Ok(Err(reason));
     }
     fs::create_dir_all(&folder)?;
-    // An old list of packages names an old compiler; without a network, or root, the list stays as it is.
-    let _ = capture(Command::new("apt-get").args(["update", "--quiet=2"]));
+    // An old list names an old compiler.
+    crate::tool::fetch_package_list();
     let mut wanted: Vec<String> = PACKAGES.iter().map(|&package| package.to_owned()).collect();
     let mut done: Vec<String> = Vec::new();
     while let Some(package) = wanted.pop() {

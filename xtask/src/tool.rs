@@ -50,7 +50,7 @@ pub(crate) fn debian(program: &str, package: &str) -> Result<(), String> {
     }
     // The list of packages is fetched only if the package is not known: a machine may be offline and have a cache.
     if !install(package) {
-        let _ = capture(Command::new("apt-get").args(["update", "--quiet=2"]));
+        fetch_package_list();
         install(package);
     }
     if find(program).is_some() { Ok(()) } else { Err(format!("{missing} and cannot be installed")) }
@@ -66,7 +66,7 @@ pub(crate) fn unpack(package: &str, folder: &Path) -> Result<(), String> {
     let archive = folder.join(format!("{package}.deb"));
     fs::create_dir_all(folder).map_err(|error| failed(&error.to_string()))?;
     if !download(package, folder, &archive) {
-        let _ = capture(Command::new("apt-get").args(["update", "--quiet=2"]));
+        fetch_package_list();
         if !download(package, folder, &archive) {
             return Err(failed("apt-get download"));
         }
@@ -85,6 +85,11 @@ pub(crate) fn unpack(package: &str, folder: &Path) -> Result<(), String> {
         return Err(failed("dpkg-deb"));
     }
     fs::rename(&unpacked, &target).map_err(|error| failed(&error.to_string()))
+}
+
+/// Fetches Debian's list of packages. Without a network, or root, it stays as it is.
+pub(crate) fn fetch_package_list() {
+    let _ = capture(Command::new("apt-get").args(["update", "--quiet=2"]));
 }
 
 fn is_installed(package: &str) -> bool {
