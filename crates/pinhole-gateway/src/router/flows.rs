@@ -37,7 +37,7 @@ const PAUSE: u64 = 125_000_000;
 /// Plain data that comes in so soon after its conn was entered was already waiting then.
 const WAITING: u64 = 10_000_000;
 
-/// No other processor is at work longer than this with a packet.
+/// For so long another processor is taken to be at work with a packet at most; it takes a millionth of that unless it is held up.
 const DRAINING: u64 = 100_000_000;
 
 /// Nobody's flow for so long is recalled.
@@ -175,15 +175,15 @@ impl Flows {
     ) -> Option<bool> {
         let state = self.table.state(slot);
         let entry = self.entries.get_mut(slot as usize)?.as_mut()?;
+        if state == entry.credited {
+            return Some(false);
+        }
         let mut counters = [Counters::default(); 2];
         for ((more, new), old) in counters.iter_mut().zip(state.carried).zip(entry.credited.carried) {
             more.packets = new.packets.wrapping_sub(old.packets);
             more.bytes = new.bytes.wrapping_sub(old.bytes);
             statistics.carried_packets += more.packets;
             statistics.carried_bytes += more.bytes;
-        }
-        if state == entry.credited {
-            return Some(false);
         }
         let seen = state.carried.iter().map(|carried| carried.seen).max().unwrap_or_default();
         let last = Time(now.0.saturating_sub(self.table.clock().saturating_sub(seen)));
@@ -209,7 +209,9 @@ impl Flows {
     }
 
     fn recall(&mut self, now: Time, slot: u32, engine: &mut Engine, statistics: &mut Statistics) {
-        self.stop_carrying(slot);
+        if self.entry(slot).is_some_and(|entry| entry.recalled.is_none()) {
+            self.stop_carrying(slot);
+        }
         self.credit(now, slot, engine, statistics);
         if let Some(entry) = self.entries.get_mut(slot as usize).and_then(Option::as_mut) {
             engine.set_offloaded(entry.conn, false);
@@ -243,7 +245,7 @@ impl Router {
 
     /// Brings what is known of a frame's conn up to date, before the frame is judged.
     #[inline]
-    pub(super) fn recall_for(&mut self, now: Time, side: usize, frame: &[u8]) {
+    pub(super) fn bring_up_to_date(&mut self, now: Time, side: usize, frame: &[u8]) {
         let Some(flows) = self.flows.as_mut().filter(|flows| !flows.is_empty()) else { return };
         let Some(link) = self.links.get(side) else { return };
         match flows.touched_by(now, frame, link.index) {

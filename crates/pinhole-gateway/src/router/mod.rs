@@ -323,7 +323,7 @@ impl Router {
             if *screened == Screened::Judge
                 && let Some(place) = room.get_mut(judged)
             {
-                self.recall_for(now, side, buffer.bytes());
+                self.bring_up_to_date(now, side, buffer.bytes());
                 *place = frame(number(side, count), now, buffer, ingress, egress);
                 judged += 1;
             }
