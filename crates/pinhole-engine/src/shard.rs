@@ -27,14 +27,14 @@ const FIRST: usize = 0;
 
 /// Reserved ports, where not all are: some of each class that translation keeps sources in
 /// ([`default_range`](pinhole_nat::ports::default_range)), and none that services are known by.
-const RESERVED: [PortRange; 3] = [
+pub const RESERVED: [PortRange; 3] = [
     PortRange { first: 320, last: 383 },
     PortRange { first: 768, last: 831 },
     PortRange { first: 57_344, last: u16::MAX },
 ];
 
 /// Ports of one shard that follow each other: below 1024, and from there on. Pairs and groups of media stay together.
-const RUNS: (u16, u16) = (2, 16);
+pub const RUNS: (u16, u16) = (2, 16);
 
 /// Where IPv4 has its length, fragment, protocol and addresses (RFC 791 §3.1), IPv6 its next header and addresses (RFC 8200 §3).
 const V4_FRAGMENT: usize = 6;
@@ -48,6 +48,9 @@ const V6_HEADER: usize = 40;
 pub const MIX: u32 = 0x2c1b_3c6d;
 /// By how much they are shifted before.
 pub const MIX_SHIFT: u32 = 15;
+
+/// Ports that are looked at one by one.
+const FEW: u16 = 64;
 
 /// Which address counts, of a conn between hosts inside and outside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,6 +137,11 @@ impl Steering {
     /// How addresses decide.
     pub const fn spread(&self) -> Spread {
         self.spread
+    }
+
+    /// Ranges of addresses that sources are given.
+    pub fn outer(&self) -> &[AddressRange] {
+        &self.outer
     }
 
     /// Ranges of addresses that are near: inside, or outer.
@@ -232,6 +240,33 @@ impl Steering {
             Some(Ok(quoted)) => self.of_tuple(&Tuple::of(&quoted)),
             _ => self.of_tuple(&Tuple::of(&packet)),
         }
+    }
+
+    /// Whether packets that an expectation admits may have their home there.
+    pub fn may_be_home(&self, expect: &Expect, shard: usize) -> bool {
+        let version = if expect.destination.is_ipv4() { IpVersion::V4 } else { IpVersion::V6 };
+        let destination = expect.destination.into();
+        let source = match expect.source {
+            AddressMatch::Exact(source) => Some(source.into()),
+            AddressMatch::Prefix(..) | AddressMatch::Any => None,
+        };
+        let by_addresses =
+            || source.is_none_or(|source| self.of_addresses(version, source, destination) == shard);
+        let is_from_outer = source.is_some_and(|source| self.is_outer(version, source));
+        let port = match (is_from_outer, self.is_outer(version, destination)) {
+            (false, true) => expect.destination_port,
+            (true, false) => expect.source_port,
+            _ => return by_addresses(),
+        };
+        let (first, last) = match port {
+            PortMatch::Exact(port) => (port, port),
+            PortMatch::Range(first, last) if last.saturating_sub(first) < FEW => (first, last),
+            PortMatch::Range(..) | PortMatch::Any => return true,
+        };
+        (first..=last).any(|port| match has_ports(expect.protocol) && self.reserves(port) {
+            true => self.class(port) == shard,
+            false => by_addresses(),
+        })
     }
 
     fn is_outer(&self, version: IpVersion, address: Address) -> bool {
