@@ -29,6 +29,7 @@ use crate::scene::Scene;
 use crate::settings::{ChecksumPolicy, OnFault, Settings, SetupError};
 use crate::shard::Shard;
 use crate::stage::Stage;
+use crate::state::expectations_from;
 use crate::{InterfaceId, Topology};
 use pinhole_helper::{Pickup, Registry};
 use pinhole_ruleset::{LogStatement, RuleId, Ruleset, RulesetState};
@@ -299,6 +300,10 @@ impl Engine {
 
     /// Makes it one of several, or the only one: which outer ports it may give. Conns that are translated already stay as they are.
     pub fn set_shard(&mut self, shard: Option<Shard>) {
+        if let Some(shard) = &shard {
+            // So that what all of them saved can be put together.
+            self.tracker.skip_expectations(expectations_from(shard.index));
+        }
         self.nat.shard = shard.map(Box::new);
     }
 

@@ -47,10 +47,14 @@ impl Ruleset {
         !self.program.quotas.is_empty()
     }
 
-    /// The ruleset for one of so many engines: limits of rate are divided among them, and each has all of a limit's burst.
+    /// The ruleset for one of so many engines: limits of rate are divided among them, and each has all of a limit's burst. The first goes on with what
+    /// counters begin with.
     #[must_use]
-    pub fn divided(mut self, engines: u32) -> Self {
-        let engines = u64::from(engines.max(1));
+    pub fn divided(mut self, (index, engines): (usize, usize)) -> Self {
+        let engines = engines.max(1) as u64;
+        if index > 0 {
+            self.program.counters.iter_mut().for_each(|counter| *counter = (0, 0));
+        }
         for rate in &mut self.program.rates {
             // Tokens are time: what costs more of it comes less often.
             rate.nanoseconds = rate.nanoseconds.saturating_mul(engines);

@@ -317,7 +317,7 @@ insert rule ip t c tcp dport @s drop
 #[test]
 fn limits_are_divided() {
     let text = "table ip t {\n chain c { type filter hook input priority 0; policy drop;\n  limit rate 2/second burst 2 packets accept\n }\n}\n";
-    let ruleset = compiled(text).divided(2);
+    let ruleset = compiled(text).divided((0, 2));
     let chain = ruleset.base_chains(Hook::Input, Family::Ip).next().unwrap().id;
     let mut state = RulesetState::new(&ruleset);
     let mut at = |milliseconds: u64| {
