@@ -86,6 +86,22 @@ impl AddressRange {
         (self.first, self.last)
     }
 
+    /// What is left of it without another.
+    pub fn without(self, other: &Self) -> Vec<Self> {
+        let number = |address: Address| u128::from_be_bytes(address.0);
+        let (first, last) = (number(self.first), number(self.last));
+        let (from, to) = (number(other.first), number(other.last));
+        if self.version != other.version || to < first || last < from {
+            return vec![self];
+        }
+        let address = |number: u128| Address(number.to_be_bytes());
+        let below = from.checked_sub(1).filter(|below| first <= *below);
+        let above = to.checked_add(1).filter(|above| *above <= last);
+        let below = below.map(|below| Self { last: address(below), ..self });
+        let above = above.map(|above| Self { first: address(above), ..self });
+        below.into_iter().chain(above).collect()
+    }
+
     fn contains(&self, version: IpVersion, address: Address) -> bool {
         self.version == version && self.first.0 <= address.0 && address.0 <= self.last.0
     }

@@ -1,6 +1,7 @@
 //! What of a ruleset concerns several engines that run it side by side, each with a state of its own.
 
-use crate::program::{NatKind, Payload, RangeSource};
+use crate::field::{NameField, Origin, name_value};
+use crate::program::{Instruction, NatKind, Payload, RangeSource};
 use crate::ruleset::{Family, Ruleset};
 
 /// Addresses that rules give to sources.
@@ -40,6 +41,41 @@ impl Ruleset {
         }
         found.dedup();
         found
+    }
+
+    /// Whether a rule that translates sources names this interface as the way out (`oifname`); or, if `destinations`, whether one that translates
+    /// destinations names it as the way in. What calling chains match is not looked at.
+    pub fn translates_by(&self, interface: &str, destinations: bool) -> bool {
+        let Some(name) = name_value(interface) else { return false };
+        let field = if destinations { NameField::InterfaceIn } else { NameField::InterfaceOut };
+        self.program.rules.iter().any(|rule| {
+            let code = self.program.code.get(rule.start as usize..rule.end as usize).unwrap_or_default();
+            let translates = code.iter().any(|instruction| match instruction {
+                Instruction::Nat(number) => self.program.nats.get(*number as usize).is_some_and(|nat| {
+                    matches!(nat.statement.kind, NatKind::Dnat | NatKind::Redirect) == destinations
+                }),
+                _ => false,
+            });
+            let matches: Vec<bool> =
+                code.iter().filter_map(|one| self.name_matches(one, field, name)).collect();
+            translates && !matches.is_empty() && matches.iter().all(|matches| *matches)
+        })
+    }
+
+    /// Whether a name matches, if an instruction compares this field with anything.
+    fn name_matches(&self, instruction: &Instruction, field: NameField, name: u128) -> Option<bool> {
+        match instruction {
+            Instruction::Compare { operand, low, high, negate } if operand.origin == Origin::Name(field) => {
+                Some((*low <= name && name <= *high) != *negate)
+            }
+            Instruction::Contains { key, set, negate } if key.count == 1 => {
+                let operand = self.program.operands.get(key.first as usize)?;
+                let table = self.program.sets.get(set.0 as usize)?;
+                let is_it = operand.origin == Origin::Name(field);
+                is_it.then(|| table.lookup.value(name).is_some() != *negate)
+            }
+            _ => None,
+        }
     }
 
     /// Whether it has quotas, which count what all engines let pass.

@@ -362,3 +362,24 @@ fn addresses_of_sources() {
     assert_eq!(found, expected);
     assert!(!ruleset.has_quotas());
 }
+
+#[test]
+fn interfaces_by_which_is_translated() {
+    let text = "table inet n {
+        chain d { type nat hook prerouting priority -100; iifname \"dmz\" tcp dport 21 dnat ip to 10.0.0.1; }
+        chain c { type nat hook postrouting priority 100;
+            oifname \"wan0\" masquerade
+            oifname { \"ppp0\", \"ppp1\" } snat ip to 203.0.113.1
+            oifname \"tun*\" ip saddr 10.0.0.0/8 masquerade
+            oifname != \"lan0\" udp dport 53 masquerade to :1024-2048
+            oifname \"log0\" counter
+        }
+    }";
+    let ruleset = compiled(text);
+    let out: Vec<bool> = ["wan0", "ppp1", "tun7", "lan0", "dmz"]
+        .iter()
+        .map(|name| ruleset.translates_by(name, false))
+        .collect();
+    assert_eq!(out, [true, true, true, false, true], "the fourth rule names all but lan0");
+    assert!(ruleset.translates_by("dmz", true) && !ruleset.translates_by("wan0", true));
+}

@@ -23,9 +23,6 @@ use std::path::{Path, PathBuf};
 /// Where the control socket is if nothing else is said.
 pub const SOCKET: &str = "/run/pinhole.sock";
 
-/// Which addresses are inside if nothing else is said: private ones (RFC 1918, RFC 6598, RFC 4193).
-const PRIVATE: [&str; 5] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
-
 /// Where modules are looked for by name if nothing else is said.
 const HELPER_PATH: &str = "/usr/lib/pinhole/helpers";
 
@@ -460,14 +457,10 @@ impl Config {
         }
     }
 
-    /// Addresses that are inside: those of hosts that are translated.
-    pub fn inside(&self) -> Vec<AddressRange> {
-        match &self.nat.inside {
-            Some(inside) => inside.iter().map(|range| range.0.into()).collect(),
-            None => {
-                PRIVATE.iter().filter_map(|text| text.parse::<Cidr>().ok()).map(AddressRange::from).collect()
-            }
-        }
+    /// Addresses of hosts that are translated, if they are told.
+    pub fn inside(&self) -> Option<Vec<AddressRange>> {
+        let inside = self.nat.inside.as_ref()?;
+        Some(inside.iter().map(|range| range.0.into()).collect())
     }
 
     /// The control socket.

@@ -206,12 +206,7 @@ impl Crew {
     }
 
     /// Tells routers of interfaces, addresses and routes.
-    pub(super) fn configure(
-        &mut self,
-        now: Time,
-        snapshot: Snapshot,
-        ports: &[String],
-    ) -> std::io::Result<()> {
+    pub(super) fn configure(&mut self, now: Time, snapshot: Snapshot) -> std::io::Result<()> {
         let configure = move |gateway: &mut Gateway, snapshot: &Snapshot| {
             if let Datapath::Router(router) = &mut gateway.datapath {
                 router.configure(now, snapshot);
@@ -223,7 +218,7 @@ impl Crew {
                 Ok(())
             }
             Self::Several(several) => {
-                let changes = several.spreading.note_addresses(&snapshot, ports);
+                let changes = several.spreading.note_network(&snapshot);
                 let steering = several.spreading.steering().clone();
                 several.order(move |gateway| {
                     configure(gateway, &snapshot);

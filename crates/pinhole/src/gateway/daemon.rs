@@ -18,7 +18,7 @@ use super::state::{Recalled, StateFile};
 use super::worker::Trouble;
 use crate::commands::{Failure, Terminal};
 use crate::exit;
-use pinhole_engine::Engine;
+use pinhole_engine::{Engine, Steering};
 use pinhole_gateway::shards::{Exchange, Share};
 use pinhole_io::live::confine::{self, Confinement};
 use pinhole_io::live::record::Recording;
@@ -62,8 +62,8 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
     let clock = Clock::new().not_before(recalled.saved());
     let spreading_secret = recalled.secret().unwrap_or(spreading_secret);
     let mut spreading = (count > 1).then(|| {
-        let spread = config.spread();
-        Spreading::new(count as u8, spreading_secret, spread, config.inside(), Some(&ruleset))
+        let bare = Steering::new(count as u8, spreading_secret, config.spread());
+        Spreading::new(bare, config.inside(), &config.ports, &ruleset)
     });
     let steering = spreading.as_ref().map(Spreading::steering);
     if let Some(told) = recalled.restore(&config.state, &mut engines, steering, clock.now())? {

@@ -83,7 +83,7 @@ impl Links {
                     let snapshot = network.socket.dump().map_err(|error| cannot_read(&error))?;
                     routers.iter_mut().for_each(|router| router.configure(now, &snapshot));
                     if let Some(spreading) = &mut opening.spreading {
-                        spreading.note_addresses(&snapshot, names);
+                        spreading.note_network(&snapshot);
                     }
                     if let Some(table) = opening.table.take() {
                         links.carry(config, table, &snapshot, &mut routers)?;
@@ -257,7 +257,7 @@ impl Links {
             let snapshot = network.socket.dump()?;
             network.outdated = false;
             network.read = now;
-            crew.configure(now, snapshot, &self.ports)?;
+            crew.configure(now, snapshot)?;
         }
         Ok(())
     }
