@@ -197,19 +197,23 @@ impl Steering {
         let (near, far) = match (self.is_near(version, one), self.is_near(version, other)) {
             (true, false) => (one, other),
             (false, true) => (other, one),
-            _ => return self.scaled(folded(version, one) ^ folded(version, other)),
+            _ => return self.scaled(self.mixed(version, one) ^ self.mixed(version, other)),
         };
         let counts = match self.spread {
             Spread::ByInside if !self.is_outer(version, near) => near,
             _ => far,
         };
-        self.scaled(folded(version, counts))
+        self.scaled(self.mixed(version, counts))
     }
 
-    fn scaled(&self, word: u32) -> usize {
-        let mixed = word.wrapping_mul(self.secret);
-        let mixed = (mixed ^ mixed >> MIX_SHIFT).wrapping_mul(MIX);
-        ((mixed >> 16) % self.count) as usize
+    /// Each address for itself, so that pairs that differ alike are not alike.
+    const fn mixed(&self, version: IpVersion, address: Address) -> u32 {
+        let word = folded(version, address).wrapping_mul(self.secret);
+        word ^ word >> MIX_SHIFT
+    }
+
+    const fn scaled(&self, word: u32) -> usize {
+        ((word.wrapping_mul(MIX) >> 16) % self.count) as usize
     }
 
     /// The shard of an Ethernet frame. An error belongs to the conn that it is about, unless it came in fragments.

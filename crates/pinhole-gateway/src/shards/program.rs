@@ -42,14 +42,13 @@ const RETURN_RESULT: u16 = 0x16;
 const NETWORK: u32 = -0x10_0000_i32 as u32;
 const ETHER_TYPE: u32 = -0x1000_i32 as u32;
 
-/// What is kept where: folded addresses, whether they are near, whether they are outer; room for a while.
+/// What is kept where: mixed addresses, whether they are near, whether they are outer.
 const ONE: u32 = 0;
 const OTHER: u32 = 1;
 const ONE_IS_NEAR: u32 = 2;
 const OTHER_IS_NEAR: u32 = 3;
 const ONE_IS_OUTER: u32 = 4;
 const OTHER_IS_OUTER: u32 = 5;
-const ROOM: u32 = 6;
 
 /// The program; its result is the number of a shard.
 pub fn of(steering: &Steering) -> Vec<Instruction> {
@@ -74,7 +73,7 @@ fn of_version(steering: &Steering, version: IpVersion) -> Vec<Instruction> {
     let near: Vec<_> = steering.near().filter(of_version).take(MOST_RANGES).collect();
     let outer: Vec<_> = steering.outer().iter().filter(of_version).take(MOST_RANGES).collect();
     for (place, end) in [(first, ONE), (first + width, OTHER)] {
-        program.fold(place, width, end);
+        program.mix(steering, place, width, end);
         program.is_among(place, &near, ONE_IS_NEAR + end);
         program.is_among(place, &outer, ONE_IS_OUTER + end);
     }
@@ -95,14 +94,18 @@ impl Program {
         self.0.push(Instruction { code, if_true, if_false, operand });
     }
 
-    /// Keeps an address as one word.
-    fn fold(&mut self, place: u32, width: u32, end: u32) {
+    /// Keeps an address as one word, mixed.
+    fn mix(&mut self, steering: &Steering, place: u32, width: u32, end: u32) {
         self.add(LOAD_WORD, NETWORK + place);
         for word in (4..width).step_by(4) {
             self.add(TO_INDEX, 0);
             self.add(LOAD_WORD, NETWORK + place + word);
             self.add(XOR_INDEX, 0);
         }
+        self.add(MULTIPLY, steering.secret());
+        self.add(TO_INDEX, 0);
+        self.add(SHIFT_RIGHT, MIX_SHIFT);
+        self.add(XOR_INDEX, 0);
         self.add(KEEP, end);
     }
 
@@ -219,11 +222,6 @@ impl Program {
         self.0.extend(&of_other);
         self.add(JUMP, of_one.len() as u32);
         self.0.extend(&of_one);
-        self.add(MULTIPLY, steering.secret());
-        self.add(KEEP, ROOM);
-        self.add(SHIFT_RIGHT, MIX_SHIFT);
-        self.add(INDEX_KEPT, ROOM);
-        self.add(XOR_INDEX, 0);
         self.add(MULTIPLY, MIX);
         self.add(SHIFT_RIGHT, 16);
         self.add(MODULO, steering.count() as u32);
