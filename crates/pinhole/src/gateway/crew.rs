@@ -393,3 +393,6 @@ fn answer<T>(index: usize, told: &mpsc::Receiver<T>, until: Instant) -> Result<T
 pub(super) fn check(ruleset: &pinhole_ruleset::Ruleset, shards: usize) -> Result<(), Failure> {
     if shards > 1 && ruleset.has_quotas() { Err(Failure::Gateway(QUOTAS.to_owned())) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;
