@@ -172,6 +172,21 @@ fn all_shards_have_conns_and_answer_as_one() {
         let mut held = Held::open(&bench);
         assert_eq!(held.pass(), CLIENTS.len(), "{net:?}: {}", gateway.ask(&["stats"]));
 
+        // Threads are as confined as the process, and have no more rights.
+        let tasks = fs::read_dir(format!("/proc/{}/task", gateway.child.id())).unwrap();
+        let fields = |status: &str| -> Vec<String> {
+            let wanted = ["Seccomp:", "NoNewPrivs:", "CapEff:", "CapPrm:"];
+            status
+                .lines()
+                .filter(|line| wanted.iter().any(|w| line.starts_with(w)))
+                .map(str::to_owned)
+                .collect()
+        };
+        let status = |task: fs::DirEntry| fields(&fs::read_to_string(task.path().join("status")).unwrap());
+        let tasks: Vec<Vec<String>> = tasks.map(|task| status(task.unwrap())).collect();
+        assert!(tasks.len() >= 3 && tasks.iter().all(|task| *task == tasks[0]), "{tasks:?}");
+        assert!(tasks[0].contains(&"Seccomp:\t2".to_owned()), "{tasks:?}");
+
         // What both have is listed as one, in the order of the numbers.
         let all = conns(&gateway);
         assert_eq!(all.len(), CLIENTS.len(), "{}", gateway.ask(&["stats"]));
