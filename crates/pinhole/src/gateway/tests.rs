@@ -126,6 +126,36 @@ fn a_whole_file_is_understood() {
 }
 
 #[test]
+fn several_shards_have_their_parts_and_their_conditions() {
+    let text = "mode = \"router\"\nports = [\"a\", \"b\"]\nrules = \"fw.nft\"\n";
+    assert_eq!(parse(text).unwrap().shards(), 1);
+    let config =
+        parse(&format!("{text}shards = 3\n[conntrack]\nmax-conns = 10\n[nat]\ninside = [\"10.0.0.0/8\"]\n"))
+            .unwrap();
+    config.check().unwrap();
+    assert_eq!((config.shards(), config.inside().map(|inside| inside.len())), (3, Some(1)));
+    assert_eq!(
+        config.settings([1, 2]).unwrap().track.max_conns,
+        4,
+        "together at least as many as were asked for"
+    );
+    for (more, why) in [
+        ("shards = 33\n", "at most 32 shards"),
+        ("shards = 2\n[nat]\nports-per-host = 512\n", "`nat.ports-per-host` is for `shards = 1`"),
+        ("shards = 2\n[nat]\nmapping = \"endpoint-independent\"\n", "takes `nat.inside"),
+    ] {
+        let error = parse(&format!("{text}{more}")).unwrap().check().unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    parse(&format!("{text}shards = 2\n[nat]\ninside = [\"fd00::/8\"]\nmapping = \"endpoint-independent\"\n"))
+        .unwrap()
+        .check()
+        .unwrap();
+    assert!(parse(&format!("{text}shards = 0\n")).is_err());
+    assert!(parse(&format!("{text}[nat]\ninside = [\"10.0.0.1/8\"]\n")).is_err());
+}
+
+#[test]
 fn a_router_has_settings_of_its_own() {
     let text = "mode = \"router\"\nports = [\"a\", \"b\", \"c\"]\nrules = \"fw.nft\"\n";
     let config = parse(text).unwrap();
