@@ -5,7 +5,7 @@
 //! conn may be any shard's. So a part of their ports is divided into classes, a class a shard, and packets to and from such a port belong to the shard of its class.
 //!
 //! **No two shards give one tuple.** A source gets an outer end only where the packets that answer have their home in the giving shard
-//! ([`Shard::may_give`]): by the addresses of the two ends, which one shard has, or by a port of its class. Nothing is agreed on between shards, and answers come back
+//! (`Shard::may_give`): by the addresses of the two ends, which one shard has, or by a port of its class. Nothing is agreed on between shards, and answers come back
 //! by themselves.
 //!
 //! How addresses decide ([`Spread`]) is chosen so that this is rarely felt: where one end is *inside* or outer and the other is not, one of them counts
