@@ -1,7 +1,7 @@
 // A pinhole helper module in AssemblyScript: the binary interface of docs/helper-abi.md, version 1.
 //
-// A conntrack half exports `pinhole_exchange` from here, `pinhole_attach` (which calls `attach`) and `pinhole_read`; a NAT half exports
-// `pinhole_exchange` and `pinhole_encode`. What a session must remember between two calls belongs into `state`, by offset; everything else
+// A conntrack half exports `pinhole_exchange` and `pinhole_restore` from here, `pinhole_attach` (which calls `attach`) and `pinhole_read`; a NAT
+// half exports `pinhole_exchange` and `pinhole_encode`. What a session must remember between two calls belongs into `state`, by offset; everything else
 // (globals, objects) is scratch, and may hold what another session left there. Nothing of a module may use floating point, and nothing here
 // allocates.
 //
@@ -86,6 +86,11 @@ export function blind(why: i64): i64 {
 /** The protocol is over. */
 export function done(): i64 {
   return 2 << 32;
+}
+
+/** All that a session knows lies in the state area: it goes on after a restart of the host. */
+export function pinhole_restore(): i32 {
+  return 1;
 }
 
 export function pinhole_exchange(): i32 {

@@ -307,6 +307,29 @@ fn faults_where_none_can_be_told() {
 }
 
 #[test]
+fn sessions_outlive_a_restart_only_if_the_module_says_so() {
+    let restore = |body: &str| format!(r#"(func (export "pinhole_restore") (result i32) {body})"#);
+    for (beside, is_saved, goes_on) in [
+        (String::new(), false, false),
+        (restore("(i32.const 0)"), true, false),
+        (restore("unreachable"), true, false),
+        (restore("(loop (br 0)) (i32.const 1)"), true, false),
+        (restore("(i32.const 1)"), true, true),
+    ] {
+        let helper = load(&reading("(i64.const 0)", &beside)).unwrap().helper().unwrap();
+        let session = helper.attach(&master("10.0.0.1:1", "10.0.0.2:2"), &Policy::default());
+        let saved = session.save();
+        assert_eq!(saved.is_some(), is_saved, "{beside}");
+        assert_eq!(saved.is_some_and(|saved| helper.restore(&saved).is_some()), goes_on, "{beside}");
+    }
+    let wrong = reading(
+        "(i64.const 0)",
+        r#"(func (export "pinhole_restore") (param i32) (result i32) (i32.const 1))"#,
+    );
+    assert_eq!(load(&wrong).err(), Some(ModuleError::Export { name: "pinhole_restore" }));
+}
+
+#[test]
 fn files_that_are_no_modules() {
     let memory = r#"(memory (export "memory") 2)"#;
     let attach = r#"(func (export "pinhole_attach") (result i32) (i32.const 0))"#;
