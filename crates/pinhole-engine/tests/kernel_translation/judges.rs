@@ -1,7 +1,7 @@
 //! The two that translate: the running kernel, and pinhole.
 
 use pinhole_engine::{
-    ChecksumPolicy, Engine, Frame, FrameChecksum, InterfaceId, Settings, Topology, Verdict,
+    ChecksumPolicy, Engine, Frame, FrameChecksum, InterfaceId, NatHelpers, Settings, Topology, Verdict,
 };
 use pinhole_io::kernel::{Oracle, OracleError, OracleSettings};
 use pinhole_wire::{LinkType, Time};
@@ -56,6 +56,7 @@ impl Pinhole {
         let mut settings = Settings { topology, checksums: ChecksumPolicy::Verify, ..Settings::default() };
         // The router's address on the way out.
         settings.nat.addresses.push((ways[1], "192.0.2.253".parse().unwrap()));
+        settings.nat.helpers = NatHelpers::new(pinhole_helpers::nat_helpers());
         let engine = Engine::new(settings, pinhole_helpers::registry(), Some(ruleset)).unwrap();
         Self { engine, ways, number: 0 }
     }
@@ -73,7 +74,11 @@ impl Judge for Pinhole {
             egress: Some(self.ways[1]),
             checksum: FrameChecksum::Unknown,
         });
-        while self.engine.next_event().is_some() {}
+        while let Some(event) = self.engine.next_event() {
+            if std::env::var_os("SHOW").is_some() {
+                eprintln!("{event:?}");
+            }
+        }
         let made = self.engine.output().next().map(|made| made.packet(datagram));
         (outcome.verdict == Verdict::Accept).then(|| made.unwrap_or_else(|| datagram.to_vec()))
     }

@@ -6,6 +6,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is the test's message")]
 
+mod announcements;
 mod judges;
 #[path = "../support/mod.rs"]
 mod support;
