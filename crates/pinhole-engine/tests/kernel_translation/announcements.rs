@@ -1,4 +1,5 @@
-//! FTP sessions by chance, over IPv4 and IPv6, behind the running kernel and behind pinhole: every datagram leaves both alike, to the byte.
+//! FTP and IRC sessions by chance, behind the running kernel and behind pinhole: every datagram leaves both alike, to the byte. FTP's are over IPv4 and
+//! IPv6, for IRC the kernel has no helper over IPv6.
 //!
 //! A session has two ends for each judge, which know only what reaches them: addresses, numbers, and what the other one announced. One side
 //! sends a whole line in one segment, now and then again, and the other acknowledges it. Whoever was told of an endpoint connects to it.
@@ -8,7 +9,7 @@ use super::judges::{Judge, Kernel, Pinhole, cannot_ask};
 use super::support::conversation::{Dice, Segment, repair_header, tcp};
 use pinhole_wire::{Packet, Tcp, TcpFlags, Transport};
 use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread;
 
 /// Sessions of one comparison, and lines of one.
@@ -17,15 +18,49 @@ const LINES: usize = 24;
 /// Differences that are shown of one.
 const SHOWN: usize = 4;
 
-const HELPER: &str = "
-    table inet reading {
+/// Who reads the connections, by the server's port.
+const HELPERS: &str = "
+    table ip reading {
+        ct helper files { type \"ftp\" protocol tcp; }
+        ct helper chat { type \"irc\" protocol tcp; }
+        chain pre {
+            type filter hook prerouting priority mangle;
+            tcp dport 21 ct helper set \"files\"
+            tcp dport 6667 ct helper set \"chat\"
+        }
+    }
+    table ip6 reading {
         ct helper files { type \"ftp\" protocol tcp; }
         chain pre { type filter hook prerouting priority mangle; tcp dport 21 ct helper set \"files\"; }
     }";
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Ftp,
+    Irc,
+}
+
+impl Protocol {
+    const fn port(self) -> u16 {
+        match self {
+            Self::Ftp => 21,
+            Self::Irc => 6667,
+        }
+    }
+
+    /// No side's first line is read by the kernel's FTP helper.
+    const fn opening(self) -> &'static [(usize, &'static str)] {
+        match self {
+            Self::Ftp => &[(1, "220 ready\r\n"), (0, "USER anonymous\r\n"), (1, "230 welcome\r\n")],
+            Self::Irc => &[(0, "NICK alice\r\n"), (1, ":irc 001 alice :Welcome\r\n")],
+        }
+    }
+}
+
 /// Who is behind the router.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
+    protocol: Protocol,
     is_v6: bool,
     hides_client: bool,
     hides_server: bool,
@@ -54,7 +89,7 @@ impl Setting {
             pre = format!("{family} daddr {} dnat to {server};", self.outer("server"));
         }
         format!(
-            "{HELPER}
+            "{HELPERS}
             table {family} nat {{
                 chain pre {{ type nat hook prerouting priority dstnat; {pre} }}
                 chain post {{ type nat hook postrouting priority srcnat; {post} }}
@@ -138,6 +173,23 @@ struct Line {
 
 fn lines(dice: &mut Dice, setting: Setting, client: IpAddr, server: IpAddr, port: u16) -> Vec<Line> {
     let line = |from, text: String, announces| Line { from, text: text + "\r\n", announces };
+    if setting.protocol == Protocol::Irc {
+        let IpAddr::V4(client) = client else { panic!("IRC is compared over IPv4") };
+        let offer = match dice.below(5) {
+            0 => format!("CHAT chat {} {port}", client.to_bits()),
+            1 => format!("SEND file.txt {} {port} 4711", client.to_bits()),
+            2 => format!("MOVE file.txt {} {port} 4711", client.to_bits()),
+            3 => {
+                return vec![line(
+                    1,
+                    format!(":bob PRIVMSG alice :{}", "hello ".repeat(dice.below(9))),
+                    false,
+                )];
+            }
+            _ => return vec![line(0, format!("PING {}", "x".repeat(1 + dice.below(30))), false)],
+        };
+        return vec![line(0, format!("PRIVMSG bob :\u{1}DCC {offer}\u{1}"), true)];
+    }
     let numbers = |ip: IpAddr| {
         let ip = ip.to_string().replace('.', ",");
         format!("{ip},{},{}", port >> 8, port & 255)
@@ -168,6 +220,13 @@ fn announced(line: &[u8]) -> (Option<IpAddr>, u16) {
     if let Some((_, rest)) = text.split_once("(|||") {
         return (None, rest.split_once('|').unwrap().0.parse().unwrap());
     }
+    if let Some((_, offer)) = text.split_once("DCC ") {
+        let last = offer.trim_end_matches(['\u{1}', '\r', '\n']);
+        let numbers: Vec<u32> = last.rsplit(' ').map_while(|word| word.parse().ok()).collect();
+        // A size may follow.
+        let [.., port, address] = numbers[..] else { panic!("{text}") };
+        return (Some(Ipv4Addr::from(address).into()), port as u16);
+    }
     if let Some((_, rest)) = text.split_once(" |") {
         let fields: Vec<&str> = rest.split('|').collect();
         return (Some(fields[1].parse().unwrap()), fields[2].parse().unwrap());
@@ -182,14 +241,18 @@ fn announced(line: &[u8]) -> (Option<IpAddr>, u16) {
 }
 
 #[test]
-fn ftp_sessions_by_chance() {
+fn sessions_by_chance() {
     let seed: u64 = std::env::var("PINHOLE_SEED").map_or(0, |seed| seed.parse().unwrap());
     let (mut bad, mut datagrams) = (String::new(), 0);
-    for number in 0..6 {
-        let setting =
-            Setting { is_v6: number >= 3, hides_client: number % 3 != 1, hides_server: number % 3 != 0 };
+    for number in 0..9 {
+        let setting = Setting {
+            protocol: if number < 6 { Protocol::Ftp } else { Protocol::Irc },
+            is_v6: (3..6).contains(&number),
+            hides_client: number % 3 != 1,
+            hides_server: number % 3 != 0,
+        };
         let compare = || {
-            let server = address(setting.is_v6, "server", 2, 21);
+            let server = address(setting.is_v6, "server", 2, 0);
             let ruleset = setting.ruleset(server.ip());
             match Kernel::start(&ruleset) {
                 Ok(mut kernel) => {
@@ -230,8 +293,9 @@ fn run(
     text: &mut String,
 ) -> usize {
     let client = address(setting.is_v6, "client", 5 + session % 4, 30_000 + session);
-    let server = address(setting.is_v6, "server", 2, 21);
-    let called = if setting.hides_server { SocketAddr::new(setting.outer("server"), 21) } else { server };
+    let port = setting.protocol.port();
+    let server = address(setting.is_v6, "server", 2, port.into());
+    let called = if setting.hides_server { SocketAddr::new(setting.outer("server"), port) } else { server };
     let mut controls = [Conn::new(client, called, server, 1_000_000 * session as u32); 2];
     let (mut alike, mut shown) = (0, 0);
     let mut compare = |what: &str, left: [Left; 2]| {
@@ -259,8 +323,7 @@ fn run(
             return 0;
         }
     }
-    // No side's first line is read by the kernel.
-    for (from, text) in [(1, "220 ready\r\n"), (0, "USER anonymous\r\n"), (1, "230 welcome\r\n")] {
+    for &(from, text) in setting.protocol.opening() {
         compare(text, both(judges, &mut controls, from, push, text.as_bytes()));
     }
     for number in 0..LINES {
@@ -290,8 +353,11 @@ fn run(
             let mut data: [Conn; 2] = std::array::from_fn(|judge| {
                 let (ip, announced) = announced(heard[judge].as_deref().unwrap());
                 let end = controls[judge].ends[reader];
-                let own =
-                    SocketAddr::new(end.own.ip(), if reader == 1 { 20 } else { 40_000 + number as u16 });
+                let own = match (setting.protocol, reader) {
+                    (Protocol::Irc, _) => SocketAddr::new(server.ip(), 40_000 + number as u16),
+                    (Protocol::Ftp, 0) => SocketAddr::new(end.own.ip(), 40_000 + number as u16),
+                    (Protocol::Ftp, _) => SocketAddr::new(end.own.ip(), 20),
+                };
                 let called = SocketAddr::new(ip.unwrap_or(end.peer.ip()), announced);
                 let listens = SocketAddr::new(controls[judge].ends[line.from].own.ip(), port);
                 Conn::new(own, called, listens, 77 * number as u32)
