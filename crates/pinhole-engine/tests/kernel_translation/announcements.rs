@@ -115,9 +115,9 @@ struct Conn {
 }
 
 /// What a judge let leave, in a form that two routers have in common: the hop limit is of no account.
-type Left = Option<Vec<u8>>;
+pub(crate) type Left = Option<Vec<u8>>;
 
-fn common(datagram: &[u8]) -> Vec<u8> {
+pub(crate) fn common(datagram: &[u8]) -> Vec<u8> {
     let mut common = datagram.to_vec();
     let is_v4 = common[0] >> 4 == 4;
     let hop_limit = if is_v4 { 8 } else { 7 };

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is the test's message")]
 
 mod announcements;
+mod calls;
 mod judges;
 #[path = "../support/mod.rs"]
 mod support;
