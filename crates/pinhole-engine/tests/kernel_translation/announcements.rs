@@ -110,7 +110,7 @@ struct End {
 
 /// A connection: who opened it, and who was called.
 #[derive(Clone, Copy)]
-struct Conn {
+pub(crate) struct Conn {
     ends: [End; 2],
 }
 
@@ -129,13 +129,24 @@ pub(crate) fn common(datagram: &[u8]) -> Vec<u8> {
 }
 
 impl Conn {
-    fn new(caller: SocketAddr, called: SocketAddr, own: SocketAddr, number: u32) -> Self {
+    pub(crate) fn new(caller: SocketAddr, called: SocketAddr, own: SocketAddr, number: u32) -> Self {
         let end = |own, peer, next| End { own, peer, next, heard: 0 };
         Self { ends: [end(caller, called, number), end(own, caller, !number)] }
     }
 
+    /// Whom an end talks to.
+    pub(crate) const fn peer(&self, end: usize) -> SocketAddr {
+        self.ends[end].peer
+    }
+
     /// One end sends; what left, and of what left the other end learns.
-    fn send(&mut self, judge: &mut dyn Judge, from: usize, flags: TcpFlags, payload: &[u8]) -> Left {
+    pub(crate) fn send(
+        &mut self,
+        judge: &mut dyn Judge,
+        from: usize,
+        flags: TcpFlags,
+        payload: &[u8],
+    ) -> Left {
         let sender = &mut self.ends[from];
         let segment = Segment {
             flags,

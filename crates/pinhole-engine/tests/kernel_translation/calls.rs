@@ -1,14 +1,14 @@
-//! SIP calls by chance, over IPv4 and IPv6, behind the running kernel and behind pinhole: what a telephone sends, and what is sent to it, leaves both
+//! SIP calls by chance, over IPv4 and IPv6, UDP and TCP, behind the running kernel and behind pinhole: what a telephone sends, and what is sent to it, leaves both
 //! alike, to the byte, and so does the media.
 //!
 //! Two telephones call each other, register and ask. Each answers what reached it, and sends its media to where it was told. Texts keep away from
 //! what docs/divergences.md names.
 
 use super::address;
-use super::announcements::{Left, common};
+use super::announcements::{Conn, Left, common};
 use super::judges::{Judge, Kernel, Pinhole, cannot_ask};
 use super::support::conversation::{Dice, udp};
-use pinhole_wire::Packet;
+use pinhole_wire::{Packet, TcpFlags};
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::thread;
@@ -22,15 +22,26 @@ const PORT: u16 = 5060;
 const HELPERS: &str = "
     table ip reading {
         ct helper calls { type \"sip\" protocol udp; }
-        chain pre { type filter hook prerouting priority mangle; udp dport 5060 ct helper set \"calls\"; }
+        ct helper lines { type \"sip\" protocol tcp; }
+        chain pre {
+            type filter hook prerouting priority mangle;
+            udp dport 5060 ct helper set \"calls\"
+            tcp dport 5060 ct helper set \"lines\"
+        }
     }
     table ip6 reading {
         ct helper calls { type \"sip\" protocol udp; }
-        chain pre { type filter hook prerouting priority mangle; udp dport 5060 ct helper set \"calls\"; }
+        ct helper lines { type \"sip\" protocol tcp; }
+        chain pre {
+            type filter hook prerouting priority mangle;
+            udp dport 5060 ct helper set \"calls\"
+            tcp dport 5060 ct helper set \"lines\"
+        }
     }";
 
 #[derive(Clone, Copy, Debug)]
 struct Setting {
+    is_tcp: bool,
     is_v6: bool,
     hides_client: bool,
     hides_server: bool,
@@ -73,6 +84,7 @@ struct Phone {
     own: SocketAddr,
     peer: SocketAddr,
     media: u16,
+    is_tcp: bool,
 }
 
 /// As it stands in a URI.
@@ -126,8 +138,9 @@ fn request(phone: Phone, method: &str, call: &Call, body: Option<&str>, dice: &m
     let mut text = format!("{method} {uri} SIP/2.0\r\n");
     let _ = write!(
         text,
-        "{}: SIP/2.0/UDP {own}{own_port};branch=z9hG4bK{number}{method}{rport}\r\n",
-        name(dice, "Via", "v")
+        "{}: SIP/2.0/{} {own}{own_port};branch=z9hG4bK{number}{method}{rport}\r\n",
+        name(dice, "Via", "v"),
+        if phone.is_tcp { "TCP" } else { "UDP" },
     );
     let _ = write!(text, "Max-Forwards: 70\r\n");
     let called = ["<sip:bob@", "\"Bob, at <home>\" <sip:bob@", "Bob <sip:"][dice.below(3)];
@@ -189,9 +202,35 @@ struct Trial<'a> {
     text: &'a mut String,
     shown: usize,
     alike: usize,
+    /// The telephones' conn with each judge, if they have one.
+    conns: Option<[Conn; 2]>,
 }
 
 impl Trial<'_> {
+    /// A segment over each judge's conn: what arrives, if both judges say the same.
+    fn segment(&mut self, what: &str, from: usize, flags: TcpFlags, text: &str) -> Option<String> {
+        let conns = self.conns.as_mut()?;
+        let left =
+            std::array::from_fn(|judge| conns[judge].send(self.judges[judge], from, flags, text.as_bytes()));
+        let left = self.same(what, text, left)?;
+        Some(String::from_utf8_lossy(Packet::parse(&left, 0).unwrap().payload_bytes(&left)).into_owned())
+    }
+
+    fn same(&mut self, what: &str, sent: &str, left: [Left; 2]) -> Left {
+        if left[0] != left[1] {
+            self.shown += 1;
+            if self.shown <= SHOWN {
+                let [kernel, pinhole] = left.each_ref().map(|left| words(left.as_deref()));
+                let _ =
+                    writeln!(self.text, "  {what}: {sent:?}\n    kernel  {kernel}\n    pinhole {pinhole}");
+            }
+            return None;
+        }
+        self.alike += usize::from(left[0].is_some());
+        let [left, _] = left;
+        left
+    }
+
     /// What left of a datagram, if both judges say the same.
     fn pass(
         &mut self,
@@ -202,20 +241,8 @@ impl Trial<'_> {
     ) -> Option<(SocketAddr, SocketAddr, String)> {
         let datagram = udp(source, destination, payload);
         let left: [Left; 2] = std::array::from_fn(|judge| Some(common(&self.judges[judge].pass(&datagram)?)));
-        if left[0] != left[1] {
-            self.shown += 1;
-            if self.shown <= SHOWN {
-                let [kernel, pinhole] = left.each_ref().map(|left| words(left.as_deref()));
-                let _ = writeln!(
-                    self.text,
-                    "  {what}: {source} > {destination} {:?}\n    kernel  {kernel}\n    pinhole {pinhole}",
-                    String::from_utf8_lossy(payload)
-                );
-            }
-            return None;
-        }
-        self.alike += usize::from(left[0].is_some());
-        let left = left[0].as_deref()?;
+        let sent = format!("{source} > {destination} {}", String::from_utf8_lossy(payload));
+        let left = &self.same(what, &sent, left)?;
         let packet = Packet::parse(left, 0).unwrap();
         let end = |address: pinhole_wire::Address, port: Option<u16>| {
             SocketAddr::new(address.ip(packet.version), port.unwrap())
@@ -230,6 +257,11 @@ impl Trial<'_> {
 
     /// From one telephone to the other.
     fn say(&mut self, what: &str, phones: &mut [Phone; 2], from: usize, text: &str) -> Option<String> {
+        if self.conns.is_some() {
+            let heard = self.segment(what, from, TcpFlags::ACK | TcpFlags::PSH, text)?;
+            self.segment(&format!("{what}, acknowledged"), 1 - from, TcpFlags::ACK, "")?;
+            return Some(heard);
+        }
         let (source, _, heard) = self.pass(what, phones[from].own, phones[from].peer, text.as_bytes())?;
         phones[1 - from].peer = source;
         Some(heard)
@@ -334,9 +366,13 @@ impl Trial<'_> {
 fn calls_by_chance() {
     let seed: u64 = std::env::var("PINHOLE_SEED").map_or(0, |seed| seed.parse().unwrap());
     let (mut bad, mut datagrams) = (String::new(), 0);
-    for number in 0..6 {
-        let setting =
-            Setting { is_v6: number >= 3, hides_client: number % 3 != 1, hides_server: number % 3 != 0 };
+    for number in 0..12 {
+        let setting = Setting {
+            is_tcp: number >= 6,
+            is_v6: number % 6 >= 3,
+            hides_client: number % 3 != 1,
+            hides_server: number % 3 != 0,
+        };
         let compare = || {
             let ruleset = setting.ruleset(address(setting.is_v6, "server", 2, 0).ip());
             match Kernel::start(&ruleset) {
@@ -346,7 +382,7 @@ fn calls_by_chance() {
                     let mut dice = Dice(seed << 8 | number);
                     for session in 0..SESSIONS {
                         let judges: [&mut dyn Judge; 2] = [&mut kernel, &mut pinhole];
-                        let mut trial = Trial { judges, text: &mut text, shown: 0, alike: 0 };
+                        let mut trial = Trial { judges, text: &mut text, shown: 0, alike: 0, conns: None };
                         run(&mut trial, setting, session, &mut dice);
                         alike += trial.alike;
                     }
@@ -377,9 +413,19 @@ fn run(trial: &mut Trial<'_>, setting: Setting, session: usize, dice: &mut Dice)
     let server = address(setting.is_v6, "server", 2, PORT.into());
     let called = if setting.hides_server { SocketAddr::new(setting.outer("server"), PORT) } else { server };
     let mut phones = [
-        Phone { own: client, peer: called, media: 20_000 + 100 * session as u16 },
-        Phone { own: server, peer: client, media: 40_000 + 100 * session as u16 },
+        Phone { own: client, peer: called, media: 20_000 + 100 * session as u16, is_tcp: setting.is_tcp },
+        Phone { own: server, peer: client, media: 40_000 + 100 * session as u16, is_tcp: setting.is_tcp },
     ];
+    if setting.is_tcp {
+        trial.conns = Some([Conn::new(client, called, server, 5000); 2]);
+        let (syn, ack) = (TcpFlags::SYN, TcpFlags::ACK);
+        for (from, flags) in [(0, syn), (1, syn | ack), (0, ack)] {
+            if trial.segment("handshake", from, flags, "").is_none() {
+                return;
+            }
+        }
+        phones[1].peer = trial.conns.map_or(client, |[conn, _]| conn.peer(1));
+    }
     for deed in 0..DEEDS {
         let mut call = Call { id: format!("call{session}-{deed}@example.org"), number: 1 + deed as u32 };
         let done = match dice.below(6) {
