@@ -114,9 +114,11 @@ pub(crate) struct Conn {
     ends: [End; 2],
 }
 
-/// What a judge let leave, in a form that two routers have in common: the hop limit is of no account.
+/// What a judge let leave, as [`common`] has it.
 pub(crate) type Left = Option<Vec<u8>>;
 
+/// A datagram in a form that two routers have in common: the hop limit is of no account, and a TCP checksum of all ones says the same as zero
+/// (`checksum-zero` in docs/divergences.md).
 pub(crate) fn common(datagram: &[u8]) -> Vec<u8> {
     let mut common = datagram.to_vec();
     let is_v4 = common[0] >> 4 == 4;
@@ -124,6 +126,14 @@ pub(crate) fn common(datagram: &[u8]) -> Vec<u8> {
     common[hop_limit] = 64;
     if is_v4 {
         repair_header(&mut common);
+    }
+    let packet = Packet::parse(&common, 0).unwrap();
+    if let Transport::Tcp(_) = packet.transport {
+        let at = packet.transport_offset as usize + 16;
+        let sum = common.get_mut(at..at + 2).unwrap();
+        if *sum == [0xff; 2] {
+            sum.fill(0);
+        }
     }
     common
 }

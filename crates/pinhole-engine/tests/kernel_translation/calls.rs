@@ -8,7 +8,7 @@ use super::address;
 use super::announcements::{Conn, Left, common};
 use super::judges::{Judge, Kernel, Pinhole, cannot_ask};
 use super::support::conversation::{Dice, udp};
-use pinhole_wire::{Packet, TcpFlags};
+use pinhole_wire::{Packet, TcpFlags, Transport};
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::thread;
@@ -447,8 +447,12 @@ fn run(trial: &mut Trial<'_>, setting: Setting, session: usize, dice: &mut Dice)
 fn words(left: Option<&[u8]>) -> String {
     let Some(left) = left else { return "nothing".to_owned() };
     let packet = Packet::parse(left, 0).unwrap();
+    let numbers = match packet.transport {
+        Transport::Tcp(tcp) => format!(" {} ack {}", tcp.sequence, tcp.acknowledgement),
+        _ => String::new(),
+    };
     format!(
-        "{}:{} > {}:{} {:?}",
+        "{}:{} > {}:{}{numbers} {:?}",
         packet.source.ip(packet.version),
         packet.source_port().unwrap(),
         packet.destination.ip(packet.version),
