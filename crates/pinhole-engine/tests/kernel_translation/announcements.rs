@@ -7,7 +7,8 @@
 use super::address;
 use super::judges::{Judge, Kernel, Pinhole, cannot_ask};
 use super::support::conversation::{Dice, Segment, repair_header, tcp};
-use pinhole_wire::{Packet, Tcp, TcpFlags, Transport};
+use pinhole_track::State;
+use pinhole_wire::{Direction, Packet, Tcp, TcpFlags, Transport};
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread;
@@ -114,8 +115,22 @@ pub(crate) struct Conn {
     ends: [End; 2],
 }
 
-/// What a judge let leave, as [`common`] has it.
-pub(crate) type Left = Option<Vec<u8>>;
+/// What a judge let leave, as [`common`] has it, and of what state and direction it was.
+pub(crate) type Left = Option<Passed>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Passed {
+    pub(crate) datagram: Vec<u8>,
+    pub(crate) state: (Option<State>, Option<Direction>),
+}
+
+impl Passed {
+    /// Has a judge look at a datagram.
+    pub(crate) fn of(judge: &mut dyn Judge, datagram: &[u8]) -> Left {
+        let left = judge.pass(datagram)?;
+        Some(Self { datagram: common(&left), state: judge.state() })
+    }
+}
 
 /// A datagram in a form that two routers have in common: the hop limit is of no account, and a TCP checksum of all ones says the same as zero
 /// (`checksum-zero` in docs/divergences.md).
@@ -168,14 +183,15 @@ impl Conn {
         let datagram = tcp(sender.own, sender.peer, &segment);
         sender.next =
             sender.next.wrapping_add(payload.len() as u32 + u32::from(flags.contains(TcpFlags::SYN)));
-        let left = judge.pass(&datagram)?;
-        let packet = Packet::parse(&left, 0).unwrap();
+        let passed = Passed::of(judge, &datagram)?;
+        let left = &passed.datagram;
+        let packet = Packet::parse(left, 0).unwrap();
         let header = tcp_header(&packet);
         let receiver = &mut self.ends[1 - from];
         receiver.peer = SocketAddr::new(packet.source.ip(packet.version), header.source_port);
-        let length = packet.payload_bytes(&left).len() as u32 + u32::from(flags.contains(TcpFlags::SYN));
+        let length = packet.payload_bytes(left).len() as u32 + u32::from(flags.contains(TcpFlags::SYN));
         receiver.heard = header.sequence.wrapping_add(length);
-        Some(common(&left))
+        Some(passed)
     }
 
     /// The last bytes of one end, again.
@@ -325,7 +341,7 @@ fn run(
         } else {
             shown += 1;
             if shown <= SHOWN {
-                let [kernel, pinhole] = left.each_ref().map(|left| words(left.as_deref()));
+                let [kernel, pinhole] = left.each_ref().map(|left| words(left.as_ref()));
                 let _ = writeln!(
                     text,
                     "  session {session}, {what}:\n    kernel  {kernel}\n    pinhole {pinhole}"
@@ -354,7 +370,7 @@ fn run(
             let bytes = line.text.as_bytes();
             let left = both(judges, &mut controls, line.from, push, bytes);
             let heard = left.each_ref().map(|left| {
-                let bytes = left.as_deref()?;
+                let bytes = &left.as_ref()?.datagram;
                 Some(Packet::parse(bytes, 0).unwrap().payload_bytes(bytes).to_vec())
             });
             if !compare(what, left) {
@@ -399,12 +415,12 @@ fn run(
     alike
 }
 
-fn words(left: Option<&[u8]>) -> String {
-    let Some(left) = left else { return "nothing".to_owned() };
+fn words(left: Option<&Passed>) -> String {
+    let Some(Passed { datagram: left, state }) = left else { return "nothing".to_owned() };
     let packet = Packet::parse(left, 0).unwrap();
     let header = tcp_header(&packet);
     format!(
-        "{}:{} > {}:{} {} ack {} {:?}",
+        "{state:?} {}:{} > {}:{} {} ack {} {:?}",
         packet.source.ip(packet.version),
         header.source_port,
         packet.destination.ip(packet.version),

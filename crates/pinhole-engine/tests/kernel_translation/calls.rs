@@ -5,7 +5,7 @@
 //! what docs/divergences.md names.
 
 use super::address;
-use super::announcements::{Conn, Left, common};
+use super::announcements::{Conn, Left, Passed};
 use super::judges::{Judge, Kernel, Pinhole, cannot_ask};
 use super::support::conversation::{Dice, udp};
 use pinhole_wire::{Packet, TcpFlags, Transport};
@@ -212,7 +212,7 @@ impl Trial<'_> {
         let conns = self.conns.as_mut()?;
         let left =
             std::array::from_fn(|judge| conns[judge].send(self.judges[judge], from, flags, text.as_bytes()));
-        let left = self.same(what, text, left)?;
+        let left = self.same(what, text, left)?.datagram;
         Some(String::from_utf8_lossy(Packet::parse(&left, 0).unwrap().payload_bytes(&left)).into_owned())
     }
 
@@ -220,7 +220,7 @@ impl Trial<'_> {
         if left[0] != left[1] {
             self.shown += 1;
             if self.shown <= SHOWN {
-                let [kernel, pinhole] = left.each_ref().map(|left| words(left.as_deref()));
+                let [kernel, pinhole] = left.each_ref().map(|left| words(left.as_ref()));
                 let _ =
                     writeln!(self.text, "  {what}: {sent:?}\n    kernel  {kernel}\n    pinhole {pinhole}");
             }
@@ -240,9 +240,9 @@ impl Trial<'_> {
         payload: &[u8],
     ) -> Option<(SocketAddr, SocketAddr, String)> {
         let datagram = udp(source, destination, payload);
-        let left: [Left; 2] = std::array::from_fn(|judge| Some(common(&self.judges[judge].pass(&datagram)?)));
+        let left: [Left; 2] = std::array::from_fn(|judge| Passed::of(self.judges[judge], &datagram));
         let sent = format!("{source} > {destination} {}", String::from_utf8_lossy(payload));
-        let left = &self.same(what, &sent, left)?;
+        let left = &self.same(what, &sent, left)?.datagram;
         let packet = Packet::parse(left, 0).unwrap();
         let end = |address: pinhole_wire::Address, port: Option<u16>| {
             SocketAddr::new(address.ip(packet.version), port.unwrap())
@@ -444,15 +444,15 @@ fn run(trial: &mut Trial<'_>, setting: Setting, session: usize, dice: &mut Dice)
     }
 }
 
-fn words(left: Option<&[u8]>) -> String {
-    let Some(left) = left else { return "nothing".to_owned() };
+fn words(left: Option<&Passed>) -> String {
+    let Some(Passed { datagram: left, state }) = left else { return "nothing".to_owned() };
     let packet = Packet::parse(left, 0).unwrap();
     let numbers = match packet.transport {
         Transport::Tcp(tcp) => format!(" {} ack {}", tcp.sequence, tcp.acknowledgement),
         _ => String::new(),
     };
     format!(
-        "{}:{} > {}:{}{numbers} {:?}",
+        "{state:?} {}:{} > {}:{}{numbers} {:?}",
         packet.source.ip(packet.version),
         packet.source_port().unwrap(),
         packet.destination.ip(packet.version),
