@@ -9,8 +9,10 @@
 mod announcements;
 mod calls;
 mod judges;
+mod services;
 #[path = "../support/mod.rs"]
 mod support;
+mod trial;
 
 use judges::{Judge, Kernel, Pinhole, cannot_ask};
 use pinhole_wire::{Packet, Protocol, Transport};
