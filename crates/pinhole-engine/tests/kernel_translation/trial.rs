@@ -19,14 +19,15 @@ pub(crate) struct Setting {
 
 impl Setting {
     /// How many there are.
-    pub(crate) const COUNT: u64 = 6;
+    pub(crate) const COUNT: u64 = 8;
 
-    /// IPv4 first.
+    /// IPv4 first; of each version the client is hidden, then the server, both, and neither.
     pub(crate) const fn of(number: u64) -> Self {
+        let hidden = number % 4;
         Self {
-            is_v6: number % 6 >= 3,
-            hides_client: number % 3 != 1,
-            hides_server: !number.is_multiple_of(3),
+            is_v6: number / 4 % 2 == 1,
+            hides_client: matches!(hidden, 0 | 2),
+            hides_server: matches!(hidden, 1 | 2),
         }
     }
 
