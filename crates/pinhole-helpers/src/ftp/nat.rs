@@ -7,7 +7,7 @@
 //! | 229 | the port alone | `33582` |
 //! | `LPRT`, 228 | `4,4,h1,…,h4,2,p1,p2`, `6,16,h1,…,h16,2,p1,p2` | `4,4,203,0,113,7,2,131,46` |
 //!
-//! IPv6 addresses are written as RFC 5952 recommends; Linux writes all eight groups with leading zeros.
+//! IPv6 addresses are written with all eight groups and their leading zeros, as Linux does it.
 
 use super::notation;
 use alloc::vec::Vec;
