@@ -165,6 +165,14 @@ export function activate(handle: u32): void {
   store<u32>(record(2, 8), handle, 4);
 }
 
+/** Lets an expectation be met from this address (16 bytes) instead. */
+export function aim(handle: u32, address: usize, family: u8): void {
+  const place = record(13, 28);
+  store<u32>(place, handle, 4);
+  store<u8>(place, family, 10);
+  memory.copy(place + 12, address, 16);
+}
+
 /** Removes an expectation. */
 export function cancel(handle: u32): void {
   store<u32>(record(5, 8), handle, 4);

@@ -170,6 +170,7 @@ fn forward(cx: &mut Context<'_>, action: &Action, at: usize, first: u32) -> u32 
         Action::Activate(own) => cx.activate(handle(own)),
         Action::Extend(own, seconds) => cx.extend(handle(own), *seconds),
         Action::Prolong(seconds) => cx.prolong(*seconds),
+        Action::Aim(own, source) => cx.aim(handle(own), *source),
         Action::Cancel(own) => cx.cancel(handle(own)),
         Action::Locate(own, place, field) => cx.locate(handle(own), span(cx, place), *field),
         Action::Mention(end, place, field) => cx.mention(*end, span(cx, place), *field),

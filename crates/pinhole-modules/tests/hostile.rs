@@ -210,6 +210,7 @@ fn requests_that_are_nonsense() {
         Action::Activate(Handle(0)),
         Action::Cancel(Handle(0)),
         Action::Extend(Handle(0), 1),
+        Action::Aim(Handle(0), AddressMatch::Exact("198.51.100.7".parse().unwrap())),
         Action::Lead(Handle(0), 1, 1),
         Action::Locate(Handle(0), span(0, 1), Field::Port(0)),
     ] {
@@ -232,6 +233,14 @@ fn requests_beyond_what_was_granted() {
     assert_eq!(asked(|expect| expect.source = AddressMatch::Any), Some(Fault::Grant));
     assert_eq!(asked(|expect| expect.source = AddressMatch::Prefix(foreign, 8)), Some(Fault::Grant));
     assert_eq!(asked(|expect| expect.helper = Some(Name::new("ftp"))), Some(Fault::Grant));
+    for source in [AddressMatch::Exact(foreign), AddressMatch::Any, AddressMatch::Prefix(foreign, 8)] {
+        let aimed = [Action::Expect(Handle(0), expect()), Action::Aim(Handle(0), source)];
+        assert_eq!(fault_of(&asking(&aimed)), Some(Fault::Grant));
+    }
+
+    let back = Action::Aim(Handle(0), AddressMatch::Exact("10.0.0.1".parse().unwrap()));
+    let module = load(&asking(&[Action::Expect(Handle(0), expect()), back.clone()])).unwrap();
+    assert_eq!(said(&mut session(&module), b"12345678").unwrap().get(1), Some(&back));
 
     let wanting = |grants: &str| format!("{MANIFEST}[grants]\n{grants}\n");
     let code = asking(&[Action::Expect(Handle(0), Expect { destination: foreign, ..expect() })]);
