@@ -1,4 +1,4 @@
-//! H.323 calls by chance, behind the running kernel and behind pinhole: signalling, control and media are alike. Where the kernel does not translate
+//! H.323 calls and registrations by chance, behind the running kernel and behind pinhole: signalling, control and media are alike. Where the kernel does not translate
 //! (`h323-ipv6` and `h323-follow` in docs/divergences.md), calls are compared without NAT only.
 //!
 //! Messages are written by the peer of the helper's own tests, from the ASN.1. An address that is translated keeps its place and its length, so who
@@ -16,6 +16,7 @@ use pinhole_wire::{Packet, TcpFlags};
 use std::net::{IpAddr, SocketAddr};
 
 const CALLS: usize = 24;
+const TERMINALS: usize = 24;
 const PORT: u16 = 1720;
 
 const PUSH: TcpFlags = TcpFlags::ACK.union(TcpFlags::PSH);
@@ -28,10 +29,24 @@ impl Trial<'_> {
         Some(Packet::parse(&left, 0).unwrap().payload_bytes(&left).to_vec())
     }
 
-    fn media(&mut self, what: &str, source: SocketAddr, destination: SocketAddr) -> Option<()> {
-        let datagram = udp(source, destination, b"\x80\x00media");
+    /// A datagram. Returns where it seems to come from, and what it holds then.
+    fn send(
+        &mut self,
+        what: &str,
+        source: SocketAddr,
+        destination: SocketAddr,
+        payload: &[u8],
+    ) -> Option<(SocketAddr, Vec<u8>)> {
+        let datagram = udp(source, destination, payload);
         let left = std::array::from_fn(|judge| Passed::of(self.judges[judge], &datagram));
-        self.same(&format!("{what}, {source} > {destination}"), left).map(drop)
+        let left = self.same(&format!("{what}, {source} > {destination}"), left)?.datagram;
+        let packet = Packet::parse(&left, 0).unwrap();
+        let seen = SocketAddr::new(packet.source.ip(packet.version), packet.source_port().unwrap());
+        Some((seen, packet.payload_bytes(&left).to_vec()))
+    }
+
+    fn media(&mut self, what: &str, source: SocketAddr, destination: SocketAddr) -> Option<()> {
+        self.send(what, source, destination, b"\x80\x00media").map(drop)
     }
 }
 
@@ -72,6 +87,78 @@ fn conferences_by_chance() {
             run(trial, call, dice);
         }
     });
+}
+
+#[test]
+fn registrations_by_chance() {
+    let helpers = attached(&[("RAS", "udp", 1719, false)]);
+    // The gatekeeper is not hidden: `h323-own-address`.
+    let compared = |number: &u64| {
+        let Setting { is_v6, hides_client, hides_server } = Setting::of(*number);
+        !(hides_server || is_v6 && hides_client)
+    };
+    compare("registrations", (0..Setting::COUNT).filter(compared), &helpers, |_, trial, dice| {
+        for terminal in 0..TERMINALS {
+            register(trial, terminal, dice);
+        }
+    });
+}
+
+/// A terminal and its gatekeeper.
+fn register(trial: &mut Trial<'_>, number: usize, dice: &mut Dice) -> Option<()> {
+    let client = address(trial.setting.is_v6, "client", 5 + number, 30_000 + number);
+    let (server, _) = trial.setting.server(1719);
+    let sequence = 10 * number as u16 + 1;
+    let own = SocketAddr::new(client.ip(), 20_000 + number as u16);
+    let signal = SocketAddr::new(server.ip(), PORT);
+    if dice.one_in(2) {
+        let question = encoder::gatekeeper_request(sequence, client);
+        let (seen, _) = trial.send("gatekeeper request", client, server, &question)?;
+        trial.send("gatekeeper confirm", server, seen, &encoder::gatekeeper_confirm(sequence, server))?;
+    }
+    let seconds = dice.one_in(2).then_some(60 + dice.below(3000) as u32);
+    let sent = encoder::registration_request(sequence + 1, &[own], &[client], seconds, false);
+    let (seen, heard) = trial.send("registration request", client, server, &sent)?;
+    let called = read(&sent, &heard, own);
+    if dice.one_in(6) {
+        trial.send("registration reject", server, seen, &encoder::registration_reject(sequence + 1))?;
+        return Some(());
+    }
+    let confirm = encoder::registration_confirm(sequence + 1, &[signal], seconds);
+    trial.send("registration confirm", server, seen, &confirm)?;
+
+    // The terminal is called, perhaps again.
+    for call in 0..1 + dice.below(2) as u16 {
+        let caller = SocketAddr::new(server.ip(), 40_000 + 2 * number as u16 + call);
+        let conn = Conn::new(caller, called, own, 3000);
+        let mut conns = trial.open("call of the terminal", [conn; 2])?;
+        let sent = encoder::setup(number as u16 + 1, &Call::default());
+        trial.tell("setup to the terminal", &mut conns, 0, &sent)?;
+        let control = SocketAddr::new(own.ip(), 10_000 + 2 * number as u16 + call);
+        let answer = Call { h245: Some(control), ..Call::default() };
+        let sent = encoder::alerting(number as u16 + 1, &answer);
+        let heard = trial.tell("alerting of the terminal", &mut conns, 1, &sent)?;
+        let caller = SocketAddr::new(server.ip(), 50_000 + 2 * number as u16 + call);
+        trial.open(
+            "control of the terminal",
+            [Conn::new(caller, read(&sent, &heard, control), control, 1); 2],
+        )?;
+    }
+    // It calls.
+    let question = encoder::admission_request(sequence + 2, dice.one_in(2).then_some(own));
+    let (seen, _) = trial.send("admission request", client, server, &question)?;
+    trial.send("admission confirm", server, seen, &encoder::admission_confirm(sequence + 2, signal))?;
+    let caller = SocketAddr::new(client.ip(), 45_000 + number as u16);
+    trial.open("call by the terminal", [Conn::new(caller, signal, signal, 5000); 2])?;
+    // It goes.
+    if dice.one_in(2) {
+        let question = encoder::unregistration_request(sequence + 3, &[own]);
+        let (seen, _) = trial.send("unregistration request", client, server, &question)?;
+        trial.send("unregistration confirm", server, seen, &encoder::unregistration_confirm(sequence + 3))?;
+        let caller = SocketAddr::new(server.ip(), 48_000 + number as u16);
+        trial.open("call of who went", [Conn::new(caller, called, own, 3000); 2])?;
+    }
+    Some(())
 }
 
 fn run(trial: &mut Trial<'_>, number: usize, dice: &mut Dice) -> Option<()> {
