@@ -5,9 +5,8 @@
 //! what docs/divergences.md names.
 
 use super::address;
-use super::support::conversation::{Dice, udp};
-use super::trial::{Conn, Passed, Setting, Trial, attached, compare};
-use pinhole_wire::{Packet, TcpFlags};
+use super::support::conversation::Dice;
+use super::trial::{Conn, Setting, Trial, attached, compare};
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
@@ -142,36 +141,18 @@ struct Line<'a, 'b> {
 }
 
 impl Line<'_, '_> {
-    /// A datagram; where it seems to come from, and what it holds then.
-    fn pass(
-        &mut self,
-        what: &str,
-        source: SocketAddr,
-        destination: SocketAddr,
-        payload: &[u8],
-    ) -> Option<(SocketAddr, String)> {
-        let datagram = udp(source, destination, payload);
-        let left = std::array::from_fn(|judge| Passed::of(self.trial.judges[judge], &datagram));
-        let what = format!("{what}, {source} > {destination} {:?}", String::from_utf8_lossy(payload));
-        let left = self.trial.same(&what, left)?.datagram;
-        let packet = Packet::parse(&left, 0).unwrap();
-        let seen = SocketAddr::new(packet.source.ip(packet.version), packet.source_port().unwrap());
-        Some((seen, String::from_utf8_lossy(packet.payload_bytes(&left)).into_owned()))
-    }
-
     /// From one telephone to the other, which answers where it heard it from.
     fn say(&mut self, what: &str, from: usize, text: &str) -> Option<String> {
-        let Some(conns) = &mut self.conns else {
-            let phone = self.phones[from];
-            let (source, heard) = self.pass(what, phone.own, phone.peer, text.as_bytes())?;
-            self.phones[1 - from].peer = source;
-            return Some(heard);
+        let heard = match &mut self.conns {
+            Some(conns) => self.trial.tell(&format!("{what}, {text:?}"), conns, from, text.as_bytes())?,
+            None => {
+                let Phone { own, peer, .. } = self.phones[from];
+                let (source, heard) = self.trial.datagram(what, own, peer, text.as_bytes())?;
+                self.phones[1 - from].peer = source;
+                heard
+            }
         };
-        let push = TcpFlags::ACK | TcpFlags::PSH;
-        let left =
-            self.trial.segment(&format!("{what}, {text:?}"), conns, from, push, text.as_bytes())?.datagram;
-        self.trial.segment(&format!("{what}, acknowledged"), conns, 1 - from, TcpFlags::ACK, b"")?;
-        Some(String::from_utf8_lossy(Packet::parse(&left, 0).unwrap().payload_bytes(&left)).into_owned())
+        Some(String::from_utf8_lossy(&heard).into_owned())
     }
 
     fn call(&mut self, from: usize, call: &mut Call, dice: &mut Dice) -> Option<()> {
@@ -220,7 +201,12 @@ impl Line<'_, '_> {
                 for next in [0, 1] {
                     let own = SocketAddr::new(self.phones[sender].own.ip(), self.phones[sender].media + next);
                     let target = SocketAddr::new(target.ip(), target.port() + next);
-                    self.pass(&format!("media {step} {speaker} {next}"), own, target, b"\x80\x00media")?;
+                    self.trial.datagram(
+                        &format!("media {step} {speaker} {next}"),
+                        own,
+                        target,
+                        b"\x80\x00media",
+                    )?;
                 }
             }
         }
@@ -250,7 +236,7 @@ impl Line<'_, '_> {
         self.say(&format!("200 of {method}"), to, &agreed)?;
         let target = media(&heard)?;
         let own = SocketAddr::new(self.phones[to].own.ip(), self.phones[to].media);
-        self.pass("media after the change", own, target, b"\x80\x00media")?;
+        self.trial.datagram("media after the change", own, target, b"\x80\x00media")?;
         Some(())
     }
 

@@ -9,44 +9,18 @@
 mod encoder;
 
 use super::address;
-use super::support::conversation::{Dice, udp};
-use super::trial::{Conn, Passed, Setting, Trial, attached, compare};
+use super::support::conversation::Dice;
+use super::trial::{Conn, Setting, Trial, attached, compare};
 use encoder::{Call, Carries, Media, tpkt};
-use pinhole_wire::{Packet, TcpFlags};
 use std::net::{IpAddr, SocketAddr};
 
 const CALLS: usize = 24;
 const TERMINALS: usize = 24;
 const PORT: u16 = 1720;
 
-const PUSH: TcpFlags = TcpFlags::ACK.union(TcpFlags::PSH);
-
 impl Trial<'_> {
-    /// A message over a conn, acknowledged. Returns it as it is read.
-    fn tell(&mut self, what: &str, conns: &mut [Conn; 2], from: usize, message: &[u8]) -> Option<Vec<u8>> {
-        let left = self.segment(what, conns, from, PUSH, message)?.datagram;
-        self.segment(&format!("{what}, acknowledged"), conns, 1 - from, TcpFlags::ACK, b"")?;
-        Some(Packet::parse(&left, 0).unwrap().payload_bytes(&left).to_vec())
-    }
-
-    /// A datagram. Returns where it seems to come from, and what it holds then.
-    fn send(
-        &mut self,
-        what: &str,
-        source: SocketAddr,
-        destination: SocketAddr,
-        payload: &[u8],
-    ) -> Option<(SocketAddr, Vec<u8>)> {
-        let datagram = udp(source, destination, payload);
-        let left = std::array::from_fn(|judge| Passed::of(self.judges[judge], &datagram));
-        let left = self.same(&format!("{what}, {source} > {destination}"), left)?.datagram;
-        let packet = Packet::parse(&left, 0).unwrap();
-        let seen = SocketAddr::new(packet.source.ip(packet.version), packet.source_port().unwrap());
-        Some((seen, packet.payload_bytes(&left).to_vec()))
-    }
-
     fn media(&mut self, what: &str, source: SocketAddr, destination: SocketAddr) -> Option<()> {
-        self.send(what, source, destination, b"\x80\x00media").map(drop)
+        self.datagram(what, source, destination, b"\x80\x00media").map(drop)
     }
 }
 
@@ -113,19 +87,19 @@ fn register(trial: &mut Trial<'_>, number: usize, dice: &mut Dice) -> Option<()>
     let signal = SocketAddr::new(server.ip(), PORT);
     if dice.one_in(2) {
         let question = encoder::gatekeeper_request(sequence, client);
-        let (seen, _) = trial.send("gatekeeper request", client, server, &question)?;
-        trial.send("gatekeeper confirm", server, seen, &encoder::gatekeeper_confirm(sequence, server))?;
+        let (seen, _) = trial.datagram("gatekeeper request", client, server, &question)?;
+        trial.datagram("gatekeeper confirm", server, seen, &encoder::gatekeeper_confirm(sequence, server))?;
     }
     let seconds = dice.one_in(2).then_some(60 + dice.below(3000) as u32);
     let sent = encoder::registration_request(sequence + 1, &[own], &[client], seconds, false);
-    let (seen, heard) = trial.send("registration request", client, server, &sent)?;
+    let (seen, heard) = trial.datagram("registration request", client, server, &sent)?;
     let called = read(&sent, &heard, own);
     if dice.one_in(6) {
-        trial.send("registration reject", server, seen, &encoder::registration_reject(sequence + 1))?;
+        trial.datagram("registration reject", server, seen, &encoder::registration_reject(sequence + 1))?;
         return Some(());
     }
     let confirm = encoder::registration_confirm(sequence + 1, &[signal], seconds);
-    trial.send("registration confirm", server, seen, &confirm)?;
+    trial.datagram("registration confirm", server, seen, &confirm)?;
 
     // The terminal is called, perhaps again.
     for call in 0..1 + dice.below(2) as u16 {
@@ -146,15 +120,20 @@ fn register(trial: &mut Trial<'_>, number: usize, dice: &mut Dice) -> Option<()>
     }
     // It calls.
     let question = encoder::admission_request(sequence + 2, dice.one_in(2).then_some(own));
-    let (seen, _) = trial.send("admission request", client, server, &question)?;
-    trial.send("admission confirm", server, seen, &encoder::admission_confirm(sequence + 2, signal))?;
+    let (seen, _) = trial.datagram("admission request", client, server, &question)?;
+    trial.datagram("admission confirm", server, seen, &encoder::admission_confirm(sequence + 2, signal))?;
     let caller = SocketAddr::new(client.ip(), 45_000 + number as u16);
     trial.open("call by the terminal", [Conn::new(caller, signal, signal, 5000); 2])?;
     // It goes.
     if dice.one_in(2) {
         let question = encoder::unregistration_request(sequence + 3, &[own]);
-        let (seen, _) = trial.send("unregistration request", client, server, &question)?;
-        trial.send("unregistration confirm", server, seen, &encoder::unregistration_confirm(sequence + 3))?;
+        let (seen, _) = trial.datagram("unregistration request", client, server, &question)?;
+        trial.datagram(
+            "unregistration confirm",
+            server,
+            seen,
+            &encoder::unregistration_confirm(sequence + 3),
+        )?;
         let caller = SocketAddr::new(server.ip(), 48_000 + number as u16);
         trial.open("call of who went", [Conn::new(caller, called, own, 3000); 2])?;
     }

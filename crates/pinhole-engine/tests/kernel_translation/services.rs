@@ -1,9 +1,9 @@
 //! TFTP, Amanda and SANE by chance, over IPv4 and IPv6, behind the running kernel and behind pinhole: datagrams, states and directions are alike.
 
 use super::address;
-use super::support::conversation::{Dice, udp};
-use super::trial::{Conn, Passed, Setting, Trial, attached, compare};
-use pinhole_wire::{Packet, TcpFlags};
+use super::support::conversation::Dice;
+use super::trial::{Conn, Setting, Trial, attached, compare};
+use pinhole_wire::TcpFlags;
 use std::net::{IpAddr, SocketAddr};
 
 const EXCHANGES: usize = 60;
@@ -16,47 +16,31 @@ struct Hosts {
 }
 
 impl Trial<'_> {
-    /// A datagram. Returns where it seems to come from, and what it holds then.
-    fn udp(
-        &mut self,
-        what: &str,
-        source: SocketAddr,
-        destination: SocketAddr,
-        payload: &[u8],
-    ) -> Option<(SocketAddr, Vec<u8>)> {
-        let datagram = udp(source, destination, payload);
-        let left = std::array::from_fn(|judge| Passed::of(self.judges[judge], &datagram));
-        let left = self.same(&format!("{what}, {source} > {destination}"), left)?.datagram;
-        let packet = Packet::parse(&left, 0).unwrap();
-        let seen = SocketAddr::new(packet.source.ip(packet.version), packet.source_port().unwrap());
-        Some((seen, packet.payload_bytes(&left).to_vec()))
-    }
-
     fn tftp(&mut self, dice: &mut Dice, Hosts { client, called, server }: Hosts) -> Option<()> {
         let (code, name) = (1 + dice.below(2) as u8, "boot".repeat(1 + dice.below(4)));
         let mode = ["octet", "netascii", "OCTET"][dice.below(3)];
         let question = [&[0, code], name.as_bytes(), &[0], mode.as_bytes(), &[0]].concat();
-        let (seen, _) = self.udp("tftp request", client, SocketAddr::new(called, 69), &question)?;
+        let (seen, _) = self.datagram("tftp request", client, SocketAddr::new(called, 69), &question)?;
         if dice.one_in(3) {
-            self.udp("tftp request again", client, SocketAddr::new(called, 69), &question)?;
+            self.datagram("tftp request again", client, SocketAddr::new(called, 69), &question)?;
         }
         let transfer = SocketAddr::new(server, 3000 + dice.below(60_000) as u16);
-        let (answers, _) = self.udp("tftp answer", transfer, seen, &[0, 3, 0, 1, 42])?;
-        self.udp("tftp acknowledgement", client, answers, &[0, 4, 0, 1])?;
+        let (answers, _) = self.datagram("tftp answer", transfer, seen, &[0, 3, 0, 1, 42])?;
+        self.datagram("tftp acknowledgement", client, answers, &[0, 4, 0, 1])?;
         Some(())
     }
 
     fn amanda(&mut self, dice: &mut Dice, Hosts { client, called, server }: Hosts) -> Option<()> {
         let question = "Amanda 2.5 REQ HANDLE 000-00000000 SEQ 1\nSERVICE sendbackup\n";
         let (seen, _) =
-            self.udp("amanda request", client, SocketAddr::new(called, 10080), question.as_bytes())?;
+            self.datagram("amanda request", client, SocketAddr::new(called, 10080), question.as_bytes())?;
         let ports: Vec<u16> = (0..3).map(|place| 2000 + 20_000 * place + dice.below(20_000) as u16).collect();
         let answer = format!(
             "Amanda 2.5 REP HANDLE 000-00000000 SEQ 1\nCONNECT DATA {} MESG {} INDEX {}\nOPTIONS features=fff;\n",
             ports[0], ports[1], ports[2]
         );
         let (_, heard) =
-            self.udp("amanda answer", SocketAddr::new(server, 10080), seen, answer.as_bytes())?;
+            self.datagram("amanda answer", SocketAddr::new(server, 10080), seen, answer.as_bytes())?;
         let text = String::from_utf8(heard).unwrap();
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         for (place, word) in words.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use super::address;
 use super::judges::{Judge, Kernel, Pinhole, cannot_ask};
-use super::support::conversation::{Dice, Segment, repair_header, tcp};
+use super::support::conversation::{Dice, Segment, repair_header, tcp, udp};
 use pinhole_track::State;
 use pinhole_wire::{Direction, Packet, TcpFlags, Transport};
 use std::fmt::Write as _;
@@ -127,6 +127,36 @@ impl Trial<'_> {
     ) -> Left {
         let left = std::array::from_fn(|judge| conns[judge].send(self.judges[judge], from, flags, payload));
         self.same(what, left)
+    }
+
+    /// A whole message of one end over each judge's conn, acknowledged. Returns it as it is read.
+    pub(crate) fn tell(
+        &mut self,
+        what: &str,
+        conns: &mut [Conn; 2],
+        from: usize,
+        message: &[u8],
+    ) -> Option<Vec<u8>> {
+        let left = self.segment(what, conns, from, TcpFlags::ACK | TcpFlags::PSH, message)?.datagram;
+        self.segment(&format!("{what}, acknowledged"), conns, 1 - from, TcpFlags::ACK, b"")?;
+        Some(Packet::parse(&left, 0).unwrap().payload_bytes(&left).to_vec())
+    }
+
+    /// A UDP datagram. Returns where it seems to come from, and what it holds then.
+    pub(crate) fn datagram(
+        &mut self,
+        what: &str,
+        source: SocketAddr,
+        destination: SocketAddr,
+        payload: &[u8],
+    ) -> Option<(SocketAddr, Vec<u8>)> {
+        let datagram = udp(source, destination, payload);
+        let left = std::array::from_fn(|judge| Passed::of(self.judges[judge], &datagram));
+        let what = format!("{what}, {source} > {destination} \"{}\"", payload.escape_ascii());
+        let left = self.same(&what, left)?.datagram;
+        let packet = Packet::parse(&left, 0).unwrap();
+        let seen = SocketAddr::new(packet.source.ip(packet.version), packet.source_port().unwrap());
+        Some((seen, packet.payload_bytes(&left).to_vec()))
     }
 
     /// A handshake.
