@@ -1,7 +1,7 @@
 // A pinhole helper module in AssemblyScript: the binary interface of docs/helper-abi.md, version 1.
 //
-// A conntrack half exports `pinhole_exchange` from here, `pinhole_attach` (which calls `attach`) and `pinhole_read`; a NAT half exports
-// `pinhole_exchange` and `pinhole_encode`. What a session must remember between two calls belongs into `state`, by offset; everything else
+// A conntrack half exports `pinhole_exchange` and `pinhole_restore` from here, `pinhole_attach` (which calls `attach`) and `pinhole_read`; a NAT
+// half exports `pinhole_exchange` and `pinhole_encode`. What a session must remember between two calls belongs into `state`, by offset; everything else
 // (globals, objects) is scratch, and may hold what another session left there. Nothing of a module may use floating point, and nothing here
 // allocates.
 //
@@ -88,6 +88,11 @@ export function done(): i64 {
   return 2 << 32;
 }
 
+/** All that a session knows lies in the state area: it goes on after a restart of the host. */
+export function pinhole_restore(): i32 {
+  return 1;
+}
+
 export function pinhole_exchange(): i32 {
   store<u32>(block, VERSION, 0);
   store<u32>(block, <u32>input, 4);
@@ -158,6 +163,14 @@ export function refuse(why: u32, start: i32, end: i32): void {
 /** Lets an expectation that was not active match from now on. */
 export function activate(handle: u32): void {
   store<u32>(record(2, 8), handle, 4);
+}
+
+/** Lets an expectation be met from this address (16 bytes) instead. */
+export function aim(handle: u32, address: usize, family: u8): void {
+  const place = record(13, 28);
+  store<u32>(place, handle, 4);
+  store<u8>(place, family, 10);
+  memory.copy(place + 12, address, 16);
 }
 
 /** Removes an expectation. */

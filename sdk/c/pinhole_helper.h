@@ -181,6 +181,14 @@ static inline void pinhole_prolong(uint32_t seconds) { pinhole_record_words(4, 1
 /* Removes an expectation. */
 static inline void pinhole_cancel(uint32_t handle) { pinhole_record_words(5, 1, &handle); }
 
+/* Lets an expectation be met from this address instead, 16 bytes of the family 4 or 6. */
+static inline void pinhole_aim(uint32_t handle, const uint8_t *address, uint8_t family) {
+    uint8_t *record = pinhole_record(13, 28);
+    __builtin_memcpy(record + 4, &handle, 4);
+    record[10] = family;
+    __builtin_memcpy(record + 12, address, 16);
+}
+
 /* Tells the NAT half that this span holds that field of that expectation, in a notation that both halves know. */
 static inline void pinhole_locate(uint32_t handle, struct pinhole_span span, enum pinhole_field field, uint8_t notation) {
     uint32_t what = (uint32_t)field | (uint32_t)notation << 8;
@@ -310,6 +318,10 @@ static inline uint32_t pinhole_expect(struct pinhole_remembered *remembered, str
     } \
     PINHOLE_EXPORT("pinhole_read") int64_t pinhole_read_export(int32_t from, int32_t length) { \
         return pinhole_session_read(&pinhole_state.remembered, &pinhole_state.session, from == 0 ? PINHOLE_ORIGINAL : PINHOLE_REPLY, pinhole_input, (uint32_t)length); \
+    } \
+    /* All that a session knows lies in the state area: it goes on after a restart of the host. */ \
+    PINHOLE_EXPORT("pinhole_restore") int32_t pinhole_restore_export(void) { \
+        return 1; \
     }
 
 /* Answers of pinhole_nat_encode(). */

@@ -87,9 +87,7 @@ const LOADS: [Load; 7] = [
 ];
 
 pub(crate) fn run(repository: &Repository, options: &Options) -> Result<(), Failure> {
-    if !tool::is_root() {
-        return Err(Failure("it takes root to set up network namespaces".to_owned()));
-    }
+    tool::namespaces().map_err(Failure)?;
     run_command(cargo(repository).args(["build", "--release", "--package", "pinhole"]))?;
     run_command(cargo(repository).args([
         "build",

@@ -15,10 +15,8 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(repository: &Repository, options: &Options) -> Result<(), Failure> {
-    if !tool::is_root() {
-        return Err(Failure("it takes root to set up network namespaces".to_owned()));
-    }
-    for (program, package) in [("vsftpd", "vsftpd"), ("curl", "curl"), ("ethtool", "ethtool")] {
+    tool::namespaces().map_err(Failure)?;
+    for (program, package) in [("vsftpd", "vsftpd"), ("curl", "curl")] {
         tool::debian(program, package).map_err(Failure)?;
     }
     let mut command = cargo(repository);

@@ -39,6 +39,15 @@ pub(crate) fn cargo_subcommand(repository: &Repository, package: &str) -> Result
     Err(format!("{package} is missing and cannot be installed ({reason})"))
 }
 
+/// Programs that set up networks, and the Debian packages that have them.
+const NETWORK: [(&str, &str); 5] = [
+    ("ip", "iproute2"),
+    ("ethtool", "ethtool"),
+    ("nft", "nftables"),
+    ("sysctl", "procps"),
+    ("setpriv", "util-linux"),
+];
+
 /// Makes sure of a program (or a file) that Debian packages, by `apt-get` where we are root. `Err` says why it cannot be had.
 pub(crate) fn debian(program: &str, package: &str) -> Result<(), String> {
     if find(program).is_some() {
@@ -54,6 +63,14 @@ pub(crate) fn debian(program: &str, package: &str) -> Result<(), String> {
         install(package);
     }
     if find(program).is_some() { Ok(()) } else { Err(format!("{missing} and cannot be installed")) }
+}
+
+/// Makes sure of what it takes to set up network namespaces, hosts in them, and a router between.
+pub(crate) fn namespaces() -> Result<(), String> {
+    if !is_root() {
+        return Err("it takes root to set up network namespaces".to_owned());
+    }
+    NETWORK.iter().try_for_each(|(program, package)| debian(program, package))
 }
 
 /// Unpacks a Debian package into a folder of its own name, with the libraries that it needs installed, unless it is there already.

@@ -143,19 +143,22 @@ pub enum Function {
     Resynchronise,
     /// Whether an incomplete message may hold an announcement.
     MayAnnounce,
+    /// The state area is as it was before the host was restarted.
+    Restore,
     /// An endpoint is written.
     Encode,
 }
 
 impl Function {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Exchange,
         Self::Attach,
         Self::Read,
         Self::PickUp,
         Self::Resynchronise,
         Self::MayAnnounce,
+        Self::Restore,
         Self::Encode,
     ];
 
@@ -168,6 +171,7 @@ impl Function {
             Self::PickUp => "pinhole_pick_up",
             Self::Resynchronise => "pinhole_resynchronise",
             Self::MayAnnounce => "pinhole_may_announce",
+            Self::Restore => "pinhole_restore",
             Self::Encode => "pinhole_encode",
         }
     }
@@ -175,7 +179,7 @@ impl Function {
     /// How many numbers it takes, all of them `i32`.
     pub const fn parameters(self) -> usize {
         match self {
-            Self::Exchange | Self::Attach => 0,
+            Self::Exchange | Self::Attach | Self::Restore => 0,
             Self::PickUp | Self::Resynchronise => 1,
             Self::Read | Self::MayAnnounce => 2,
             Self::Encode => 3,
@@ -187,7 +191,7 @@ impl Function {
         matches!(self, Self::Read)
     }
 
-    /// 0 to 6.
+    /// 0 to 7.
     pub const fn index(self) -> usize {
         self as usize
     }

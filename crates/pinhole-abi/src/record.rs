@@ -11,6 +11,8 @@ use pinhole_wire::Protocol;
 
 /// Bytes of an expectation without the name of a helper.
 pub const EXPECT: usize = 80;
+/// Bytes of an expectation's new aim.
+const AIM: usize = 28;
 /// Most records of one answer.
 pub const MOST: usize = 256;
 
@@ -27,6 +29,7 @@ mod kind {
     pub(super) const LEAD: u16 = 10;
     pub(super) const REFUSE: u16 = 11;
     pub(super) const CONDITION: u16 = 12;
+    pub(super) const AIM: u16 = 13;
 }
 
 const ACTIVE: u8 = 1;
@@ -41,6 +44,7 @@ pub fn write(action: &Action, out: &mut Vec<u8>) -> bool {
         Action::Activate(handle) => words(out, kind::ACTIVATE, &[handle.0]),
         Action::Extend(handle, seconds) => words(out, kind::EXTEND, &[handle.0, *seconds]),
         Action::Prolong(seconds) => words(out, kind::PROLONG, &[*seconds]),
+        Action::Aim(handle, source) => write_aim(*handle, *source, out),
         Action::Cancel(handle) => words(out, kind::CANCEL, &[handle.0]),
         Action::Locate(handle, at, field) => {
             words(out, kind::LOCATE, &[handle.0, start(*at), end(*at), pack(*field, 0)]);
@@ -89,6 +93,10 @@ pub fn read(bytes: &[u8]) -> Option<(Action, usize)> {
         kind::ACTIVATE => fixed(1).map(|()| Action::Activate(Handle(at(0))))?,
         kind::EXTEND => fixed(2).map(|()| Action::Extend(Handle(at(0)), at(1)))?,
         kind::PROLONG => fixed(1).map(|()| Action::Prolong(at(0)))?,
+        kind::AIM if size == AIM && byte(record, 11) == 0 => {
+            let source = read_source(record, byte(record, 8), byte(record, 9), byte(record, 10), 12)?;
+            Action::Aim(Handle(at(0)), source)
+        }
         kind::CANCEL => fixed(1).map(|()| Action::Cancel(Handle(at(0))))?,
         kind::LOCATE => fixed(4).and_then(|()| Some(Action::Locate(Handle(at(0)), span(1), field(3)?.0)))?,
         kind::MENTION => {
@@ -142,11 +150,7 @@ fn write_expect(handle: Handle, expect: &Expect, out: &mut Vec<u8>) {
         Lifetime::Permanent => 1,
     };
     put(record, 8, &[expect.class, expect.protocol.0, lifetime, flags]);
-    let (source_kind, source, prefix) = match expect.source {
-        AddressMatch::Exact(source) => (0, Some(source), 0),
-        AddressMatch::Prefix(source, length) => (1, Some(source), length),
-        AddressMatch::Any => (2, None, 0),
-    };
+    let (source_kind, source, prefix) = source(expect.source);
     let (source_port, destination_port) = (ports(expect.source_port), ports(expect.destination_port));
     put(record, 12, &[source_kind, prefix, source_port.0, destination_port.0]);
     put(record, 16, &[source.map_or(0, family), family(expect.destination), helper.len() as u8]);
@@ -182,20 +186,10 @@ fn read_expect(record: &[u8]) -> Option<Action> {
             Some(Name::try_from(name).ok()?)
         }
     };
-    let source = || read_address(record, 20, byte(record, 16));
-    let fits = |ip: IpAddr, length: u8| length <= if ip.is_ipv4() { 32 } else { 128 };
     let expect = Expect {
         class: byte(record, 8),
         protocol: Protocol(byte(record, 9)),
-        source: match byte(record, 12) {
-            0 => AddressMatch::Exact(source()?),
-            1 => {
-                let (source, length) = (source()?, byte(record, 13));
-                fits(source, length).then_some(AddressMatch::Prefix(source, length))?
-            }
-            2 => AddressMatch::Any,
-            _ => return None,
-        },
+        source: read_source(record, byte(record, 12), byte(record, 13), byte(record, 16), 20)?,
         source_port: read_ports(record, 14, 52)?,
         destination: read_address(record, 36, byte(record, 17))?,
         destination_port: read_ports(record, 15, 56)?,
@@ -215,6 +209,38 @@ fn read_expect(record: &[u8]) -> Option<Action> {
         span: Span { start: word(record, 68).into(), end: word(record, 72).into() },
     };
     Some(Action::Expect(Handle(word(record, 4)), expect))
+}
+
+fn write_aim(handle: Handle, aim: AddressMatch, out: &mut Vec<u8>) {
+    let mut record = [0; AIM];
+    let (kind, source, prefix) = source(aim);
+    put(&mut record, 0, &kind::AIM.to_le_bytes());
+    put(&mut record, 2, &(AIM as u16).to_le_bytes());
+    put(&mut record, 4, &handle.0.to_le_bytes());
+    put(&mut record, 8, &[kind, prefix, source.map_or(0, family)]);
+    put(&mut record, 12, &source.map_or([0; 16], address));
+    out.extend_from_slice(&record);
+}
+
+/// Kind, address, and length of the prefix.
+const fn source(source: AddressMatch) -> (u8, Option<IpAddr>, u8) {
+    match source {
+        AddressMatch::Exact(source) => (0, Some(source), 0),
+        AddressMatch::Prefix(source, length) => (1, Some(source), length),
+        AddressMatch::Any => (2, None, 0),
+    }
+}
+
+/// A source of this kind, with this prefix, whose address is of this family and stands at `at`.
+fn read_source(record: &[u8], kind: u8, prefix: u8, family: u8, at: usize) -> Option<AddressMatch> {
+    let source = || read_address(record, at, family);
+    let fits = |ip: IpAddr| prefix <= if ip.is_ipv4() { 32 } else { 128 };
+    Some(match kind {
+        0 => AddressMatch::Exact(source()?),
+        1 => AddressMatch::Prefix(source().filter(|ip| fits(*ip))?, prefix),
+        2 => AddressMatch::Any,
+        _ => return None,
+    })
 }
 
 /// Kind, first and last.

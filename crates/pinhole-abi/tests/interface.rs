@@ -72,6 +72,7 @@ fn action() -> impl Strategy<Value = Action> {
         (handle(), any::<u32>()).prop_map(|(handle, seconds)| Action::Extend(handle, seconds)),
         any::<u32>().prop_map(Action::Prolong),
         handle().prop_map(Action::Cancel),
+        (handle(), expect()).prop_map(|(handle, expect)| Action::Aim(handle, expect.source)),
         (handle(), span(), field()).prop_map(|(handle, span, field)| Action::Locate(handle, span, field)),
         (any::<bool>(), span(), field()).prop_map(|(peer, span, field)| {
             Action::Mention(if peer { End::Peer } else { End::Sender }, span, field)
@@ -106,7 +107,7 @@ proptest! {
 
     /// Each record is written back as it was, or differs in bytes that mean nothing.
     #[test]
-    fn any_bytes_may_be_read(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 0..14u16, size in 0..120u16) {
+    fn any_bytes_may_be_read(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 0..15u16, size in 0..120u16) {
         let mut bytes = bytes;
         for (place, byte) in bytes.iter_mut().zip(kind.to_le_bytes().into_iter().chain(size.to_le_bytes())) {
             *place = byte;

@@ -180,9 +180,9 @@ impl Engine {
             for stage in &mut *stages {
                 self.tracker.touch(&mut stage.prepared);
             }
-            if self.tracker.translates() {
+            if self.tracker.translates() && self.tracker.keeps_apart() {
                 for stage in &*stages {
-                    self.tracker.touch_translation(&stage.prepared);
+                    self.tracker.touch_cold(&stage.prepared);
                 }
             }
             for (frame, stage) in chunk.iter().zip(stages) {

@@ -89,6 +89,11 @@ pub fn may_announce(from: i32, length: i32) -> i32 {
     running().session.may_announce(direction(from), input(length as usize)).into()
 }
 
+/// `pinhole_restore`: all that a session knows lies in the state area.
+pub fn restore() -> i32 {
+    1
+}
+
 /// `pinhole_encode`.
 pub fn encode(half: &dyn NatHelper, kind: i32, notation: i32, length: i32) -> i32 {
     clear_scratch();

@@ -68,6 +68,10 @@ macro_rules! conntrack {
             extern "C" fn pinhole_may_announce(from: i32, length: i32) -> i32 {
                 $crate::guest::may_announce(from, length)
             }
+            #[unsafe(no_mangle)]
+            extern "C" fn pinhole_restore() -> i32 {
+                $crate::guest::restore()
+            }
         };
     };
 }

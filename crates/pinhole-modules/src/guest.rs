@@ -188,7 +188,8 @@ impl Guest {
         &self.actions
     }
 
-    /// Whether a session goes on after bytes that it has not seen. `function`: [`Function::PickUp`] or [`Function::Resynchronise`].
+    /// Whether a session goes on: after bytes that it has not seen ([`Function::PickUp`], [`Function::Resynchronise`]), or a restart of the host
+    /// ([`Function::Restore`]), for which `from` means nothing.
     pub(crate) fn goes_on(
         &mut self,
         running: &mut Running,

@@ -38,6 +38,10 @@ impl Judge<'_> {
             Action::Activate(handle) | Action::Cancel(handle) | Action::Lead(handle, ..) => {
                 known(handle, *handles)
             }
+            Action::Aim(handle, source) => {
+                known(handle, *handles)?;
+                if self.may_come_from(source) { Ok(()) } else { Err(Fault::Grant) }
+            }
             Action::Extend(handle, seconds) => {
                 *seconds = (*seconds).min(LONGEST_TIME);
                 known(handle, *handles)
@@ -65,17 +69,28 @@ impl Judge<'_> {
             return Err(Fault::PortZero);
         }
         let Judge { master, from, grants, .. } = self;
-        let ends = [master.original.0, master.original.1, master.reply.0, master.reply.1].map(|end| end.ip());
+        let ends = self.ends();
         let own = [master.sender(*from).ip(), master.sender_seen_by_peer(*from).ip()];
         // The ends of a call are both told by one of them.
         let announces: &[IpAddr] = if has_ports { &own } else { &ends };
         let introduces = grants.introduces.contains(&expect.class);
         let foreign = !announces.contains(&expect.destination) && !grants.third_party && !introduces;
-        let stranger = match expect.source {
-            AddressMatch::Exact(source) => !ends.contains(&source) && !grants.third_party,
-            AddressMatch::Prefix(..) | AddressMatch::Any => !grants.any_source,
-        };
+        let stranger = !self.may_come_from(&expect.source);
         let attaches = expect.helper.is_none_or(|helper| grants.attaches.contains(&helper));
         if foreign || stranger || !attaches { Err(Fault::Grant) } else { Ok(()) }
+    }
+
+    /// Whether the module may let this source open what it expects.
+    fn may_come_from(&self, source: &AddressMatch) -> bool {
+        match source {
+            AddressMatch::Exact(source) => self.ends().contains(source) || self.grants.third_party,
+            AddressMatch::Prefix(..) | AddressMatch::Any => self.grants.any_source,
+        }
+    }
+
+    /// The addresses of both ends, as each end calls them.
+    fn ends(&self) -> [IpAddr; 4] {
+        let Master { original, reply, .. } = self.master;
+        [original.0, original.1, reply.0, reply.1].map(|end| end.ip())
     }
 }

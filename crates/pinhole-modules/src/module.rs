@@ -73,6 +73,8 @@ pub struct Module(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) manifest: Manifest,
     pub(crate) hash: [u8; 32],
+    /// Its sessions may go on after the host was restarted.
+    pub(crate) restores: bool,
     guest: Mutex<Guest>,
 }
 
@@ -127,19 +129,22 @@ impl Module {
                 Function::Exchange => true,
                 Function::Attach | Function::Read => manifest.half == Half::Conntrack,
                 Function::Encode => manifest.half == Half::Nat,
-                Function::PickUp | Function::Resynchronise | Function::MayAnnounce => false,
+                Function::PickUp | Function::Resynchronise | Function::MayAnnounce | Function::Restore => {
+                    false
+                }
             };
             let export = code.export(function);
             if export == Export::Wrong || needed && export == Export::Absent {
                 return Err(ModuleError::Export { name: function.name() });
             }
         }
+        let restores = code.export(Function::Restore) == Export::Right;
         let guest = Guest::new(code, limits).map_err(|why| match why {
             NotStarted::Fault(fault) => ModuleError::Start(fault),
             NotStarted::Areas(bad) => ModuleError::Areas(bad),
         })?;
         let hash = Sha256::digest(bytes).into();
-        Ok(Self(Arc::new(Shared { manifest, hash, guest: Mutex::new(guest) })))
+        Ok(Self(Arc::new(Shared { manifest, hash, restores, guest: Mutex::new(guest) })))
     }
 
     /// What it says about itself.

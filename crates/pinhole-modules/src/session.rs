@@ -33,13 +33,17 @@ impl ModuleSession {
         Self { module, master: *master, running: attached.ok(), fault, first_handle: 0 }
     }
 
-    /// A session that goes on with what another one of the same module, to the byte, has saved.
+    /// A session that goes on with what another one of the same module, to the byte, has saved, if the module agrees.
     pub(crate) fn restore(module: Arc<Shared>, saved: &[u8]) -> Option<Self> {
         let (hash, rest) = saved.split_first_chunk()?;
+        if *hash != module.hash {
+            return None;
+        }
         let (first_handle, rest) = rest.split_first_chunk()?;
         let (master, _) = master::read(rest)?;
-        let running = module.guest().resume(rest.get(master::SIZE..)?)?;
-        (*hash == module.hash).then(|| Self {
+        let mut running = module.guest().resume(rest.get(master::SIZE..)?)?;
+        let agrees = module.guest().goes_on(&mut running, Function::Restore, Direction::Original);
+        agrees.unwrap_or(false).then(|| Self {
             module,
             master,
             running: Some(running),
@@ -127,7 +131,8 @@ impl Session for ModuleSession {
     }
 
     fn save(&self) -> Option<Vec<u8>> {
-        let running = self.running.as_ref().filter(|_| self.fault.get().is_none())?;
+        let goes_on = self.module.restores && self.fault.get().is_none();
+        let running = self.running.as_ref().filter(|_| goes_on)?;
         let mut saved = self.module.hash.to_vec();
         saved.extend_from_slice(&self.first_handle.to_le_bytes());
         saved.extend_from_slice(&master::write(&self.master, &Policy::default()));
@@ -165,6 +170,7 @@ fn forward(cx: &mut Context<'_>, action: &Action, at: usize, first: u32) -> u32 
         Action::Activate(own) => cx.activate(handle(own)),
         Action::Extend(own, seconds) => cx.extend(handle(own), *seconds),
         Action::Prolong(seconds) => cx.prolong(*seconds),
+        Action::Aim(own, source) => cx.aim(handle(own), *source),
         Action::Cancel(own) => cx.cancel(handle(own)),
         Action::Locate(own, place, field) => cx.locate(handle(own), span(cx, place), *field),
         Action::Mention(end, place, field) => cx.mention(*end, span(cx, place), *field),

@@ -210,6 +210,7 @@ fn requests_that_are_nonsense() {
         Action::Activate(Handle(0)),
         Action::Cancel(Handle(0)),
         Action::Extend(Handle(0), 1),
+        Action::Aim(Handle(0), AddressMatch::Exact("198.51.100.7".parse().unwrap())),
         Action::Lead(Handle(0), 1, 1),
         Action::Locate(Handle(0), span(0, 1), Field::Port(0)),
     ] {
@@ -232,6 +233,14 @@ fn requests_beyond_what_was_granted() {
     assert_eq!(asked(|expect| expect.source = AddressMatch::Any), Some(Fault::Grant));
     assert_eq!(asked(|expect| expect.source = AddressMatch::Prefix(foreign, 8)), Some(Fault::Grant));
     assert_eq!(asked(|expect| expect.helper = Some(Name::new("ftp"))), Some(Fault::Grant));
+    for source in [AddressMatch::Exact(foreign), AddressMatch::Any, AddressMatch::Prefix(foreign, 8)] {
+        let aimed = [Action::Expect(Handle(0), expect()), Action::Aim(Handle(0), source)];
+        assert_eq!(fault_of(&asking(&aimed)), Some(Fault::Grant));
+    }
+
+    let back = Action::Aim(Handle(0), AddressMatch::Exact("10.0.0.1".parse().unwrap()));
+    let module = load(&asking(&[Action::Expect(Handle(0), expect()), back.clone()])).unwrap();
+    assert_eq!(said(&mut session(&module), b"12345678").unwrap().get(1), Some(&back));
 
     let wanting = |grants: &str| format!("{MANIFEST}[grants]\n{grants}\n");
     let code = asking(&[Action::Expect(Handle(0), Expect { destination: foreign, ..expect() })]);
@@ -304,6 +313,29 @@ fn faults_where_none_can_be_told() {
     let mut session = helper.attach(&master, &policy);
     assert!(session.pick_up(Direction::Original));
     assert_eq!(session.read(&mut cx, Direction::Original, b"x"), trap);
+}
+
+#[test]
+fn sessions_outlive_a_restart_only_if_the_module_says_so() {
+    let restore = |body: &str| format!(r#"(func (export "pinhole_restore") (result i32) {body})"#);
+    for (beside, is_saved, goes_on) in [
+        (String::new(), false, false),
+        (restore("(i32.const 0)"), true, false),
+        (restore("unreachable"), true, false),
+        (restore("(loop (br 0)) (i32.const 1)"), true, false),
+        (restore("(i32.const 1)"), true, true),
+    ] {
+        let helper = load(&reading("(i64.const 0)", &beside)).unwrap().helper().unwrap();
+        let session = helper.attach(&master("10.0.0.1:1", "10.0.0.2:2"), &Policy::default());
+        let saved = session.save();
+        assert_eq!(saved.is_some(), is_saved, "{beside}");
+        assert_eq!(saved.is_some_and(|saved| helper.restore(&saved).is_some()), goes_on, "{beside}");
+    }
+    let wrong = reading(
+        "(i64.const 0)",
+        r#"(func (export "pinhole_restore") (param i32) (result i32) (i32.const 1))"#,
+    );
+    assert_eq!(load(&wrong).err(), Some(ModuleError::Export { name: "pinhole_restore" }));
 }
 
 #[test]

@@ -71,6 +71,6 @@ pub struct DeadConn {
     pub session: Option<u32>,
     /// The expectation that it had fulfilled.
     pub expectation: Option<ExpectationId>,
-    /// What was kept of its translation, as set by [`crate::Tracker::set_translation`], and its reply tuple.
-    pub translation: Option<(u32, Tuple)>,
+    /// What was kept of its translation, as set by [`crate::Tracker::set_translation`], and its tuples, original and reply.
+    pub translation: Option<(u32, (Tuple, Tuple))>,
 }

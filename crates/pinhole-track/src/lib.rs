@@ -41,6 +41,6 @@ pub use state::{State, Status};
 pub use statistics::Statistics;
 pub use timeouts::Timeouts;
 pub use tracker::{
-    BadReply, Carriage, Carried, Known, Leaves, Passing, Prepared, TableFull, Tracked, Tracker, Unusual,
+    BadReply, Carriage, Carried, Known, Passing, Prepared, TableFull, Tracked, Tracker, Unusual,
 };
 pub use tuple::Tuple;

@@ -7,7 +7,7 @@
 import {
   Blind, Direction, Refusal, UDP, admitPort, attach, big16, blind, consumed, expect, familyOf, input, master, refuse, state,
 } from "../pinhole";
-export { pinhole_exchange } from "../pinhole";
+export { pinhole_exchange, pinhole_restore } from "../pinhole";
 
 /** Datagrams that count as answers to one question: the list comes in several. */
 const ANSWERS: u8 = 64;

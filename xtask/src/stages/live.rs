@@ -7,12 +7,7 @@ use crate::stage::{Notes, Outcome};
 use crate::tool;
 
 /// Programs, and the Debian packages that have them.
-const NEEDED: [(&str, &str); 14] = [
-    ("ip", "iproute2"),
-    ("ethtool", "ethtool"),
-    ("nft", "nftables"),
-    ("sysctl", "procps"),
-    ("setpriv", "util-linux"),
+const NEEDED: [(&str, &str); 9] = [
     ("vsftpd", "vsftpd"),
     ("curl", "curl"),
     ("lftp", "lftp"),
@@ -53,8 +48,8 @@ const PEERS: [(&str, &str); 18] = [
 const UNPACKED: [&str; 4] = ["pure-ftpd", "proftpd-core", "atftpd", "cups"];
 
 pub(crate) fn run(repository: &Repository, notes: &mut Notes) -> Outcome {
-    if !tool::is_root() {
-        return Outcome::Skipped("it takes root to set up network namespaces".to_owned());
+    if let Err(reason) = tool::namespaces() {
+        return Outcome::Skipped(reason);
     }
     for (program, package) in NEEDED {
         if let Err(reason) = tool::debian(program, package) {

@@ -173,8 +173,8 @@ impl Engine {
             if let Some(expectation) = dead.expectation {
                 self.host.origin_released(expectation);
             }
-            if let Some((translation, reply)) = dead.translation {
-                self.nat.end(translation, &reply);
+            if let Some((kept, (original, reply))) = dead.translation {
+                self.nat.end(kept, &original, &reply);
             }
         }
     }

@@ -61,7 +61,8 @@ impl Engine {
         let translation = self.tracker.translation(conn.id);
         ConnRecord {
             session: session.and_then(|session| self.host.save_session(session, self.ruleset())),
-            translation: translation.and_then(|kept| self.nat.save(kept, &self.tracker.reply(conn.id)?)),
+            translation: translation
+                .and_then(|kept| self.nat.save(kept, &conn.original, &self.tracker.reply(conn.id)?)),
             conn,
         }
     }

@@ -10,10 +10,10 @@ use crate::rules::{Decision, Path, Steps, Way};
 use crate::scene::{AfterTracking, Scene, Wishes};
 use crate::stage::{Next, Stage};
 use crate::topology::Topology;
-use pinhole_nat::{BindingError, Patch};
+use pinhole_nat::{BindingError, ChecksumField, Patch};
 use pinhole_ruleset::{Hook, LogStatement};
-use pinhole_track::{ConnId, Prepared, State, TableFull, Tracked, Unusual};
-use pinhole_wire::{Direction, IpVersion, LinkType, Packet};
+use pinhole_track::{ConnId, Passing, Prepared, State, TableFull, Tracked, Unusual};
+use pinhole_wire::{Address, Direction, IpVersion, LinkType, Packet};
 use std::cell::OnceCell;
 
 /// What the chains made of a packet, and what its conn is to become.
@@ -38,25 +38,54 @@ impl Engine {
             return false;
         }
         match stage.way.version() {
-            IpVersion::V4 => self.accept_translated_of::<true>(frame, stage, outcomes),
-            IpVersion::V6 => self.accept_translated_of::<false>(frame, stage, outcomes),
+            IpVersion::V4 => self.accept_translated_v4(frame, stage, outcomes),
+            IpVersion::V6 => self.accept_translated_v6(frame, stage, outcomes),
         }
     }
 
-    /// The same for one IP version: each has the registers for itself.
+    /// Each IP version has the registers for itself.
     #[inline(never)]
-    fn accept_translated_of<const V4: bool>(
+    fn accept_translated_v4(
         &mut self,
         frame: &Frame<'_>,
         stage: &mut Stage,
         outcomes: &mut Vec<Outcome>,
     ) -> bool {
-        let Some((passing, leaves)) = self.tracker.find_passing::<V4>(frame.time, &stage.prepared) else {
+        let Some((passing, ends)) = self.tracker.find_passing_v4(frame.time, &stage.prepared) else {
             return false;
         };
-        let version = if V4 { IpVersion::V4 } else { IpVersion::V6 };
+        let patch = |stage: &Stage, checksum| {
+            Patch::v4(frame.bytes, &stage.bounds, stage.prepared.protocol(), &ends, checksum)
+        };
+        self.accept_passing(frame, stage, outcomes, (IpVersion::V4, &passing), || ends.to(), patch)
+    }
+
+    #[inline(never)]
+    fn accept_translated_v6(
+        &mut self,
+        frame: &Frame<'_>,
+        stage: &mut Stage,
+        outcomes: &mut Vec<Outcome>,
+    ) -> bool {
+        let Some((passing, leaves)) = self.tracker.find_passing_v6(frame.time, &stage.prepared) else {
+            return false;
+        };
+        let patch = |stage: &Stage, checksum| Patch::new(frame.bytes, &stage.bounds, &leaves, checksum);
+        self.accept_passing(frame, stage, outcomes, (IpVersion::V6, &passing), || leaves.destination, patch)
+    }
+
+    #[inline(always)]
+    fn accept_passing(
+        &mut self,
+        frame: &Frame<'_>,
+        stage: &mut Stage,
+        outcomes: &mut Vec<Outcome>,
+        (version, passing): (IpVersion, &Passing),
+        destination: impl FnOnce() -> Address,
+        patch: impl FnOnce(&Stage, ChecksumField) -> Option<Patch>,
+    ) -> bool {
         let path = if self.topology.has_local() {
-            Path::of(&self.topology, version, stage.prepared.source(), leaves.destination())
+            Path::of(&self.topology, version, stage.prepared.source(), destination())
         } else {
             Path::Forward
         };
@@ -64,20 +93,12 @@ impl Engine {
         if !at_once.accepts(State::Established) || !self.is_sound(frame, stage) {
             return false;
         }
-        let Stage { bounds, prepared, .. } = &*stage;
-        let checksum = self.checksum_field();
-        let patch = if V4 {
-            Patch::v4(frame.bytes, bounds, prepared.protocol(), &leaves.ends_v4(), checksum)
-        } else {
-            Patch::new(frame.bytes, bounds, &leaves.tuple(), checksum)
-        };
-        let Some(patch) = patch else { return false };
-        let link = if bounds.network == 0 { LinkType::RAW } else { frame.link };
-        self.nat.output.add_patched(frame.number, link, patch);
-        let Some(conn) = self.tracker.pass(frame.time, bounds, frame.bytes, &passing) else {
-            self.nat.output.withdraw();
+        let Some(patch) = patch(stage, self.checksum_field()) else { return false };
+        let Some(conn) = self.tracker.pass(frame.time, &stage.bounds, frame.bytes, passing) else {
             return false;
         };
+        let link = if stage.bounds.network == 0 { LinkType::RAW } else { frame.link };
+        self.nat.output.add_patched(frame.number, link, patch);
         self.nat.statistics.packets += 1;
         outcomes.push(Outcome::of_passing(conn, passing.direction, at_once.rule));
         self.after_steady(frame);

@@ -221,12 +221,13 @@ impl Rewriting<'_> {
 }
 
 impl Slot {
-    /// The endpoint of an end of the conn that a packet names, as its receiver is to read it.
-    pub(super) fn end(&self, end: End, from: Direction) -> SocketAddr {
-        match end {
-            End::Sender => self.master.sender_seen_by_peer(from),
-            End::Peer => self.master.receiver(from),
-        }
+    /// The endpoint of an end of the conn that a packet names, as its receiver is to read it. `None`: both call it the same.
+    pub(super) fn end(&self, end: End, from: Direction) -> Option<SocketAddr> {
+        let (named, read) = match end {
+            End::Sender => (self.master.sender(from), self.master.sender_seen_by_peer(from)),
+            End::Peer => (self.master.peer(from), self.master.receiver(from)),
+        };
+        (named != read).then_some(read)
     }
 
     fn announce(&mut self, announced: Announced) {

@@ -85,7 +85,7 @@ impl Slot {
             Action::Renumber(.., number) => {
                 Some(SocketAddr::new(self.master.sender_seen_by_peer(from).ip(), *number))
             }
-            Action::Mention(end, ..) => Some(self.end(*end, from)),
+            Action::Mention(end, ..) => self.end(*end, from),
             Action::Locate(handle, ..) => self.announced(*handle, from),
             _ => None,
         }

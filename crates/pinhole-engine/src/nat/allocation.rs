@@ -46,6 +46,13 @@ pub(crate) struct Known {
     pub(super) port: u16,
 }
 
+impl Known {
+    /// The source of a conn that came and leaves so.
+    pub(crate) const fn of(original: &Tuple, leaving: &Tuple) -> Self {
+        Self { source: End::source(original), address: leaving.source, port: leaving.source_port }
+    }
+}
+
 impl Allocation {
     pub(crate) fn new(secret: [u64; 2]) -> Self {
         let keyed = Keyed(Secret::new(secret));

@@ -188,12 +188,10 @@ impl Nat {
         course.holding.lease = course.holding.lease.or(lease);
         if side == Side::Source {
             let has_choice = !want.prefix && want.addresses.0 != want.addresses.1;
-            let source = End::source(original);
-            let (address, port) = (leaving.source, leaving.source_port);
             let is_other = has_choice || before.source_port != leaving.source_port;
             // The latest of a source's ends counts, its own one included.
-            let is_known = self.allocation.reuse.of(&source).is_some();
-            course.holding.reuse = (is_other || is_known).then_some(Known { source, address, port });
+            let is_known = self.allocation.reuse.of(&End::source(original)).is_some();
+            course.holding.reuse = (is_other || is_known).then(|| Known::of(original, leaving));
         }
         if before != *leaving {
             match course.conn {
@@ -301,8 +299,8 @@ impl Nat {
 
     /// A translated conn was confirmed. `false`: nothing can be kept of it.
     pub(crate) fn begin(&mut self, tracker: &mut Tracker, conn: ConnId, course: &Course) -> bool {
-        let (Some((_, leaving)), holding) = (&course.new, course.holding) else { return false };
-        if !self.keep(tracker, conn, leaving, holding, None) {
+        let (Some((original, leaving)), holding) = (&course.new, course.holding) else { return false };
+        if !self.keep(tracker, conn, (original, leaving), holding, None) {
             return false;
         }
         if let Some(Known { source, address, port }) = holding.reuse {

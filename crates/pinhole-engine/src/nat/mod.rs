@@ -14,7 +14,7 @@
 //! * `settings`: what is set up besides the ruleset; `halves`: the NAT halves of helpers.
 //!
 //! What a translated conn holds is kept from when it is confirmed until the tracker delivers it as dead; its port becomes free then. Most conns hold
-//! nothing, or a port that follows from their tuples: of these a number says so (`Kept`), which the tracker has. Others have a `Translation`.
+//! nothing but what follows from their tuples: of these a number says so (`Kept`), which the tracker has. Others have a `Translation`.
 
 mod acknowledge;
 mod allocation;
@@ -154,22 +154,28 @@ pub enum NatFailure {
 /// What is kept of a translated conn, as the number that the tracker has of it tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kept {
-    Nothing,
-    /// The port that its packets leave bearing, which is no other conn's.
-    Port,
+    /// What follows from its tuples.
+    Told {
+        /// The port that its packets leave bearing is no other conn's.
+        port: bool,
+        /// Other conns of its source may be given the end that it has outside.
+        reuse: bool,
+    },
     /// All of this translation.
     Translation(u32),
 }
 
 impl Kept {
-    const NOTHING: u32 = u32::MAX - 1;
-    const PORT: u32 = u32::MAX;
+    const PORT: u32 = 1;
+    const REUSE: u32 = 2;
+    /// Numbers below say all there is.
+    const SLOTS: u32 = 4;
 
     const fn of(number: u32) -> Self {
-        match number {
-            Self::NOTHING => Self::Nothing,
-            Self::PORT => Self::Port,
-            slot => Self::Translation(slot),
+        if number < Self::SLOTS {
+            Self::Told { port: number & Self::PORT != 0, reuse: number & Self::REUSE != 0 }
+        } else {
+            Self::Translation(number)
         }
     }
 }
@@ -183,20 +189,26 @@ pub(crate) struct Translation {
 }
 
 impl Holding {
-    /// The number that says all of it, for a conn whose packets leave bearing this.
-    fn kept(&self, leaving: &Tuple) -> Option<u32> {
-        // Ports of their own have TCP and UDP only: tuples of others can be inverted in more than one way.
-        let own = matches!(leaving.protocol, Protocol::TCP | Protocol::UDP).then(|| Port::of(leaving));
-        match self {
-            Self { lease: None, through: None, reuse: None } => Some(Kept::NOTHING),
-            Self { lease: Some(Lease::Port { port, block: None }), through: None, reuse: None }
-                if Some(*port) == own =>
-            {
-                Some(Kept::PORT)
-            }
-            _ => None,
-        }
+    /// The number that says all of it, for a conn that came and leaves so.
+    fn told(&self, original: &Tuple, leaving: &Tuple) -> Option<u32> {
+        let port = match self.lease {
+            Some(Lease::Port { port, block: None }) if Some(port) == told_port(leaving) => Kept::PORT,
+            None => 0,
+            Some(_) => return None,
+        };
+        let reuse = match &self.reuse {
+            Some(known) if *known == Known::of(original, leaving) => Kept::REUSE,
+            None => 0,
+            Some(_) => return None,
+        };
+        if self.through.is_none() { Some(port | reuse) } else { None }
     }
+}
+
+/// The port of its own that a conn has whose packets leave so, if it has one. Such have TCP and UDP only: tuples of others can be inverted in more
+/// than one way.
+fn told_port(leaving: &Tuple) -> Option<Port> {
+    matches!(leaving.protocol, Protocol::TCP | Protocol::UDP).then(|| Port::of(leaving))
 }
 
 /// What is made of the headers of a conn's packets.
@@ -288,17 +300,17 @@ impl Nat {
         due
     }
 
-    /// Keeps what a translated conn holds, whose packets leave bearing this. `false`: there are too many.
+    /// Keeps what a translated conn holds that came and leaves so. `false`: there are too many.
     fn keep(
         &mut self,
         tracker: &mut Tracker,
         conn: ConnId,
-        leaving: &Tuple,
+        (original, leaving): (&Tuple, &Tuple),
         holding: Holding,
         payload: Option<Box<Payload>>,
     ) -> bool {
         let is_read = payload.is_some() || tracker.session(conn).is_some();
-        let number = match holding.kept(leaving) {
+        let number = match holding.told(original, leaving) {
             Some(number) if !is_read => Some(number),
             _ => self.slots.add(Translation { conn, holding, payload }),
         };
@@ -306,23 +318,27 @@ impl Nat {
         number.is_some()
     }
 
-    /// A translated conn with this reply tuple is gone.
-    pub(crate) fn end(&mut self, kept: u32, reply: &Tuple) {
-        match Kept::of(kept) {
-            Kept::Nothing => {}
-            Kept::Port => {
-                if let Some(port) = reply.inverse().map(|leaving| Port::of(&leaving)) {
-                    self.allocation.pools.release(port);
+    /// A translated conn with these tuples is gone.
+    pub(crate) fn end(&mut self, kept: u32, original: &Tuple, reply: &Tuple) {
+        let holding = match Kept::of(kept) {
+            Kept::Told { port, reuse } => {
+                let Some(leaving) = reply.inverse() else { return };
+                let port = told_port(&leaving).filter(|_| port);
+                Holding {
+                    lease: port.map(|port| Lease::Port { port, block: None }),
+                    through: None,
+                    reuse: reuse.then(|| Known::of(original, &leaving)),
                 }
             }
-            Kept::Translation(slot) => {
-                let Some(gone) = self.slots.remove(slot) else { return };
-                if let Some(Known { source, address, port }) = &gone.holding.reuse {
-                    self.allocation.reuse.leave(source, *address, *port);
-                }
-                self.give_back(&gone.holding);
-            }
+            Kept::Translation(slot) => match self.slots.remove(slot) {
+                Some(gone) => gone.holding,
+                None => return,
+            },
+        };
+        if let Some(Known { source, address, port }) = &holding.reuse {
+            self.allocation.reuse.leave(source, *address, *port);
         }
+        self.give_back(&holding);
     }
 
     pub(crate) fn give_back(&mut self, holding: &Holding) {

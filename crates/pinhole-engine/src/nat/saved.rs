@@ -9,7 +9,7 @@ use super::mappings::{End, MappingId, Subject};
 use super::payload::{Held, Side};
 use super::pools::{Draws, Port};
 use super::slots::Slots;
-use super::{Kept, Nat, Payload, Translation, binding};
+use super::{Kept, Nat, Payload, Translation, binding, told_port};
 use crate::host::Edit;
 use pinhole_nat::Binding;
 use pinhole_nat::rewrite::{Conversation, Hold};
@@ -146,13 +146,19 @@ impl Nat {
         self.draws.count()
     }
 
-    pub(crate) fn save(&self, kept: u32, reply: &Tuple) -> Option<SavedTranslation> {
-        let lease = match Kept::of(kept) {
-            Kept::Translation(slot) => return self.save_translation(slot),
-            Kept::Nothing => None,
-            Kept::Port => Some(SavedLease::Port { port: Port::of(&reply.inverse()?), block: None }),
-        };
-        Some(SavedTranslation { lease, through: None, reuse: None, payload: None })
+    pub(crate) fn save(&self, kept: u32, original: &Tuple, reply: &Tuple) -> Option<SavedTranslation> {
+        match Kept::of(kept) {
+            Kept::Translation(slot) => self.save_translation(slot),
+            Kept::Told { port, reuse } => {
+                let port = told_port(&reply.inverse()?).filter(|_| port);
+                Some(SavedTranslation {
+                    lease: port.map(|port| SavedLease::Port { port, block: None }),
+                    through: None,
+                    reuse: reuse.then(|| End::source(original)),
+                    payload: None,
+                })
+            }
+        }
     }
 
     fn save_translation(&self, slot: u32) -> Option<SavedTranslation> {
@@ -209,9 +215,9 @@ impl Nat {
         let outer = binding.leaves(Direction::Original);
         let (address, port) = (outer.source, outer.source_port);
         let reuse = reuse.map(|source| Known { source, address, port });
-        let leaving = tracker.reply(conn)?.inverse()?;
+        let (original, leaving) = (tracker.original(conn)?, tracker.reply(conn)?.inverse()?);
         let holding = Holding { lease, through, reuse };
-        if !self.keep(tracker, conn, &leaving, holding, payload) {
+        if !self.keep(tracker, conn, (&original, &leaving), holding, payload) {
             return None;
         }
         if holds {

@@ -8,14 +8,15 @@ const CHUNK: usize = 256;
 #[derive(Default)]
 pub(crate) struct Slots {
     chunks: Vec<Vec<Option<Translation>>>,
-    /// Numbers ever given.
+    /// Translations that there were at a time.
     used: u32,
     free: Vec<u32>,
 }
 
 impl Slots {
     pub(crate) fn get(&self, slot: u32) -> Option<&Translation> {
-        self.chunks.get(slot as usize / CHUNK)?.get(slot as usize % CHUNK)?.as_ref()
+        let place = slot.checked_sub(Kept::SLOTS)? as usize;
+        self.chunks.get(place / CHUNK)?.get(place % CHUNK)?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Translation> {
@@ -30,12 +31,10 @@ impl Slots {
             }
             return Some(slot);
         }
-        let slot = self.used;
-        if slot >= Kept::NOTHING {
-            return None;
-        }
-        self.used = slot + 1;
-        if slot as usize / CHUNK >= self.chunks.len() {
+        let place = self.used;
+        let slot = place.checked_add(Kept::SLOTS)?;
+        self.used += 1;
+        if place as usize / CHUNK >= self.chunks.len() {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         self.chunks.last_mut()?.push(Some(translation));
@@ -50,6 +49,7 @@ impl Slots {
     }
 
     fn place(&mut self, slot: u32) -> Option<&mut Option<Translation>> {
-        self.chunks.get_mut(slot as usize / CHUNK)?.get_mut(slot as usize % CHUNK)
+        let place = slot.checked_sub(Kept::SLOTS)? as usize;
+        self.chunks.get_mut(place / CHUNK)?.get_mut(place % CHUNK)
     }
 }

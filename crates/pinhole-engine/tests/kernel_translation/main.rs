@@ -6,9 +6,14 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is the test's message")]
 
+mod announcements;
+mod calls;
+mod conferences;
 mod judges;
+mod services;
 #[path = "../support/mod.rs"]
 mod support;
+mod trial;
 
 use judges::{Judge, Kernel, Pinhole, cannot_ask};
 use pinhole_wire::{Packet, Protocol, Transport};
@@ -81,7 +86,7 @@ fn conns_by_chance() {
                 Pinhole::start(&ruleset),
                 &mut Dice(seed << 8 | index as u64),
                 is_v6,
-                name.contains("random"),
+                name,
             )),
             Err(error) if cannot_ask(&error) => Err(error.to_string()),
             Err(error) => panic!("{name}: {error}"),
@@ -113,13 +118,7 @@ fn ruleset(before: &str, after: &str, is_v6: bool) -> String {
     )
 }
 
-fn compare(
-    mut kernel: Kernel,
-    mut pinhole: Pinhole,
-    dice: &mut Dice,
-    is_v6: bool,
-    is_random: bool,
-) -> String {
+fn compare(mut kernel: Kernel, mut pinhole: Pinhole, dice: &mut Dice, is_v6: bool, ruleset: &str) -> String {
     let judges: [&mut dyn Judge; 2] = [&mut kernel, &mut pinhole];
     let mut flows: Vec<Flow> = Vec::new();
     let (mut text, mut shown) = (String::new(), 0);
@@ -139,7 +138,7 @@ fn compare(
         let mut told = [String::new(), String::new()];
         for (judge, words) in told.iter_mut().enumerate() {
             let left = judges[judge].pass(&datagrams[judge]);
-            *words = describe(left.as_deref(), &flows, flow, judge, is_random);
+            *words = describe(left.as_deref(), &flows, flow, judge, ruleset);
             if let Some(flow) = flow
                 && left.is_some()
             {
@@ -261,13 +260,7 @@ fn ends_of(packet: &Packet) -> (SocketAddr, SocketAddr) {
 }
 
 /// What left, as far as it is promised.
-fn describe(
-    left: Option<&[u8]>,
-    flows: &[Flow],
-    flow: Option<usize>,
-    judge: usize,
-    is_random: bool,
-) -> String {
+fn describe(left: Option<&[u8]>, flows: &[Flow], flow: Option<usize>, judge: usize, ruleset: &str) -> String {
     let Some(left) = left else { return "nothing".to_owned() };
     let packet = Packet::parse(left, 0).unwrap();
     let (source, destination) = ends_of(&packet);
@@ -282,12 +275,22 @@ fn describe(
     } else {
         destination.to_string()
     };
-    format!("{} {} > {to}", source.ip(), port_in_words(source, flow, flows, judge, is_random))
+    format!("{} {} > {to}", source.ip(), port_in_words(source, flow, flows, judge, ruleset))
 }
 
 /// Whose a source's port is; of one that was drawn, only its class.
-fn port_in_words(source: SocketAddr, flow: &Flow, flows: &[Flow], judge: usize, is_random: bool) -> String {
-    if !is_random && source.port() == flow.client.port() {
+fn port_in_words(source: SocketAddr, flow: &Flow, flows: &[Flow], judge: usize, ruleset: &str) -> String {
+    let is_random = ruleset.contains("random");
+    // Another conn to the same server may have drawn the port that this one would have kept.
+    let is_drawn_by = |other: &Flow| {
+        (other.transport, other.server) == (flow.transport, flow.server)
+            && other.client.port() != flow.client.port()
+            && other.left[judge]
+                .as_deref()
+                .map(ends)
+                .is_some_and(|(outer, _)| outer == SocketAddr::new(source.ip(), flow.client.port()))
+    };
+    if !is_random && (source.port() == flow.client.port() || flows.iter().any(is_drawn_by)) {
         return "own port".to_owned();
     }
     // Of few ports chance gives one often enough that another conn has, too.
@@ -295,7 +298,7 @@ fn port_in_words(source: SocketAddr, flow: &Flow, flows: &[Flow], judge: usize, 
         _ if flow.transport >= TRACKED => return "another identifier".to_owned(),
         0..512 => return "port below 512".to_owned(),
         512..1024 => return "port below 1024".to_owned(),
-        2000..2004 => return "one of the four ports".to_owned(),
+        2000..2004 if ruleset == "four ports" => return "one of the four ports".to_owned(),
         _ => {}
     }
     let others = flows.iter().filter(|other| {

@@ -3,7 +3,7 @@
 
 mod ftp;
 mod headers;
-mod long_messages;
+mod messages;
 mod prefixes;
 #[path = "../support/mod.rs"]
 mod support;

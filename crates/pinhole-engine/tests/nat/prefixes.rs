@@ -32,7 +32,7 @@ fn a_hidden_client_announces_the_outer_address() {
     let mut session = Session::open(ftp(hidden(), &[]), "[fd00::5]:4000", SERVER);
     session.greet();
     let line = session.say(Direction::Original, "EPRT |2|fd00::5|5001|\r\n");
-    assert_eq!(line, "EPRT |2|2001:db8:ffff::7|5001|\r\n");
+    assert_eq!(line, "EPRT |2|2001:0db8:ffff:0000:0000:0000:0000:0007|5001|\r\n");
     session.say(Direction::Reply, "200 ok\r\n");
     let data = session.lab.send(&syn(address("[2001:db8:2::21]:20"), address("[2001:db8:ffff::7]:5001")));
     assert_eq!(data.state, Some(State::Related));
@@ -95,7 +95,7 @@ fn announcements_through_a_prefix() {
     let mut session = Session::open(ftp(prefixes(), &[]), "[fd01:203:405:1::1234]:4000", SERVER);
     session.greet();
     let line = session.say(Direction::Original, "EPRT |2|fd01:203:405:1::1234|5001|\r\n");
-    assert_eq!(line, "EPRT |2|2001:db8:1:d550::1234|5001|\r\n");
+    assert_eq!(line, "EPRT |2|2001:0db8:0001:d550:0000:0000:0000:1234|5001|\r\n");
     session.say(Direction::Reply, "200 ok\r\n");
     let data = syn(address("[2001:db8:2::21]:20"), address("[2001:db8:1:d550::1234]:5001"));
     assert_eq!(session.lab.send(&data).state, Some(State::Related));

@@ -5,7 +5,7 @@
 //! kernel is asked to see whether it still holds. So is one that the kernel has forgotten: it forgets what it does not use itself when many
 //! are asked for, and a flood of made-up hosts must not cut off those that are there.
 //!
-//! Invariants: at most [`MOST_HOSTS`] hosts are waited for, with at most [`MOST_EACH`] packets each, and at most [`MOST_FORGOTTEN`] are kept that the
+//! Invariants: at most [`MOST_HOSTS`] hosts are waited for, with packets of at most [`MOST_EACH`] bytes each, or one longer one, and at most [`MOST_FORGOTTEN`] are kept that the
 //! kernel has forgotten, for [`MEMORY`]; all else that is kept is what the kernel keeps.
 
 use pinhole_io::live::Offload;
@@ -17,8 +17,11 @@ use std::net::IpAddr;
 /// Hosts that are waited for at a time.
 pub(super) const MOST_HOSTS: usize = 256;
 
-/// Packets that wait for one host: as many as a first burst needs.
-pub(super) const MOST_EACH: usize = 8;
+/// Bytes of packets that wait for one host: Linux's `unres_qlen_bytes`.
+pub(super) const MOST_EACH: usize = 212_992;
+
+/// What a packet counts for besides its bytes.
+pub(super) const OVERHEAD: usize = 256;
 
 /// Hosts that are kept though the kernel has forgotten them.
 pub(super) const MOST_FORGOTTEN: usize = 4096;
@@ -41,6 +44,13 @@ pub(super) struct Waiting {
     /// The beginning of the frame as it came, and by which side, for an answer.
     pub(super) came: Vec<u8>,
     pub(super) side: usize,
+}
+
+impl Waiting {
+    /// Bytes that it counts for.
+    fn memory(&self) -> usize {
+        OVERHEAD + self.frame.len() + self.came.len()
+    }
 }
 
 /// A question to the kernel.
@@ -73,6 +83,8 @@ struct Entry {
     ask: Option<Time>,
     since: Time,
     waiting: Vec<Waiting>,
+    /// Bytes of what waits.
+    held: usize,
 }
 
 /// What is known of a host.
@@ -125,12 +137,14 @@ impl Neighbours {
             self.questions.push(Resolve { interface, address });
             self.entries.insert(
                 key,
-                Entry { address: [0; 6], known: false, ask: None, since: now, waiting: Vec::new() },
+                Entry { address: [0; 6], known: false, ask: None, since: now, waiting: Vec::new(), held: 0 },
             );
         }
         let Some(entry) = self.entries.get_mut(&key) else { return false };
-        let room = entry.waiting.len() < MOST_EACH;
+        let held = entry.held + packet.memory();
+        let room = entry.waiting.is_empty() || held <= MOST_EACH;
         if room {
+            entry.held = held;
             entry.waiting.push(packet);
         }
         room
@@ -150,7 +164,8 @@ impl Neighbours {
             }
         };
         let waiting = self.forget(key);
-        self.entries.insert(key, Entry { address, known: true, ask, since: now, waiting: Vec::new() });
+        let entry = Entry { address, known: true, ask, since: now, waiting: Vec::new(), held: 0 };
+        self.entries.insert(key, entry);
         (waiting, Some(address))
     }
 

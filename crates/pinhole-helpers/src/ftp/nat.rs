@@ -7,7 +7,7 @@
 //! | 229 | the port alone | `33582` |
 //! | `LPRT`, 228 | `4,4,h1,…,h4,2,p1,p2`, `6,16,h1,…,h16,2,p1,p2` | `4,4,203,0,113,7,2,131,46` |
 //!
-//! IPv6 addresses are written as RFC 5952 recommends; Linux writes all eight groups with leading zeros.
+//! IPv6 addresses are written with all eight groups and their leading zeros, as Linux does it.
 
 use super::notation;
 use alloc::vec::Vec;
@@ -72,13 +72,22 @@ fn octets(out: &mut Vec<u8>, parts: &[&[u8]]) {
     }
 }
 
-/// RFC 2428 §2. The delimiter in use stays, unless the address would hold it.
+/// RFC 2428 §2. The delimiter in use stays, unless the address would hold it. All groups of an IPv6 address are written out, as the kernel does it.
 fn extended(out: &mut Vec<u8>, address: IpAddr, port: u16, old: &[u8]) {
     let usual = b'|';
     let may_stay = |d: u8| d.is_ascii_graphic() && !d.is_ascii_hexdigit() && d != b'.' && d != b':';
     let delimiter = char::from(old.first().copied().filter(|&d| may_stay(d)).unwrap_or(usual));
-    let family = if address.is_ipv4() { 1 } else { 2 };
-    text(out, format_args!("{delimiter}{family}{delimiter}{address}{delimiter}{port}{delimiter}"));
+    match address {
+        IpAddr::V4(address) => text(out, format_args!("{delimiter}1{delimiter}{address}")),
+        IpAddr::V6(address) => {
+            text(out, format_args!("{delimiter}2{delimiter}"));
+            for (index, group) in address.segments().into_iter().enumerate() {
+                let colon = if index == 0 { "" } else { ":" };
+                text(out, format_args!("{colon}{group:04x}"));
+            }
+        }
+    }
+    text(out, format_args!("{delimiter}{port}{delimiter}"));
 }
 
 #[cfg(test)]
@@ -113,10 +122,19 @@ mod tests {
         let long = encode(notation::LONG, "[2001:db8::7]:258", "");
         assert_eq!(long.as_deref(), Ok("6,16,32,1,13,184,0,0,0,0,0,0,0,0,0,0,0,7,2,1,2"));
         let extended = |old| encode(notation::EXTENDED, "[2001:db8::7]:33582", old);
-        assert_eq!(extended("!2!fd00::5!33582!").as_deref(), Ok("!2!2001:db8::7!33582!"));
-        assert_eq!(extended("g2gfd00::5g33582g").as_deref(), Ok("g2g2001:db8::7g33582g"));
-        assert_eq!(extended("b1b10.0.0.5b33582b").as_deref(), Ok("|2|2001:db8::7|33582|"));
-        assert_eq!(extended("").as_deref(), Ok("|2|2001:db8::7|33582|"));
+        assert_eq!(
+            extended("!2!fd00::5!33582!").as_deref(),
+            Ok("!2!2001:0db8:0000:0000:0000:0000:0000:0007!33582!")
+        );
+        assert_eq!(
+            extended("g2gfd00::5g33582g").as_deref(),
+            Ok("g2g2001:0db8:0000:0000:0000:0000:0000:0007g33582g")
+        );
+        assert_eq!(
+            extended("b1b10.0.0.5b33582b").as_deref(),
+            Ok("|2|2001:0db8:0000:0000:0000:0000:0000:0007|33582|")
+        );
+        assert_eq!(extended("").as_deref(), Ok("|2|2001:0db8:0000:0000:0000:0000:0000:0007|33582|"));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! | `c=`, `o=`, `received`, `maddr` | the address, of the family that was there | `203.0.113.7` |
 //! | `m=`, `a=rtcp:`, `rport` | the port | `49170` |
 //!
-//! Content-Length is written by whoever edits the body.
+//! An end of the conn that is not translated stays as it stands, without a port if it has none. Content-Length is written by whoever edits the body.
 
 use super::notation;
 use pinhole_helper::{Field, NatHelper, Unencodable};

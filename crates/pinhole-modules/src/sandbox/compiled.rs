@@ -85,7 +85,7 @@ impl Code for Compiled {
 struct Machine {
     store: Store<StoreLimits>,
     memory: Memory,
-    functions: [Option<Callable>; 7],
+    functions: [Option<Callable>; Function::ALL.len()],
     used: u64,
 }
 

@@ -88,7 +88,7 @@ impl Code for Interpreted {
 struct Interpretation {
     store: Store<StoreLimits>,
     memory: Memory,
-    functions: [Option<Callable>; 7],
+    functions: [Option<Callable>; Function::ALL.len()],
     used: u64,
 }
 

@@ -1,38 +1,21 @@
 //! What only some conns have, kept beside the conns so that plain ones do not pay for it.
 
 use super::chunks::Chunks;
-use crate::key::{Key, Oriented};
+use crate::key::Oriented;
 use crate::{ConnId, ExpectationId};
 use pinhole_helper::BlindReason;
 use std::num::NonZeroU32;
 
-/// What packets of a translated conn need besides the conn itself: half a cache line.
+/// What packets of a translated conn need besides the conn itself, if it is not of IPv4.
 #[derive(Clone, Copy, Debug, Default)]
-#[repr(C, align(32))]
 pub(crate) struct Cold {
-    /// Of the key of the reply direction: both addresses of IPv4, as [`Oriented::addresses_v4`] has them, or else the number of the wide ones.
-    addresses: u64,
-    ports: u32,
-    /// `None`: there is no such key.
-    flipped: Option<bool>,
-    /// What the host keeps of the translation.
+    /// The key of the reply direction.
+    wide: Option<NonZeroU32>,
+    /// What the host keeps of the translation, if it is not in the conn.
     pub(crate) translation: Option<u32>,
     /// What even most of the translated conns do not have.
     rare: Option<NonZeroU32>,
 }
-
-const _: () = assert!(size_of::<Cold>() == 32);
-
-impl Cold {
-    /// The key of the reply direction of an IPv4 conn with this key.
-    #[inline(always)]
-    pub(crate) fn reply_v4(&self, own: &Key) -> Option<Oriented> {
-        Some(Oriented::of_v4(self.addresses, self.ports, own, self.flipped?))
-    }
-}
-
-/// The addresses of the key of a reply direction, if they are not of IPv4.
-type Wide = [u64; 4];
 
 /// Rarely used parts of a conn.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,62 +44,43 @@ const CHUNK: usize = 256;
 #[derive(Default)]
 pub(crate) struct ColdSlab {
     parts: Parts<Cold>,
-    wide: Parts<Wide>,
+    wide: Parts<Oriented>,
     rare: Parts<Rare>,
 }
 
 impl ColdSlab {
+    /// Whether there is no cold part.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.parts.len() as usize == self.parts.free.len()
+    }
+
     /// Adds a cold part; `None` if there are 2^32 already.
     pub(crate) fn add(&mut self) -> Option<NonZeroU32> {
         self.parts.add(Cold::default())
     }
 
-    /// Takes the cold part of a conn with this key out: what the host keeps of the translation, and the rare parts.
-    pub(crate) fn remove(&mut self, number: NonZeroU32, own: &Key) -> (Option<u32>, Rare) {
-        if let Some(wide) = self.wide_number(number, own) {
+    /// Takes a cold part out: what the host keeps of the translation, and the rare parts.
+    pub(crate) fn remove(&mut self, number: NonZeroU32) -> (Option<u32>, Rare) {
+        let Cold { wide, translation, rare } = self.parts.remove(number);
+        if let Some(wide) = wide {
             self.wide.remove(wide);
         }
-        let Cold { translation, rare, .. } = self.parts.remove(number);
         (translation, rare.map(|rare| self.rare.remove(rare)).unwrap_or_default())
     }
 
-    /// Sets the key of the reply direction, which is of the conn's kind; `None` if there are 2^32 already.
+    /// Sets the key of the reply direction; `None` if there are 2^32 already.
     pub(crate) fn set_reply(&mut self, number: NonZeroU32, reply: &Oriented) -> Option<()> {
-        let addresses = if reply.key.is_v4() {
-            reply.addresses_v4()
-        } else {
-            let [a, b, c, d, _] = reply.key.0;
-            let wide = match self.wide_number(number, &reply.key) {
-                Some(wide) => wide,
-                None => self.wide.add(Wide::default())?,
-            };
-            *self.wide.at_mut(wide) = [a, b, c, d];
-            wide.get().into()
-        };
-        let cold = self.parts.at_mut(number);
-        cold.addresses = addresses;
-        cold.ports = reply.key.ports();
-        cold.flipped = Some(reply.flipped);
+        match self.at(number).wide {
+            Some(wide) => *self.wide.at_mut(wide) = *reply,
+            None => self.at_mut(number).wide = Some(self.wide.add(*reply)?),
+        }
         Some(())
     }
 
-    /// The key of the reply direction of a conn with this key, if it has one.
-    pub(crate) fn reply(&self, number: NonZeroU32, own: &Key) -> Option<Oriented> {
-        let cold = self.at(number);
-        match self.wide_number(number, own) {
-            None => cold.reply_v4(own),
-            Some(wide) => {
-                let [a, b, c, d] = *self.wide.at(wide);
-                Some(Oriented { key: own.with([a, b, c, d], cold.ports), flipped: cold.flipped? })
-            }
-        }
-    }
-
-    /// Where the addresses of the reply direction's key are, if there is one and it is not of IPv4.
-    fn wide_number(&self, number: NonZeroU32, own: &Key) -> Option<NonZeroU32> {
-        let cold = self.at(number);
-        let is_wide = cold.flipped.is_some() && !own.is_v4();
-        if is_wide { NonZeroU32::new(cold.addresses as u32) } else { None }
+    /// The key of the reply direction, if it is here.
+    pub(crate) fn reply(&self, number: NonZeroU32) -> Option<Oriented> {
+        self.at(number).wide.map(|wide| *self.wide.at(wide))
     }
 
     #[inline]
@@ -136,8 +100,8 @@ impl ColdSlab {
 
     /// Nobody reads the conn that this is of, and it follows the tracker's own timeouts.
     #[inline]
-    pub(crate) fn is_left_alone(&self, cold: &Cold) -> bool {
-        cold.rare.is_none_or(|rare| self.rare.at(rare).is_left_alone())
+    pub(crate) fn is_left_alone(&self, number: NonZeroU32) -> bool {
+        self.rare(number).is_none_or(Rare::is_left_alone)
     }
 
     /// The rare parts, made if there are none; `None` if there are 2^32 already.

@@ -1,8 +1,12 @@
-//! Index and wheel against the obvious.
+//! Index, wheel and entries against the obvious.
 
+use super::entry::Entry;
 use super::index::Index;
 use super::wheel::{Link, Parked, Wheel};
-use pinhole_wire::Time;
+use crate::key::Oriented;
+use crate::l4::{L4, Udp};
+use crate::{Status, Tuple};
+use pinhole_wire::{Address, Direction, IpVersion, Protocol, Time};
 use proptest::prelude::*;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
@@ -163,5 +167,56 @@ proptest! {
         }
         prop_assert!(deadlines.is_empty());
         prop_assert!(wheel.next_due().is_none());
+    }
+}
+
+/// A UDP tuple of few addresses and ports, so that two of them are often alike.
+fn tuple() -> impl Strategy<Value = Tuple> {
+    (0..3_u8, 0..3_u8, 0..3_u16, 0..3_u16, 0..2_u16).prop_map(
+        |(source, destination, source_port, destination_port, zone)| Tuple {
+            source: Address::v4([10, 0, 0, source]),
+            destination: Address::v4([10, 0, 0, destination]),
+            source_port,
+            destination_port,
+            protocol: Protocol::UDP,
+            version: IpVersion::V4,
+            zone,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_translated_conn_of_ipv4_leads_its_packets_and_no_others(original in tuple(), reply in tuple(), packet in tuple(),
+        kept in 0..10_u32, status in any::<u16>()) {
+        let (first, answer) = (Oriented::of(&original).unwrap(), Oriented::of(&Tuple { zone: original.zone, ..reply }).unwrap());
+        prop_assume!(first != answer && !first.key.is_its_own_inverse());
+        let mut entry = Entry::new(first, L4::Udp(Udp::open(Time(0))), Time(0));
+        entry.insert_status(Status::from_bits_truncate(status.into()));
+        prop_assert_eq!((entry.reply_v4(), entry.kept()), (None, None));
+        prop_assert!(entry.is_keyed(&first.key) && !entry.keep(Some(1)));
+        entry.set_reply_v4(Some(&answer));
+        prop_assert_eq!((entry.original(), entry.reply_v4()), (first, Some(answer)));
+
+        let bears = Oriented::of(&packet).unwrap();
+        let expected = if bears == first {
+            Some((Direction::Original, answer))
+        } else if bears == answer {
+            Some((Direction::Reply, first))
+        } else {
+            None
+        };
+        let expected = expected.map(|(direction, other)| (direction, other.inverse().ends_v4()));
+        for packet in [bears, first, answer] {
+            let led = entry.leads_v4(&packet);
+            prop_assert_eq!(led.is_some(), packet == first || packet == answer);
+            prop_assert!(packet != bears || led == expected);
+        }
+
+        prop_assert_eq!(entry.keep(Some(kept)), kept < 7);
+        prop_assert_eq!(entry.kept(), Some(kept).filter(|&kept| kept < 7));
+        prop_assert_eq!((entry.original(), entry.reply_v4()), (first, Some(answer)));
+        entry.set_reply_v4(None);
+        prop_assert!(entry.is_keyed(&first.key) && entry.kept().is_none());
     }
 }

@@ -176,7 +176,7 @@ impl Tracker {
         if !self.conns[index].status().intersects(Status::CONFIRMED | Status::DYING) {
             let entry = &mut self.conns[index];
             let timeouts = timeouts_of(entry, &self.cold, &self.settings.timeouts, &self.policies);
-            let seconds = first_timeout(timeouts, entry.key.protocol());
+            let seconds = first_timeout(timeouts, entry.key().protocol());
             entry.deadline = entry.start.plus_seconds(u64::from(seconds));
         }
     }

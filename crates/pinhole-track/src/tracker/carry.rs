@@ -43,10 +43,10 @@ impl Tracker {
         let index = self.resolve(id)?;
         let entry = &self.conns[index];
         let status = entry.status();
-        if !status.contains(Status::CONFIRMED) || status.intersects(NEEDS_MORE) || entry.key.zone() != 0 {
+        if !status.contains(Status::CONFIRMED) || status.intersects(NEEDS_MORE) || entry.key().zone() != 0 {
             return None;
         }
-        if self.cold(index).is_some_and(|cold| !self.cold.is_left_alone(cold)) {
+        if entry.cold.is_some_and(|number| !self.cold.is_left_alone(number)) {
             return None;
         }
         let windows = match &entry.l4 {

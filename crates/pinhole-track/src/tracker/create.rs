@@ -121,8 +121,9 @@ impl Tracker {
             _ => (original.inverse(), Status::empty()),
         };
         let is_free = reply != original && !self.is_held(now, &reply);
-        let cold = if is_free && !ends.is_empty() { self.add_reply(&reply) } else { None };
-        if !is_free || cold.is_some() == ends.is_empty() {
+        let is_apart = !ends.is_empty() && !reply.key.is_v4();
+        let cold = if is_free && is_apart { self.add_reply(&reply) } else { None };
+        if !is_free || cold.is_some() != is_apart {
             self.statistics.clash += 1;
             self.give_up();
             return None;
@@ -131,10 +132,13 @@ impl Tracker {
         let index = self.add(now, length, prepared, opening, Status::CONFIRMED);
         self.fresh = None;
         self.insert(prepared.tag, index);
-        if cold.is_some() {
+        if !ends.is_empty() {
             let entry = &mut self.conns[index];
             entry.set_translated(ends);
             entry.cold = cold;
+            if !is_apart {
+                entry.set_reply_v4(Some(&reply));
+            }
             self.insert(reply_tag, index);
             self.translated += 1;
         }
@@ -167,7 +171,7 @@ impl Tracker {
         let entry = &mut self.conns[index];
         entry.insert_status(Status::EXPECTED);
         entry.mark = mark;
-        if entry.key.protocol() == Protocol::GRE {
+        if entry.key().protocol() == Protocol::GRE {
             entry.deadline = now.plus_seconds(u64::from(CALL_UNREPLIED));
         }
         if let Some(rare) = self.rare_mut(index) {

@@ -36,7 +36,7 @@ impl Tracker {
             self.tell_expectations_ended();
         }
         if self.has_calls() {
-            let (id, key) = (self.id(index), self.conns[index].key);
+            let (id, key) = (self.id(index), self.conns[index].key());
             self.call_conn_ended(now, id, key);
         }
         self.conns[index].link.next = self.dying;
@@ -62,14 +62,16 @@ impl Tracker {
 
     /// Frees a conn's slot and its cold part.
     pub(super) fn release(&mut self, index: u32) {
-        if let Some(number) = self.conns[index].cold {
-            let reply = self.reply_key(index);
+        let entry = &mut self.conns[index];
+        let (kept, cold) = (entry.kept(), entry.cold);
+        if kept.is_some() || cold.is_some() {
+            let tuples = (entry.original().tuple(), self.reply_key(index).tuple());
             self.conns[index].cold = None;
-            let (translation, Rare { session, expectation, .. }) =
-                self.cold.remove(number, &self.conns[index].key);
+            let (apart, Rare { session, expectation, .. }) =
+                cold.map(|number| self.cold.remove(number)).unwrap_or_default();
+            let translation = kept.or(apart).map(|kept| (kept, tuples));
             if session.is_some() || expectation.is_some() || translation.is_some() {
                 let id = self.id(index);
-                let translation = translation.map(|kept| (kept, reply.tuple()));
                 self.dead.push_back(DeadConn { id, session, expectation, translation });
             }
         }
@@ -146,7 +148,7 @@ impl Tracker {
     pub fn flush(&mut self, now: Time, zone: Option<u16>) {
         for index in 0..self.conns.used() {
             let Some(entry) = self.conns.get(index) else { continue };
-            if zone.is_none_or(|zone| entry.key.zone() == zone) {
+            if zone.is_none_or(|zone| entry.key().zone() == zone) {
                 let id = self.id(index);
                 self.delete(now, id);
             }

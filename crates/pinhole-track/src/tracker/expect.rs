@@ -27,7 +27,7 @@ impl Tracker {
         if !entry.status().contains(Status::CONFIRMED) || entry.status().contains(Status::DYING) {
             return Err(Refusal::Policy);
         }
-        let zone = entry.key.zone();
+        let zone = entry.key().zone();
         let parent = self.master(master);
         self.expectations.expire(now, usize::MAX);
         self.tell_expectations_ended();

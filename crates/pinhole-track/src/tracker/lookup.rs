@@ -19,7 +19,7 @@ pub struct Known {
     pub state: State,
     /// Its direction in the conn.
     pub direction: Direction,
-    /// Nothing is kept beside the conn: no session, no master, no labels.
+    /// It is not translated, and nothing is kept beside it: no session, no master, no labels.
     pub plain: bool,
     /// Its packets are translated.
     pub translated: bool,
@@ -190,7 +190,7 @@ impl Tracker {
         let Oriented { key, flipped } = &prepared.oriented;
         let (index, direction, entry) = match self.conns.peek_mut(prepared.likely) {
             // A table holds the key of an untranslated conn once, so this is what the index would find.
-            Some(entry) if entry.key == *key && entry.is_entered_plainly() => {
+            Some(entry) if entry.is_keyed(key) && entry.is_entered_plainly() => {
                 (prepared.likely, entry.direction(*flipped), entry)
             }
             _ => {
@@ -213,7 +213,7 @@ impl Tracker {
             conn: ConnId { index, generation: entry.generation },
             state: state_of(direction, status),
             direction,
-            plain: entry.cold.is_none(),
+            plain: entry.cold.is_none() && !entry.is_translated(),
             translated: entry.is_translated(),
         };
         let Step::Accept { timeout, assure, changed } = step else {

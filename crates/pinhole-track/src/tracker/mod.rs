@@ -44,7 +44,7 @@ use std::collections::VecDeque;
 pub use carry::{Carriage, Carried};
 pub use lookup::{Known, Unusual};
 pub use prepare::Prepared;
-pub use steady::{Leaves, Passing};
+pub use steady::Passing;
 pub use translate::BadReply;
 
 /// What tracking made of a packet.

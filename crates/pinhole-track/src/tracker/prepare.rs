@@ -186,9 +186,9 @@ impl Tracker {
         }
     }
 
-    /// Third step, if there are conns that are [translated](Self::translates): what is kept of that beside the conn.
+    /// Third step, if there are conns that are [translated](Self::translates), and of which something [is kept beside them](Self::keeps_apart).
     #[inline]
-    pub fn touch_translation(&self, prepared: &Prepared) {
+    pub fn touch_cold(&self, prepared: &Prepared) {
         if let Some(number) = self.conns.peek(prepared.likely).and_then(|entry| entry.cold) {
             black_box(self.cold.at(number).translation.is_some());
         }

@@ -99,7 +99,7 @@ impl Tracker {
             Err(why) => {
                 self.len -= 1;
                 if let Some(number) = self.conns[index].cold.take() {
-                    self.cold.remove(number, &self.conns[index].key);
+                    self.cold.remove(number);
                 }
                 self.conns.release(index);
                 Err(why)
@@ -171,7 +171,7 @@ impl Tracker {
     /// See [`Unrestorable`]; the table is as it was.
     pub fn restore_expectation(&mut self, now: Time, expectation: Expectation) -> Result<(), Unrestorable> {
         let master = self.resolve(expectation.master).ok_or(Unrestorable::Unsound)?;
-        if self.conns[master].key.zone() != expectation.zone {
+        if self.conns[master].key().zone() != expectation.zone {
             return Err(Unrestorable::Unsound);
         }
         self.expectations.restore(now, expectation)?;

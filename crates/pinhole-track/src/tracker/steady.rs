@@ -6,8 +6,9 @@ use super::lookup::count;
 use super::{Prepared, Tracker};
 use crate::key::Oriented;
 use crate::l4::{L4, tcp};
+use crate::table::entry::Entry;
 use crate::{ConnId, EndsV4, Status, Tuple};
-use pinhole_wire::{Address, Bounds, Direction, Time};
+use pinhole_wire::{Bounds, Direction, Time};
 
 /// A plain packet of a translated conn of which nothing but the headers changes.
 #[derive(Clone, Copy, Debug)]
@@ -15,30 +16,6 @@ pub struct Passing {
     index: u32,
     /// Its direction in the conn.
     pub direction: Direction,
-}
-
-/// What a passing packet leaves bearing.
-#[derive(Clone, Copy, Debug)]
-pub struct Leaves(Oriented);
-
-impl Leaves {
-    /// Where it goes.
-    #[inline(always)]
-    pub fn destination(&self) -> Address {
-        self.0.tuple_with_ports().destination
-    }
-
-    /// Both ends, of an IPv4 packet.
-    #[inline(always)]
-    pub const fn ends_v4(&self) -> EndsV4 {
-        self.0.ends_v4()
-    }
-
-    /// The tuple.
-    #[inline(always)]
-    pub fn tuple(&self) -> Tuple {
-        self.0.tuple_with_ports()
-    }
 }
 
 impl Tracker {
@@ -57,7 +34,7 @@ impl Tracker {
         let Prepared { likely: index, oriented: Oriented { key, flipped }, .. } = *prepared;
         let entry = self.conns.peek(index)?;
         // A table holds the key of an untranslated conn once, so this is what the index would find.
-        if !entry.is_steady() || entry.key != key || entry.has_expired(now) {
+        if !entry.is_steady() || !entry.is_keyed(&key) || entry.has_expired(now) {
             return None;
         }
         let direction = entry.direction(flipped);
@@ -103,33 +80,44 @@ impl Tracker {
         Some(conn)
     }
 
-    /// The shortest way of packets of translated conns begins here: a plain packet of one that has been answered, and that neither a helper
-    /// nor a timeout policy concerns. Its state is established. Returns what it leaves bearing as well. Nothing changes before
-    /// [`pass`](Self::pass); `None`: the packet takes another way. `V4`: it is an IPv4 packet.
+    /// The shortest way of packets of translated conns begins here: a plain IPv4 packet of one that has been answered, and that neither a
+    /// helper nor a timeout policy concerns. Its state is established. Returns what it leaves bearing as well. Nothing changes before
+    /// [`pass`](Self::pass); `None`: the packet takes another way.
     #[inline(always)]
-    pub fn find_passing<const V4: bool>(&self, now: Time, prepared: &Prepared) -> Option<(Passing, Leaves)> {
+    pub fn find_passing_v4(&self, now: Time, prepared: &Prepared) -> Option<(Passing, EndsV4)> {
+        let (index, entry) = self.passing(now, prepared)?;
+        // No two conns share a tuple, so this is what the index would find.
+        let (direction, leaves) = entry.leads_v4(&prepared.oriented)?;
+        Some((Passing { index, direction }, leaves))
+    }
+
+    /// The same for IPv6.
+    #[inline(always)]
+    pub fn find_passing_v6(&self, now: Time, prepared: &Prepared) -> Option<(Passing, Tuple)> {
+        let (index, entry) = self.passing(now, prepared)?;
+        let (original, reply) = (entry.original(), self.cold.reply(entry.cold?)?);
+        let (direction, answer) = if prepared.oriented == original {
+            (Direction::Original, reply)
+        } else if prepared.oriented == reply {
+            (Direction::Reply, original)
+        } else {
+            return None;
+        };
+        Some((Passing { index, direction }, answer.inverse().tuple_with_ports()))
+    }
+
+    /// The translated conn that is likely to be the packet's, if packets of it pass.
+    #[inline(always)]
+    fn passing(&self, now: Time, prepared: &Prepared) -> Option<(u32, &Entry)> {
         let index = prepared.likely;
         let entry = self.conns.peek(index)?;
         if !entry.is_steadily_translated() || entry.has_expired(now) {
             return None;
         }
-        let cold = self.cold.at(entry.cold?);
-        let original = entry.original();
-        let reply =
-            if V4 { cold.reply_v4(&original.key) } else { self.cold.reply(entry.cold?, &original.key) }?;
-        let is = |oriented: &Oriented| match V4 {
-            true => prepared.oriented.equals_v4(oriented),
-            false => prepared.oriented == *oriented,
-        };
-        // No two conns share a tuple, so this is what the index would find.
-        let (direction, answer) = if is(&original) {
-            (Direction::Original, reply)
-        } else if is(&reply) {
-            (Direction::Reply, original)
-        } else {
-            return None;
-        };
-        self.cold.is_left_alone(cold).then_some((Passing { index, direction }, Leaves(answer.inverse())))
+        match entry.cold {
+            Some(number) if !self.cold.is_left_alone(number) => None,
+            _ => Some((index, entry)),
+        }
     }
 
     /// The packet that was found to be passing, which lies in `bytes` at `bounds`, goes on with its conn, as in

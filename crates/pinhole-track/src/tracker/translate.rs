@@ -52,7 +52,9 @@ impl Tracker {
         let mut translated = Status::empty();
         translated.set(Status::SRC_NAT, source != plain_source);
         translated.set(Status::DST_NAT, destination != plain_destination);
-        if !translated.is_empty() {
+        if wanted.key.is_v4() {
+            self.conns[index].set_reply_v4(Some(&wanted).filter(|_| !translated.is_empty()));
+        } else if !translated.is_empty() {
             self.cold_mut(index).ok_or(BadReply)?;
             let number = self.conns[index].cold.ok_or(BadReply)?;
             self.cold.set_reply(number, &wanted).ok_or(BadReply)?;
@@ -65,7 +67,7 @@ impl Tracker {
     pub(super) fn add_reply(&mut self, reply: &Oriented) -> Option<NonZeroU32> {
         let number = self.cold.add()?;
         if self.cold.set_reply(number, reply).is_none() {
-            self.cold.remove(number, &reply.key);
+            self.cold.remove(number);
             return None;
         }
         Some(number)
@@ -115,6 +117,12 @@ impl Tracker {
         self.translated > 0
     }
 
+    /// Whether there are conns of which something is kept beside them.
+    #[inline]
+    pub fn keeps_apart(&self) -> bool {
+        !self.cold.is_empty()
+    }
+
     /// Whether packets of this conn are translated.
     #[inline]
     pub fn is_translated(&self, id: ConnId) -> bool {
@@ -124,14 +132,20 @@ impl Tracker {
     /// What the host keeps of the conn's translation.
     #[inline]
     pub fn translation(&self, id: ConnId) -> Option<u32> {
-        self.cold(self.resolve(id)?)?.translation
+        let index = self.resolve(id)?;
+        self.conns[index].kept().or_else(|| self.cold(index)?.translation)
     }
 
-    /// Sets what the host keeps of the conn's translation. A conn that ends with it is delivered by [`Self::take_dead`].
+    /// Sets what the host keeps of the conn's translation: a number that says all, or that stands for something. Numbers below seven take no memory
+    /// beside the conn, if it is of IPv4. A conn that ends with it is delivered by [`Self::take_dead`].
     pub fn set_translation(&mut self, id: ConnId, translation: Option<u32>) {
         let Some(index) = self.resolve(id) else { return };
-        if let Some(cold) = self.cold_mut(index) {
-            cold.translation = translation;
+        let is_here = self.conns[index].keep(translation);
+        let apart = translation.filter(|_| !is_here);
+        if (apart.is_some() || self.conns[index].cold.is_some())
+            && let Some(cold) = self.cold_mut(index)
+        {
+            cold.translation = apart;
         }
     }
 
@@ -146,7 +160,10 @@ impl Tracker {
     /// The reply direction's own key, if the conn is translated.
     pub(super) fn own_reply(&self, index: u32) -> Option<Oriented> {
         let entry = &self.conns[index];
-        if entry.is_translated() { self.cold.reply(entry.cold?, &entry.key) } else { None }
+        if !entry.is_translated() {
+            return None;
+        }
+        entry.reply_v4().or_else(|| self.cold.reply(entry.cold?))
     }
 
     /// The key of the reply direction.
@@ -158,10 +175,13 @@ impl Tracker {
     #[inline(always)]
     pub(super) fn is_of(&self, index: u32, oriented: &Oriented) -> bool {
         let entry = &self.conns[index];
-        if entry.is_translated() { self.is_of_translated(index, oriented) } else { entry.key == oriented.key }
+        if entry.is_translated() {
+            self.is_of_translated(index, oriented)
+        } else {
+            entry.is_keyed(&oriented.key)
+        }
     }
 
-    #[cold]
     #[inline(never)]
     fn is_of_translated(&self, index: u32, oriented: &Oriented) -> bool {
         self.conns[index].original() == *oriented || self.own_reply(index) == Some(*oriented)

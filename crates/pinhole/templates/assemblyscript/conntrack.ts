@@ -5,7 +5,7 @@
 import {
   Blind, Direction, Field, Refusal, TCP, admitPort, attach, blind, consumed, expect, familyOf, input, locate, master, refuse, state,
 } from "./pinhole";
-export { pinhole_exchange } from "./pinhole";
+export { pinhole_exchange, pinhole_restore } from "./pinhole";
 
 /** Longest line, its end included. */
 const LINE_LIMIT: i32 = 512;

@@ -70,3 +70,33 @@ fn a_reply_tuple_is_of_the_conns_kind_and_set_before_it_is_confirmed() {
     assert!(lab.tracker.confirm(lab.now, conn));
     assert_eq!(lab.tracker.set_reply(conn, &reply), Err(BadReply));
 }
+
+#[test]
+fn what_is_kept_of_a_translation_comes_back_when_its_conn_has_ended() {
+    const SIX: [(&str, u16); 3] = [("2001:db8::1", 1000), ("2001:db8::2", 2000), ("2001:db8::7", 4000)];
+    for [inner, remote, outer] in [[A, B, OUTER], SIX] {
+        let mut lab = Lab::new();
+        // Small numbers have their place in the conn itself if it is of IPv4.
+        for (kept, is_apart) in
+            [(None, false), (Some(0), false), (Some(6), false), (Some(7), true), (Some(u32::MAX), true)]
+        {
+            let conn = lab.track(&udp(inner, remote)).conn.unwrap();
+            let original = lab.tracker.original(conn).unwrap();
+            let destination = outer.0.parse::<IpAddr>().unwrap().into();
+            let reply = Tuple { destination, destination_port: outer.1, ..original.inverse().unwrap() };
+            assert_eq!(lab.tracker.set_reply(conn, &reply), Ok(()));
+            assert!(lab.tracker.confirm(lab.now, conn));
+            lab.tracker.set_translation(conn, Some(9));
+            lab.tracker.set_translation(conn, kept);
+            assert_eq!(lab.tracker.translation(conn), kept);
+            assert_eq!((lab.tracker.original(conn), lab.tracker.reply(conn)), (Some(original), Some(reply)));
+            assert!(lab.tracker.keeps_apart() || !is_apart);
+
+            assert!(lab.tracker.delete(lab.now, conn));
+            while lab.tracker.advance(lab.now, 8) {}
+            let dead = lab.tracker.take_dead().and_then(|dead| dead.translation);
+            assert_eq!(dead, kept.map(|kept| (kept, (original, reply))));
+            assert!(!lab.tracker.keeps_apart());
+        }
+    }
+}

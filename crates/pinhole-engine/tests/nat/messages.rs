@@ -1,4 +1,4 @@
-//! Messages that are longer than what is held until it is complete: they pass as they are, and that they do is told.
+//! Messages of SIP: what of them is translated, and those that are longer than what is held until it is complete, which pass as they are.
 
 use crate::ftp::Session;
 use crate::hidden;
@@ -52,4 +52,17 @@ fn what_is_too_long_to_be_held_passes_as_it_is_and_is_told() {
     assert!(matches!(reason, Some(Reason::EditsLate)), "{reason:?}");
     assert_eq!(session.lab.engine.nat_statistics().late, 1);
     assert!(session.lab.engine.tracker().expectations().all(|it| it.active));
+}
+
+#[test]
+fn an_end_that_is_not_translated_stays_as_it_stands() {
+    // The server by its address, with and without its port.
+    let named = |client: &str| {
+        format!(
+            "OPTIONS sip:192.0.2.21 SIP/2.0\r\nVia: SIP/2.0/TCP {client};branch=z9hG4bK1\r\nFrom: <sip:a@{client}>;tag=a\r\n\
+             To: <sip:b@192.0.2.21:5060>\r\nRoute: <sip:192.0.2.21;lr>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        )
+    };
+    let (_, read, _) = sent(&named("10.0.0.5:4000"));
+    assert_eq!(read, named("203.0.113.7:4000"));
 }
