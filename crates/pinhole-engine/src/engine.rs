@@ -27,7 +27,9 @@ use crate::nat::{Emission, Nat, NatStatistics};
 use crate::rules::{AtOnce, Rules, Way};
 use crate::scene::Scene;
 use crate::settings::{ChecksumPolicy, OnFault, Settings, SetupError};
+use crate::shard::Shard;
 use crate::stage::Stage;
+use crate::state::expectations_from;
 use crate::{InterfaceId, Topology};
 use pinhole_helper::{Pickup, Registry};
 use pinhole_ruleset::{LogStatement, RuleId, Ruleset, RulesetState};
@@ -61,6 +63,9 @@ pub struct Statistics {
     /// Events dropped because nobody took them.
     pub events_dropped: u64,
 }
+
+/// A ruleset that fits an engine, or none.
+pub struct PreparedRuleset(Option<Box<Rules>>);
 
 /// One shard of a stateful firewall.
 pub struct Engine {
@@ -223,11 +228,27 @@ impl Engine {
     /// # Errors
     /// As [`new`](Self::new); nothing has changed then.
     pub fn replace_ruleset(&mut self, ruleset: Option<Ruleset>) -> Result<(), Vec<SetupError>> {
-        self.rules = ruleset.map(|ruleset| Rules::new(ruleset, &self.host, &mut self.tracker)).transpose()?;
+        let ruleset = self.prepare_ruleset(ruleset)?;
+        self.adopt_ruleset(ruleset);
+        Ok(())
+    }
+
+    /// Makes a ruleset ready for this engine, whose packets are decided about as before until it is [adopted](Self::adopt_ruleset): for engines that are
+    /// to change all together, or not at all.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn prepare_ruleset(&mut self, ruleset: Option<Ruleset>) -> Result<PreparedRuleset, Vec<SetupError>> {
+        let rules = ruleset.map(|ruleset| Rules::new(ruleset, &self.host, &mut self.tracker)).transpose()?;
+        Ok(PreparedRuleset(rules.map(Box::new)))
+    }
+
+    /// Puts into force what this engine has prepared. No helper may have come or gone since.
+    pub fn adopt_ruleset(&mut self, PreparedRuleset(rules): PreparedRuleset) {
+        self.rules = rules.map(|rules| *rules);
         self.nat.ruled = self.rules.as_ref().is_some_and(Rules::has_nat);
         self.at_once = at_once(self.rules.as_ref());
         self.decides_by_flow = decides_by_flow(self.rules.as_ref());
-        Ok(())
     }
 
     /// Own addresses and interfaces.
@@ -275,6 +296,20 @@ impl Engine {
     /// The packet of [`output`](Self::output) at this position: for who sends them one by one.
     pub fn emission(&self, index: usize) -> Option<Emission<'_>> {
         self.nat.output.get(index)
+    }
+
+    /// Makes it one of several, or the only one: which outer ports it may give. Conns that are translated already stay as they are.
+    pub fn set_shard(&mut self, shard: Option<Shard>) {
+        if let Some(shard) = &shard {
+            // So that what all of them saved can be put together.
+            self.tracker.skip_expectations(expectations_from(shard.index));
+        }
+        self.nat.shard = shard.map(Box::new);
+    }
+
+    /// Which of several it is.
+    pub fn shard(&self) -> Option<&Shard> {
+        self.nat.shard.as_deref()
     }
 
     /// Counters of NAT.

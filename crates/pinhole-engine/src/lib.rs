@@ -14,6 +14,7 @@
 //! * [`nat`]: what becomes of conns whose ends are translated.
 //! * [`event`]: outcomes, reasons and events: the data that `explain` is made of.
 //! * [`state`]: what outlives a restart.
+//! * [`shard`]: which packets and ports are an engine's, if it is one of several.
 //! * [`defrag`]: fragments are put together before tracking.
 //! * [`prefixes`]: values by address range.
 //! * [`topology`]: hooks and interface names from addresses, where no real interfaces are known.
@@ -29,11 +30,12 @@ pub mod prefixes;
 mod rules;
 mod scene;
 pub mod settings;
+pub mod shard;
 mod stage;
 pub mod state;
 pub mod topology;
 
-pub use engine::{Engine, Saving, UnloadError};
+pub use engine::{Engine, PreparedRuleset, Saving, UnloadError};
 pub use event::{
     Event, ExpectationRecord, Logged, Outcome, Provenance, Reason, RefusalRecord, RuleRef, Verdict,
 };
@@ -44,5 +46,6 @@ pub use nat::{
     NatStatistics, Patch, PortMapping, TranslatedBy,
 };
 pub use settings::{Attachment, ChecksumPolicy, OnFault, Settings, SetupError};
+pub use shard::{AddressRange, Shard, Spread, Steering};
 pub use state::{Restored, State, StateError};
 pub use topology::{Cidr, InterfaceId, Topology};

@@ -15,6 +15,11 @@
 //!
 //! Times are absolute. Ids of conns are the saving engine's and are replaced when they are read.
 
+mod regroup;
+
+pub(crate) use regroup::expectations_from;
+pub use regroup::regroup;
+
 use crate::host::{SavedOrigin, SavedSession};
 use crate::nat::SavedTranslation;
 use pinhole_helper::Name;
@@ -81,7 +86,7 @@ pub struct Restored {
 }
 
 /// What comes first.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Head {
     pub(crate) saved: Time,
     /// Nothing passed after it was saved: it is the state of a stop.

@@ -41,6 +41,10 @@ impl Cidr {
         Self { version, network: u128::from_be_bytes(Address::from(address).0) & mask, mask, length }
     }
 
+    pub(crate) const fn version(&self) -> IpVersion {
+        self.version
+    }
+
     pub(crate) const fn network(&self) -> u128 {
         self.network
     }

@@ -10,11 +10,12 @@
 use crate::allowance::Allowance;
 use crate::answer;
 use crate::fragments::Fragments;
-use crate::frames::{BATCH, NO_FRAME, frame, link_header, network_layer, number, side_of, whole_packet};
+use crate::frames::{BATCH, Counting, NO_FRAME, frame, link_header, network_layer, side_of, whole_packet};
 use crate::observe::{EXPIRY, Observer, Statistics};
 use crate::policy::{LinkPolicy, Treatment};
+use crate::shards::Share;
 use pinhole_engine::nat::{Content, EmissionKind};
-use pinhole_engine::{Engine, Frame, InterfaceId, Outcome, Verdict};
+use pinhole_engine::{Engine, Event, Frame, InterfaceId, Outcome, Steering, Verdict};
 use pinhole_io::live::{Batch, Offload, Port};
 use pinhole_ruleset::RejectWith;
 use pinhole_wire::{LinkType, Time};
@@ -38,6 +39,9 @@ pub struct Bridge {
     answers: Allowance,
     statistics: Statistics,
     frames: [u64; 2],
+    counting: Counting,
+    /// If it is one of several.
+    share: Option<Box<Share>>,
 }
 
 impl Bridge {
@@ -59,6 +63,26 @@ impl Bridge {
             answers: Allowance::default(),
             statistics: Statistics::new(2),
             frames: [0; 2],
+            counting: Counting::ALONE,
+            share: None,
+        }
+    }
+
+    /// Makes it one of several, each with its own ports to the same interfaces.
+    pub fn join(&mut self, share: Share) {
+        self.counting = Counting::of(share.position());
+        self.share = Some(Box::new(share));
+    }
+
+    /// Its part among several, if it is one of them.
+    pub fn share(&self) -> Option<&Share> {
+        self.share.as_deref()
+    }
+
+    /// Spreads frames another way from now on, if it is one of several.
+    pub fn steer_by(&mut self, steering: Steering) {
+        if let Some(share) = &mut self.share {
+            share.steer_by(steering, &mut self.engine);
         }
     }
 
@@ -98,12 +122,30 @@ impl Bridge {
         let result = self.ports[side].receive(now, &mut batch);
         let bytes = batch.frames().iter().map(|frame| frame.bytes().len() as u64).sum();
         self.statistics.count_received(side, batch.len(), bytes);
+        let count = batch.len();
+        if let Some(share) = self.share.as_mut().filter(|_| count > 0) {
+            share.steer(side, &mut batch, self.engine.tracker());
+        }
         if !batch.is_empty() {
             self.handle(now, side, &batch, observer);
         }
-        let count = batch.len();
         self.batch = batch;
         result.map(|()| count)
+    }
+
+    /// Takes what other shards handed over, at most one batch. Returns whether there was anything.
+    pub fn serve_handed(&mut self, now: Time, observer: &mut dyn Observer) -> bool {
+        let Some(share) = &mut self.share else { return false };
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.clear();
+        let side = share.receive(&mut batch, self.engine.tracker());
+        if let Some(side) = side
+            && !batch.is_empty()
+        {
+            self.handle(now, side, &batch, observer);
+        }
+        self.batch = batch;
+        side.is_some()
     }
 
     /// Lets time pass. Returns whether there is more to do at once.
@@ -122,8 +164,23 @@ impl Bridge {
 
     /// Hands on the events of what was asked of [`engine_mut`](Self::engine_mut).
     pub fn tell_events(&mut self, observer: &mut dyn Observer) {
-        while let Some(event) = self.engine.next_event() {
+        self.publish();
+        while let Some(event) = self.next_event() {
             observer.event(&self.engine, event);
+        }
+    }
+
+    /// Tells other shards what happened, before anything is sent.
+    fn publish(&mut self) {
+        if let Some(share) = &mut self.share {
+            share.publish(&mut self.engine);
+        }
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        match &mut self.share {
+            Some(share) => share.next_event(),
+            None => self.engine.next_event(),
         }
     }
 
@@ -138,7 +195,7 @@ impl Bridge {
             if treatment.is_none()
                 && let Some(place) = room.get_mut(judged)
             {
-                let number = number(side, self.frames[side]);
+                let number = self.counting.number(side, self.frames[side]);
                 *place = frame(number, now, buffer, Some(ingress), Some(egress));
                 judged += 1;
             }
@@ -147,6 +204,7 @@ impl Bridge {
         let mut outcomes = std::mem::take(&mut self.outcomes);
         outcomes.clear();
         self.engine.handle_batch(judged, &mut outcomes);
+        self.publish();
         self.emitted = 0;
 
         let mut verdicts = judged.iter().zip(&outcomes);

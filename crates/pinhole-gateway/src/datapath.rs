@@ -1,7 +1,8 @@
 //! What a gateway drives: a bridge or a router.
 
+use crate::shards::Share;
 use crate::{Bridge, Observer, Router, Statistics};
-use pinhole_engine::Engine;
+use pinhole_engine::{Engine, Steering};
 use pinhole_io::live::Port;
 use pinhole_wire::Time;
 use std::io;
@@ -86,6 +87,38 @@ impl Datapath {
         match self {
             Self::Bridge(bridge) => bridge.serve(now, side, observer),
             Self::Router(router) => router.serve(now, side, observer),
+        }
+    }
+
+    /// Makes it one of several, each with its own ports to the same interfaces.
+    pub fn join(&mut self, share: Share) {
+        match self {
+            Self::Bridge(bridge) => bridge.join(share),
+            Self::Router(router) => router.join(share),
+        }
+    }
+
+    /// Its part among several, if it is one of them.
+    pub fn share(&self) -> Option<&Share> {
+        match self {
+            Self::Bridge(bridge) => bridge.share(),
+            Self::Router(router) => router.share(),
+        }
+    }
+
+    /// Spreads frames another way from now on, if it is one of several.
+    pub fn steer_by(&mut self, steering: Steering) {
+        match self {
+            Self::Bridge(bridge) => bridge.steer_by(steering),
+            Self::Router(router) => router.steer_by(steering),
+        }
+    }
+
+    /// Takes what other shards handed over, at most one batch. Returns whether there was anything.
+    pub fn serve_handed(&mut self, now: Time, observer: &mut dyn Observer) -> bool {
+        match self {
+            Self::Bridge(bridge) => bridge.serve_handed(now, observer),
+            Self::Router(router) => router.serve_handed(now, observer),
         }
     }
 

@@ -11,8 +11,29 @@ pub(crate) const BATCH: usize = 64;
 pub const SIDE_SHIFT: u32 = 48;
 
 /// The number of a port's frame.
-pub(crate) const fn number(side: usize, count: u64) -> u64 {
+const fn number(side: usize, count: u64) -> u64 {
     (side as u64) << SIDE_SHIFT | count
+}
+
+/// How frames are counted: by one shard of several so that no two have one number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counting {
+    index: u64,
+    count: u64,
+}
+
+impl Counting {
+    pub(crate) const ALONE: Self = Self { index: 0, count: 1 };
+
+    pub(crate) fn of((index, count): (usize, usize)) -> Self {
+        Self { index: index as u64, count: count.max(1) as u64 }
+    }
+
+    /// The number of this shard's frame that was the so manieth, from 1, to come in by a side.
+    #[inline]
+    pub(crate) const fn number(self, side: usize, nth: u64) -> u64 {
+        number(side, (nth - 1) * self.count + self.index + 1)
+    }
 }
 
 /// The port that a frame came in by.

@@ -13,6 +13,7 @@
 //! * [`observe`]: what they tell of their work.
 //! * [`policy`]: what a bridge does with frames that rules have no words for.
 //! * [`answer`]: what a sender is told whose packet was rejected or cannot be passed on.
+//! * [`shards`]: several of them behind the same ports.
 //! * `fragments`: frames that wait for the rest of their datagram.
 //!
 //! Nothing here waits or asks for the time: the caller has the clock, waits for ports to have frames, and calls [`Datapath::serve`] and
@@ -29,6 +30,7 @@ mod frames;
 pub mod observe;
 pub mod policy;
 pub mod router;
+pub mod shards;
 #[cfg(test)]
 mod tests;
 

@@ -15,6 +15,7 @@ mod ast;
 mod compile;
 mod datatype;
 mod diagnostic;
+mod division;
 mod eval;
 mod field;
 mod lexer;
@@ -30,6 +31,7 @@ mod source;
 mod state;
 
 pub use diagnostic::Diagnostic;
+pub use division::SourceRange;
 pub use eval::{Decision, Effects, NatAction, NoEffects, Subject, Verdict};
 pub use field::{Field, NameField};
 pub use object::{ExpectationObject, HelperObject, ObjectId, TimeoutObject};

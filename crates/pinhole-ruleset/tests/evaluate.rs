@@ -312,3 +312,74 @@ insert rule ip t c tcp dport @s drop
     assert_eq!(port(443), (Decision::Drop, Some(0)));
     assert_eq!(port(81), (Decision::Drop, None));
 }
+
+/// Engines that share a ruleset share the rate of its limits, and each has the burst.
+#[test]
+fn limits_are_divided() {
+    let text = "table ip t {\n chain c { type filter hook input priority 0; policy drop;\n  limit rate 2/second burst 2 packets accept\n }\n}\n";
+    let ruleset = compiled(text).divided((0, 2));
+    let chain = ruleset.base_chains(Hook::Input, Family::Ip).next().unwrap().id;
+    let mut state = RulesetState::new(&ruleset);
+    let mut at = |milliseconds: u64| {
+        ruleset
+            .evaluate(chain, &tcp(), &mut Recorded::default(), &mut state, milliseconds * 1_000_000)
+            .decision
+            == Decision::Accept
+    };
+    let seen: Vec<bool> = [0, 0, 0, 500, 1000, 1000, 2000].map(&mut at).into();
+    assert_eq!(seen, [true, true, false, false, true, false, true], "one a second, not two");
+}
+
+#[test]
+fn addresses_of_sources() {
+    let text = "table inet n {
+        map m { type ipv4_addr : ipv4_addr; elements = { 10.0.0.1 : 192.0.2.1, 10.0.0.2 : 192.0.2.2 } }
+        chain c { type nat hook postrouting priority 100;
+            oifname \"a\" masquerade
+            oifname \"b\" snat ip to 203.0.113.1-203.0.113.4
+            oifname \"c\" snat ip to ip saddr map @m
+            oifname \"d\" snat ip6 to 2001:db8::1
+            oifname \"e\" snat ip prefix to ip saddr map { 10.1.0.0/24 : 192.0.3.0/24 }
+        }
+    }";
+    let ruleset = compiled(text);
+    let v4 = |a: [u8; 4]| u128::from(u32::from_be_bytes(a));
+    let mut found: Vec<_> = ruleset
+        .source_ranges()
+        .into_iter()
+        .map(|range| (range.family == Family::Ip, range.first, range.last, range.is_prefix))
+        .collect();
+    found.sort_unstable();
+    let v6 = u128::from("2001:db8::1".parse::<std::net::Ipv6Addr>().unwrap());
+    let mut expected = vec![
+        (false, v6, v6, false),
+        (true, v4([192, 0, 2, 1]), v4([192, 0, 2, 1]), false),
+        (true, v4([192, 0, 2, 2]), v4([192, 0, 2, 2]), false),
+        (true, v4([192, 0, 3, 0]), v4([192, 0, 3, 255]), true),
+        (true, v4([203, 0, 113, 1]), v4([203, 0, 113, 4]), false),
+    ];
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    assert!(!ruleset.has_quotas());
+}
+
+#[test]
+fn interfaces_by_which_is_translated() {
+    let text = "table inet n {
+        chain d { type nat hook prerouting priority -100; iifname \"dmz\" tcp dport 21 dnat ip to 10.0.0.1; }
+        chain c { type nat hook postrouting priority 100;
+            oifname \"wan0\" masquerade
+            oifname { \"ppp0\", \"ppp1\" } snat ip to 203.0.113.1
+            oifname \"tun*\" ip saddr 10.0.0.0/8 masquerade
+            oifname != \"lan0\" udp dport 53 masquerade to :1024-2048
+            oifname \"log0\" counter
+        }
+    }";
+    let ruleset = compiled(text);
+    let out: Vec<bool> = ["wan0", "ppp1", "tun7", "lan0", "dmz"]
+        .iter()
+        .map(|name| ruleset.translates_by(name, false))
+        .collect();
+    assert_eq!(out, [true, true, true, false, true], "the fourth rule names all but lan0");
+    assert!(ruleset.translates_by("dmz", true) && !ruleset.translates_by("wan0", true));
+}

@@ -257,14 +257,14 @@ impl Engine {
         let at = Moment { packet: frame.number, time: frame.time };
         let Self { events, max_events, statistics, nat, host, tracker, .. } = self;
         let mut tell = |event| push(events, *max_events, statistics, event);
-        let (halves, draws) = nat.for_rewriting();
+        let (halves, draws, shard) = nat.for_rewriting();
         let mut draw = || draws.draw();
         let seen = Seen { from: tracked.direction, packet, bytes };
         let Some(half) = halves.find(payload.half) else {
             host.read(at, tracker, session, seen, None, &mut tell);
             return Ok(Vec::new());
         };
-        let mut rewriting = Rewriting { half, edits: Vec::new(), failed: false, draw: &mut draw };
+        let mut rewriting = Rewriting { half, edits: Vec::new(), failed: false, draw: &mut draw, shard };
         host.read(at, tracker, session, seen, Some(&mut rewriting), &mut tell);
         if rewriting.failed { Err(()) } else { Ok(rewriting.edits) }
     }

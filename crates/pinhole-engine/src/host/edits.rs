@@ -6,6 +6,7 @@
 //! where the announcer knows its peer ([`Follow`]).
 
 use super::{Moment, Slot};
+use crate::shard::Shard;
 use pinhole_helper::{
     Action, AddressMatch, End, Expect, Field, Handle, Master, NatHelper, PortMatch, Refusal, Span,
 };
@@ -91,6 +92,8 @@ pub(crate) struct Rewriting<'a> {
     /// Something that was announced cannot be written: the packet is not to pass.
     pub(crate) failed: bool,
     pub(crate) draw: &'a mut dyn FnMut() -> u64,
+    /// If the engine is one of several.
+    pub(crate) shard: Option<&'a Shard>,
 }
 
 impl Rewriting<'_> {
@@ -127,9 +130,18 @@ impl Rewriting<'_> {
         let mut first = if fixed { outer.port() } else { lowest };
         let attempts = if fixed || ranges.is_empty() { 1 } else { ATTEMPTS };
         let mut refusal = Refusal::Clash;
+        let at_first = |first| -> Vec<Request> {
+            requests.iter().map(|request| moved(request, outer.ip(), lowest, first)).collect()
+        };
+        // A port of another shard's is as good as taken.
+        if attempts > 1
+            && let Some(shard) = self.shard
+            && let Some(other) = at_first(first).iter().find(|request| !shard.may_expect(&request.expect))
+        {
+            first = self.another(lowest, highest - lowest, requests.len() > 1, &other.expect);
+        }
         for _ in 0..attempts {
-            let moved: Vec<Request> =
-                requests.iter().map(|request| moved(request, outer.ip(), lowest, first)).collect();
+            let moved = at_first(first);
             match tracker.expect(at.time, slot.conn, &moved) {
                 Ok(ids) => {
                     for (handle, expect) in asked {
@@ -142,7 +154,10 @@ impl Rewriting<'_> {
                     }
                     return Ok(ids.into_iter().map(|id| (id, Some(follow((inner, first))))).collect());
                 }
-                Err(Refusal::Clash) => first = self.another(lowest, highest - lowest, requests.len() > 1),
+                Err(Refusal::Clash) => {
+                    let Some(Request { expect, .. }) = moved.first() else { break };
+                    first = self.another(lowest, highest - lowest, requests.len() > 1, expect);
+                }
                 Err(other) => {
                     refusal = other;
                     break;
@@ -154,9 +169,11 @@ impl Rewriting<'_> {
     }
 
     /// Another first port for a group that spans `width` more; pairs stay even and odd.
-    fn another(&mut self, announced: u16, width: u16, is_group: bool) -> u16 {
+    fn another(&mut self, announced: u16, width: u16, is_group: bool, expect: &Expect) -> u16 {
         let room = (u16::MAX - LOWEST_PORT).saturating_sub(width).max(1);
-        let port = LOWEST_PORT + ((self.draw)() % u64::from(room)) as u16;
+        let drawn = (self.draw)();
+        let own = self.shard.and_then(|shard| shard.announced(expect, width.saturating_add(1), drawn));
+        let port = own.unwrap_or_else(|| LOWEST_PORT + (drawn % u64::from(room)) as u16);
         if is_group && port & 1 != announced & 1 { port ^ 1 } else { port }
     }
 

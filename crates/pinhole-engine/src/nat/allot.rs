@@ -35,7 +35,10 @@ impl Chooser<'_> {
         let subject = Subject { inner, outer: leaving.source };
         if let Some((mapping, port)) = self.allocation.mappings.of(&subject) {
             leaving.source_port = port;
-            if want.admits_port(leaving, Side::Source) && self.is_free(leaving) {
+            if want.admits_port(leaving, Side::Source)
+                && self.may_give(leaving, want)
+                && self.is_free(leaving)
+            {
                 return Ok(self.share(mapping));
             }
             // A rule asks for other ports, or two of the inner end's conns would leave alike: this one gets a port of its own.

@@ -11,6 +11,7 @@ use super::allocation::{Allocation, Lease};
 use super::behaviour::NatBehaviour;
 use super::mappings::End;
 use super::pools::{Draws, PoolKey, Port};
+use crate::shard::Shard;
 use pinhole_nat::ports::{Order, Parity, PortRange, Request, default_range};
 use pinhole_track::{Tracker, Tuple};
 use pinhole_wire::{Address, Protocol, Time};
@@ -68,8 +69,11 @@ pub(crate) struct Chooser<'a> {
     pub(crate) draws: &'a mut Draws,
     pub(crate) behaviour: NatBehaviour,
     pub(crate) now: Time,
-    /// The address that the conn asked for.
+    /// The address that the conn asked for, and the one that it comes from.
     pub(crate) asked: Address,
+    pub(crate) inner: Address,
+    /// If this engine is one of several.
+    pub(crate) shard: Option<&'a Shard>,
 }
 
 impl Chooser<'_> {
@@ -86,7 +90,7 @@ impl Chooser<'_> {
         if side == Side::Source && !want.random {
             let known =
                 if want.admits(leaving, side) { Some(*leaving) } else { self.as_before(leaving, want) };
-            if let Some(known) = known.filter(|known| self.is_free(known)) {
+            if let Some(known) = known.filter(|known| self.may_give(known, want) && self.is_free(known)) {
                 *leaving = known;
                 return Ok(None);
             }
@@ -98,7 +102,8 @@ impl Chooser<'_> {
                 return Ok(None);
             }
             let fixed = want.ports.is_some_and(|(first, last)| first == last);
-            if want.admits_port(leaving, side) && (fixed || self.is_free(leaving)) {
+            let may_be = side == Side::Destination || self.may_give(leaving, want);
+            if may_be && want.admits_port(leaving, side) && (fixed || self.is_free(leaving)) {
                 return Ok(None);
             }
         }
@@ -136,6 +141,11 @@ impl Chooser<'_> {
 
     pub(super) fn is_free(&mut self, leaving: &Tuple) -> bool {
         !self.tracker.is_answer_taken(self.now, leaving)
+    }
+
+    /// Whether no other shard can give the same. An address that is one host's alone is nobody else's.
+    pub(super) fn may_give(&self, leaving: &Tuple, want: &Want) -> bool {
+        self.shard.is_none_or(|shard| want.prefix || shard.may_give(self.inner, leaving))
     }
 
     /// Puts one of the wanted addresses in place.
@@ -181,21 +191,40 @@ impl Chooser<'_> {
         request: &Request,
     ) -> Result<Port, NoPort> {
         let mut refused = Vec::new();
-        let mut found = Err(NoPort);
+        let found = match self.shard {
+            None => self.take_of_range(leaving, key, request, &mut refused),
+            Some(shard) => {
+                let wish = (request.order == Order::Preserve).then_some(request.wish);
+                let mut parts = shard.parts(leaving, request.range, wish, request.start);
+                let found = parts.find_map(|range| {
+                    self.take_of_range(leaving, key, &Request { range, ..*request }, &mut refused).ok()
+                });
+                found.ok_or(NoPort)
+            }
+        };
+        for port in refused {
+            self.allocation.pools.release(port);
+        }
+        found
+    }
+
+    fn take_of_range(
+        &mut self,
+        leaving: &mut Tuple,
+        key: PoolKey,
+        request: &Request,
+        refused: &mut Vec<Port>,
+    ) -> Result<Port, NoPort> {
         while refused.len() < ATTEMPTS {
             self.allocation.tried += 1;
             let Ok(port) = self.allocation.pools.take(key, request) else { break };
             leaving.source_port = port.port;
             if self.is_free(leaving) {
-                found = Ok(port);
-                break;
+                return Ok(port);
             }
             refused.push(port);
         }
-        for port in refused {
-            self.allocation.pools.release(port);
-        }
-        found
+        Err(NoPort)
     }
 
     fn another_destination(&mut self, leaving: &mut Tuple, want: &Want) -> Result<(), NoPort> {
@@ -251,7 +280,7 @@ const fn is_query(protocol: Protocol) -> bool {
 }
 
 /// Whether conns of a protocol have a port, or an identifier in its place, that may be changed.
-pub(super) const fn has_ports(protocol: Protocol) -> bool {
+pub(crate) const fn has_ports(protocol: Protocol) -> bool {
     matches!(protocol, Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP | Protocol::DCCP)
         || is_query(protocol)
 }

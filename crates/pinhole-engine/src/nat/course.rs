@@ -312,8 +312,9 @@ impl Nat {
 
     fn chooser<'a>(&'a mut self, tracker: &'a mut Tracker, now: Time, original: &Tuple) -> Chooser<'a> {
         let (allocation, draws) = (&mut self.allocation, &mut self.draws);
-        let (behaviour, asked) = (self.settings.behaviour, original.destination);
-        Chooser { tracker, allocation, draws, behaviour, now, asked }
+        let (behaviour, shard) = (self.settings.behaviour, self.shard.as_deref());
+        let (asked, inner) = (original.destination, original.source);
+        Chooser { tracker, allocation, draws, behaviour, now, asked, inner, shard }
     }
 }
 

@@ -41,7 +41,7 @@ pub use settings::{NatHelpers, NatRule, NatSettings};
 
 pub(crate) use acknowledge::acknowledgement;
 pub(crate) use allocation::Holding;
-pub(crate) use choose::Side;
+pub(crate) use choose::{Side, has_ports};
 pub(crate) use course::Course;
 pub(crate) use halves::Halves;
 pub(crate) use output::Output;
@@ -49,6 +49,7 @@ pub(crate) use payload::{AT_ONCE, Entered, Held, Payload};
 pub(crate) use saved::{Reused, SavedTranslation};
 
 use crate::event::Reason;
+use crate::shard::Shard;
 use allocation::{Allocation, Known, Lease};
 use pinhole_nat::Binding;
 use pinhole_ruleset::RuleId;
@@ -87,6 +88,8 @@ pub(crate) struct Nat {
     pub(crate) ruled: bool,
     pub(crate) statistics: NatStatistics,
     pub(crate) output: Output,
+    /// Which of several this engine is.
+    pub(crate) shard: Option<Box<Shard>>,
     allocation: Allocation,
     draws: Draws,
     pub(crate) slots: Slots,
@@ -221,6 +224,7 @@ impl Nat {
             ruled,
             statistics: NatStatistics::default(),
             output: Output::default(),
+            shard: None,
             allocation: Allocation::new(secret),
             draws: Draws::new(secret),
             slots: Slots::default(),
@@ -251,9 +255,9 @@ impl Nat {
         self.slots.get_mut(slot)
     }
 
-    /// The NAT halves, and a source of ports to try.
-    pub(crate) fn for_rewriting(&mut self) -> (&Halves, &mut Draws) {
-        (&self.halves, &mut self.draws)
+    /// The NAT halves, a source of ports to try, and which of them are others'.
+    pub(crate) fn for_rewriting(&mut self) -> (&Halves, &mut Draws, Option<&Shard>) {
+        (&self.halves, &mut self.draws, self.shard.as_deref())
     }
 
     /// Whether there is room for another conn of which something is held.

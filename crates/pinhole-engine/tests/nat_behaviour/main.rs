@@ -12,6 +12,7 @@
 //! | parity, blocks (CGN) | libalias (CGN) | `independent` |
 //! | hairpin | libalias | `conns::a_hairpin_…`, `independent::inside_hosts_…`, `ftp::both_ends_…` |
 //! | port range exhaustion | libalias; OVS 7491 | `conns::an_exhausted_range_…`, `stress::a_pool_gives_its_last_port_…` |
+//! | several shards | – | `shards` |
 //! | 30,000 packets | libalias | `stress` |
 //! | tuples that clash (netfilter's clash and reverse clash cases) | kernel selftests | `conns::a_clash_…`, `independent::a_clash_…`; tests `nat::headers::packets_that_bear_…`, `kernel_translation` |
 //! | a payload that grows and shrinks (reverse skew) | OVS 8610 | `ftp::texts_grow_…`; test `nat_stream` |
@@ -37,6 +38,7 @@ mod attacks;
 mod conns;
 mod ftp;
 mod independent;
+mod shards;
 mod stress;
 #[path = "../support/mod.rs"]
 mod support;

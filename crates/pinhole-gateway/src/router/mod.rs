@@ -35,11 +35,12 @@ pub use routes::SourceCheck;
 
 use crate::allowance::Allowance;
 use crate::fragments::Fragments;
-use crate::frames::{BATCH, NO_FRAME, frame, number};
+use crate::frames::{BATCH, Counting, NO_FRAME, frame};
 use crate::observe::{EXPIRY, Observer, Statistics};
+use crate::shards::Share;
 use flows::Flows;
 use neighbours::{Found, Neighbours};
-use pinhole_engine::{Cidr, Engine, Event, InterfaceId, Outcome};
+use pinhole_engine::{Cidr, Engine, Event, InterfaceId, Outcome, Steering};
 use pinhole_io::live::rtnetlink::Snapshot;
 use pinhole_io::live::rtnetlink::read::{Neighbour, RouteKind};
 use pinhole_io::live::{Batch, Port};
@@ -106,6 +107,9 @@ pub struct Router {
     answers: Allowance,
     statistics: Statistics,
     frames: Vec<u64>,
+    counting: Counting,
+    /// If it is one of several.
+    share: Option<Box<Share>>,
     flows: Option<Box<Flows>>,
     /// The last time that was told.
     now: Time,
@@ -143,6 +147,8 @@ impl Router {
             answers: Allowance::default(),
             statistics: Statistics::new(2 * count),
             frames: vec![0; 2 * count],
+            counting: Counting::ALONE,
+            share: None,
             flows: None,
             now: Time(0),
         }
@@ -232,6 +238,24 @@ impl Router {
         self.neighbours.take_questions()
     }
 
+    /// Makes it one of several, each with its own ports to the same interfaces.
+    pub fn join(&mut self, share: Share) {
+        self.counting = Counting::of(share.position());
+        self.share = Some(Box::new(share));
+    }
+
+    /// Its part among several, if it is one of them.
+    pub fn share(&self) -> Option<&Share> {
+        self.share.as_deref()
+    }
+
+    /// Spreads frames another way from now on, if it is one of several.
+    pub fn steer_by(&mut self, steering: Steering) {
+        if let Some(share) = &mut self.share {
+            share.steer_by(steering, &mut self.engine);
+        }
+    }
+
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -270,12 +294,31 @@ impl Router {
         let result = port.receive(now, &mut batch);
         let bytes = batch.frames().iter().map(|frame| frame.bytes().len() as u64).sum();
         self.statistics.count_received(side, batch.len(), bytes);
+        let count = batch.len();
+        if let Some(share) = self.share.as_mut().filter(|_| count > 0) {
+            share.steer(side, &mut batch, self.engine.tracker());
+        }
         if !batch.is_empty() {
             self.handle(now, side, &mut batch, observer);
         }
-        let count = batch.len();
         self.batch = batch;
         result.map(|()| count)
+    }
+
+    /// Takes what other shards handed over, at most one batch. Returns whether there was anything.
+    pub fn serve_handed(&mut self, now: Time, observer: &mut dyn Observer) -> bool {
+        self.now = now;
+        let Some(share) = &mut self.share else { return false };
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.clear();
+        let side = share.receive(&mut batch, self.engine.tracker());
+        if let Some(side) = side
+            && !batch.is_empty()
+        {
+            self.handle(now, side, &mut batch, observer);
+        }
+        self.batch = batch;
+        side.is_some()
     }
 
     /// Lets time pass. Returns whether there is more to do at once.
@@ -287,6 +330,7 @@ impl Router {
             self.give_up(now, &packet);
         }
         let more = self.engine.advance(now, EXPIRY);
+        self.publish();
         self.send_released(now);
         self.tell_events(observer);
         more
@@ -301,11 +345,26 @@ impl Router {
 
     /// Hands on the events of what was asked of [`engine_mut`](Self::engine_mut).
     pub fn tell_events(&mut self, observer: &mut dyn Observer) {
-        while let Some(event) = self.engine.next_event() {
+        self.publish();
+        while let Some(event) = self.next_event() {
             if let (Some(flows), Event::ConnDestroy { conn, .. }) = (&mut self.flows, &event) {
                 flows.forget(conn.id);
             }
             observer.event(&self.engine, event);
+        }
+    }
+
+    /// Tells other shards what happened, before anything is sent.
+    fn publish(&mut self) {
+        if let Some(share) = &mut self.share {
+            share.publish(&mut self.engine);
+        }
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        match &mut self.share {
+            Some(share) => share.next_event(),
+            None => self.engine.next_event(),
         }
     }
 
@@ -324,7 +383,7 @@ impl Router {
                 && let Some(place) = room.get_mut(judged)
             {
                 self.bring_up_to_date(now, side, buffer.bytes());
-                *place = frame(number(side, count), now, buffer, ingress, egress);
+                *place = frame(self.counting.number(side, count), now, buffer, ingress, egress);
                 judged += 1;
             }
         }
@@ -334,11 +393,12 @@ impl Router {
         let mut outcomes = std::mem::take(&mut self.outcomes);
         outcomes.clear();
         self.engine.handle_batch(room.get(..judged).unwrap_or_default(), &mut outcomes);
+        self.publish();
         self.emitted = 0;
 
         let mut verdicts = outcomes.iter();
         for ((index, screened), count) in (0u16..).zip(screened).zip(first..).take(batch.len()) {
-            let number = number(side, count);
+            let number = self.counting.number(side, count);
             let outcome = match screened {
                 Screened::Left => continue,
                 Screened::Refused(reason) => {

@@ -134,6 +134,18 @@ impl Batch {
         fits
     }
 
+    /// Leaves the frames that are to be kept, in their order.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Buffer) -> bool) {
+        let mut kept = 0;
+        for index in 0..self.used {
+            if self.buffers.get(index).is_some_and(&mut keep) {
+                self.buffers.swap(kept, index);
+                kept += 1;
+            }
+        }
+        self.used = kept;
+    }
+
     /// Buffers for more frames.
     pub(super) fn spare(&mut self) -> &mut [Buffer] {
         self.buffers.get_mut(self.used..).unwrap_or_default()

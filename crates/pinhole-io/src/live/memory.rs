@@ -2,16 +2,19 @@
 
 use super::{Batch, Offload, Port};
 use pinhole_wire::Time;
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A frame on its way.
 pub type Carried = (Vec<u8>, Offload);
 
-type Lane = Rc<RefCell<VecDeque<Carried>>>;
+type Lane = Arc<Mutex<VecDeque<Carried>>>;
+
+fn open(lane: &Lane) -> MutexGuard<'_, VecDeque<Carried>> {
+    lane.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A port of this name, and the far end of its wire.
 pub fn port(name: &str) -> (MemoryPort, Wire) {
@@ -43,12 +46,12 @@ impl Wire {
 
     /// Sends a frame of which something is left to hardware.
     pub fn send_offloaded(&self, frame: &[u8], offload: Offload) {
-        self.inbound.borrow_mut().push_back((frame.to_vec(), offload));
+        open(&self.inbound).push_back((frame.to_vec(), offload));
     }
 
     /// The oldest frame that the port sent.
     pub fn receive(&self) -> Option<Carried> {
-        self.outbound.borrow_mut().pop_front()
+        open(&self.outbound).pop_front()
     }
 }
 
@@ -58,7 +61,7 @@ impl Port for MemoryPort {
     }
 
     fn receive(&mut self, _now: Time, batch: &mut Batch) -> io::Result<()> {
-        let mut lane = self.inbound.borrow_mut();
+        let mut lane = open(&self.inbound);
         while !batch.is_full()
             && let Some((bytes, offload)) = lane.pop_front()
         {
@@ -69,7 +72,7 @@ impl Port for MemoryPort {
 
     fn send(&mut self, _now: Time, batch: &Batch, which: &[u16]) -> usize {
         let frames = which.iter().filter_map(|&index| batch.frames().get(usize::from(index)));
-        self.outbound.borrow_mut().extend(frames.map(|frame| (frame.bytes().to_vec(), frame.offload)));
+        open(&self.outbound).extend(frames.map(|frame| (frame.bytes().to_vec(), frame.offload)));
         0
     }
 

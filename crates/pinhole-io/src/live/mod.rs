@@ -4,6 +4,7 @@
 //! Segmentation superframes and unfinished checksums stay as they are: [`Offload`] goes with each frame.
 //!
 //! * [`packet`]: a network interface, through `AF_PACKET`.
+//! * [`fanout`]: several ports of one interface, among which the kernel spreads what comes in.
 //! * [`memory`]: two ends in memory, for tests.
 //! * [`fault`] and [`record`]: decorators that lose, delay, duplicate and corrupt frames, or write them to a capture.
 //! * [`flowtable`]: flows that the kernel carries by itself.
@@ -14,6 +15,7 @@
 
 mod batch;
 pub mod confine;
+pub mod fanout;
 pub mod fault;
 pub mod flowtable;
 pub mod guard;

@@ -38,6 +38,23 @@ impl PacketPort {
     /// # Errors
     /// There is no such interface, a privilege is missing, or the kernel is too old for an option (4.20 has them all).
     pub fn open(name: &str, reach: Reach) -> io::Result<Self> {
+        Self::open_after(name, reach, |_| Ok(()))
+    }
+
+    /// As [`open`](Self::open), but it takes nothing until its filter is taken away.
+    pub(super) fn open_shut(name: &str, reach: Reach) -> io::Result<Self> {
+        Self::open_after(name, reach, system::attach_shut_filter)
+    }
+
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    fn open_after(
+        name: &str,
+        reach: Reach,
+        prepare: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>,
+    ) -> io::Result<Self> {
         // Of no protocol, so that it receives nothing before it is bound.
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)?;
@@ -57,6 +74,7 @@ impl PacketPort {
         if reach == Reach::Everything {
             system::make_promiscuous(fd, index)?;
         }
+        prepare(fd)?;
         system::bind_to_interface(fd, index)?;
         Ok(Self { name: name.to_owned(), socket, overruns: 0 })
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 /// Something that Ethernet frames come in by and go out of. Nothing here waits.
-pub trait Port {
+pub trait Port: Send {
     /// Its name, for rules (`iifname`) and output.
     fn name(&self) -> &str;
 

@@ -3,13 +3,14 @@
 use super::{Batch, Port};
 use crate::capture::{PacketDirection, PcapngWriter, Record};
 use pinhole_wire::{LinkType, Time};
-use std::cell::RefCell;
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A capture that several ports are written to.
-pub struct Recording<W: Write> {
+/// A capture that several ports are written to, perhaps of several threads.
+pub struct Recording<W: Write>(Mutex<Writing<W>>);
+
+struct Writing<W: Write> {
     writer: Option<PcapngWriter<W>>,
     error: Option<io::Error>,
 }
@@ -19,23 +20,30 @@ impl<W: Write> Recording<W> {
     ///
     /// # Errors
     /// The sink's.
-    pub fn new(sink: W, application: &str) -> io::Result<Rc<RefCell<Self>>> {
+    pub fn new(sink: W, application: &str) -> io::Result<Arc<Self>> {
         let writer = Some(PcapngWriter::new(sink, application)?);
-        Ok(Rc::new(RefCell::new(Self { writer, error: None })))
+        Ok(Arc::new(Self(Mutex::new(Writing { writer, error: None }))))
     }
 
     /// Writes what is buffered and ends the capture.
     ///
     /// # Errors
     /// The first error of the sink. Nothing was recorded after it, and the traffic went on.
-    pub fn finish(&mut self) -> io::Result<()> {
-        match (self.error.take(), self.writer.take()) {
+    pub fn finish(&self) -> io::Result<()> {
+        let mut writing = self.writing();
+        match (writing.error.take(), writing.writer.take()) {
             (Some(error), _) => Err(error),
             (None, Some(writer)) => writer.finish().map(|_| ()),
             (None, None) => Ok(()),
         }
     }
 
+    fn writing(&self) -> MutexGuard<'_, Writing<W>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<W: Write> Writing<W> {
     fn attempt<T>(&mut self, write: impl FnOnce(&mut PcapngWriter<W>) -> io::Result<T>) -> Option<T> {
         match write(self.writer.as_mut()?) {
             Ok(value) => Some(value),
@@ -51,25 +59,25 @@ impl<W: Write> Recording<W> {
 /// A port that is recorded.
 pub struct Recorded<P, W: Write> {
     inner: P,
-    recording: Rc<RefCell<Recording<W>>>,
+    recording: Arc<Recording<W>>,
     interface: u32,
 }
 
 impl<P: Port, W: Write> Recorded<P, W> {
     /// Adds a port to a recording.
-    pub fn new(inner: P, recording: &Rc<RefCell<Recording<W>>>) -> Self {
+    pub fn new(inner: P, recording: &Arc<Recording<W>>) -> Self {
         let name = inner.name();
-        let interface = recording.borrow_mut().attempt(|w| w.add_interface(LinkType::ETHERNET, name));
+        let interface = recording.writing().attempt(|w| w.add_interface(LinkType::ETHERNET, name));
         Self { inner, recording: recording.clone(), interface: interface.unwrap_or(0) }
     }
 
     fn write(&self, time: Time, bytes: &[u8], direction: PacketDirection) {
         let record = Record { direction: Some(direction), ..Record::new(self.interface, time, bytes) };
-        self.recording.borrow_mut().attempt(|writer| writer.write(&record));
+        self.recording.writing().attempt(|writer| writer.write(&record));
     }
 }
 
-impl<P: Port, W: Write> Port for Recorded<P, W> {
+impl<P: Port, W: Write + Send> Port for Recorded<P, W> {
     fn name(&self) -> &str {
         self.inner.name()
     }

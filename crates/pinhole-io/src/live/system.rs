@@ -1,6 +1,7 @@
 //! The system calls of packet sockets for which there is no safe wrapper.
 #![allow(unsafe_code, reason = "setsockopt(2), bind(2), recvmmsg(2), sendmmsg(2)")]
 
+use super::fanout::Instruction;
 use super::offload::HEADER;
 use super::{Buffer, Offload};
 use std::io;
@@ -39,6 +40,66 @@ pub(super) fn make_promiscuous(socket: BorrowedFd<'_>, interface: u32) -> io::Re
 /// Marks all that the socket sends (socket(7), `SO_MARK`).
 pub(super) fn mark(socket: BorrowedFd<'_>, mark: u32) -> io::Result<()> {
     set_option(socket, libc::SOL_SOCKET, libc::SO_MARK, &mark)
+}
+
+/// What a fanout group is: by a classic program, without what the host sends.
+const FANOUT: u32 = (libc::PACKET_FANOUT_CBPF | FANOUT_IGNORE_OUTGOING) << 16;
+/// `PACKET_FANOUT_FLAG_IGNORE_OUTGOING` and `PACKET_FANOUT_FLAG_UNIQUEID` (linux/if_packet.h).
+const FANOUT_IGNORE_OUTGOING: u32 = 0x4000;
+const FANOUT_UNIQUE: u32 = 0x2000 << 16;
+
+/// Makes a fanout group of one socket; returns its number.
+pub(super) fn begin_fanout(socket: BorrowedFd<'_>) -> io::Result<u16> {
+    set_packet_option(socket, libc::PACKET_FANOUT, &(FANOUT | FANOUT_UNIQUE))?;
+    let mut group: libc::c_int = 0;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes, which is the size of `group`, an integer.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_FANOUT,
+            ptr::from_mut(&mut group).cast(),
+            &mut length,
+        )
+    })?;
+    Ok(group as u16)
+}
+
+/// Adds a socket to a group, behind those that are in it.
+pub(super) fn join_fanout(socket: BorrowedFd<'_>, group: u16) -> io::Result<()> {
+    set_packet_option(socket, libc::PACKET_FANOUT, &(FANOUT | u32::from(group)))
+}
+
+/// Sets the program by which the group of this socket is spread.
+pub(super) fn program_fanout(socket: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
+    with_program(program, |program| set_packet_option(socket, libc::PACKET_FANOUT_DATA, program))
+}
+
+/// A filter that takes nothing.
+pub(super) fn attach_shut_filter(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let nothing =
+        Instruction { code: (libc::BPF_RET | libc::BPF_K) as u16, if_true: 0, if_false: 0, operand: 0 };
+    with_program(&[nothing], |program| set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, program))
+}
+
+/// Takes the filter away.
+pub(super) fn detach_filter(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let unused: libc::c_int = 0;
+    set_option(socket, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &unused)
+}
+
+/// The kernel copies a program while it is set.
+fn with_program(
+    program: &[Instruction],
+    set: impl FnOnce(&libc::sock_fprog) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut code: Vec<libc::sock_filter> = program
+        .iter()
+        .map(|i| libc::sock_filter { code: i.code, jt: i.if_true, jf: i.if_false, k: i.operand })
+        .collect();
+    let length = u16::try_from(code.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    set(&libc::sock_fprog { len: length, filter: code.as_mut_ptr() })
 }
 
 fn set_packet_option<T: Copy>(socket: BorrowedFd<'_>, option: libc::c_int, value: &T) -> io::Result<()> {

@@ -122,7 +122,7 @@ fn what_came_and_went_is_recorded() {
     let mut batch = Batch::new(4);
     port.receive(Time(SECOND), &mut batch).unwrap();
     assert_eq!(port.send(Time(2 * SECOND), &batch, &[0]), 0);
-    recording.borrow_mut().finish().unwrap();
+    recording.finish().unwrap();
 
     let mut reader = CaptureReader::open(&path).unwrap();
     let mut seen = Vec::new();

@@ -3,6 +3,7 @@
 use crate::gateway::request::{ListFormat, Listed};
 use crate::load::Grant;
 use clap::Args;
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 
 /// `pinhole run`.
@@ -21,6 +22,9 @@ pub struct RunArguments {
     /// Ruleset in the nftables language
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
+    /// Threads among which the traffic is spread, each with an engine of its own
+    #[arg(long, value_name = "N")]
+    pub shards: Option<NonZeroU8>,
     /// Control socket
     #[arg(long, value_name = "SOCKET")]
     pub control: Option<PathBuf>,

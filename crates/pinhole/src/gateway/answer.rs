@@ -1,24 +1,23 @@
 //! What those who ask over the control socket are told.
 
-use super::daemon::Gateway;
+use super::census::{self, Census, DropCensus, PortCensus};
+use super::crew::Crew;
+use super::modules::listing;
 use super::request::{ListFormat, Listed, Request};
+use super::shard::Gateway;
 use crate::arguments::{Flow, Target};
 use crate::render::conntrack::{conn_text, expectation_text};
 use crate::render::explain::Explain;
 use crate::render::json::{conn_json, expectation_json};
 use crate::render::{Palette, words};
-use crate::replay::record::{Conn, Dropped, Expectation};
-use crate::replay::{STATES, Sink, VERDICTS};
-use pinhole_ruleset::Ruleset;
+use crate::replay::record::{Conn, Expectation};
+use crate::replay::{Keep, Report, STATES, Sink, VERDICTS};
 use pinhole_track::ConnId;
 use serde_json::json;
 use std::fmt::Write as _;
 
 /// Conns listed at a time, between two batches of frames.
 const AT_ONCE: usize = 256;
-
-/// Kinds of drops that `explain` and `stats` show.
-const DROP_KINDS: usize = 20;
 
 /// What becomes of a request.
 pub(super) enum Reply {
@@ -31,30 +30,38 @@ pub(super) enum Reply {
 }
 
 /// Carries a request out. An error has changed nothing.
-pub(super) fn answer(request: Request, gateway: &mut Gateway) -> Result<Reply, String> {
+pub(super) fn answer(request: Request, crew: &mut Crew) -> Result<Reply, String> {
     match request {
         Request::List { what, format, flow, helper, state } => {
             let only = Only { flow: flow.as_deref().map(flow_of).transpose()?, helper, state };
-            Ok(list(what, format, only, gateway))
+            list(what, format, only, crew)
         }
-        Request::Switch { helper, enabled, nat } => gateway.switch(&helper, enabled, nat).map(Reply::Lines),
+        Request::Switch { helper, enabled, nat } => crew.switch(&helper, enabled, nat).map(Reply::Lines),
         Request::Monitor {} => Ok(Reply::Watch),
-        Request::Explain { flow } => explain(&flow, gateway).map(Reply::Lines),
-        Request::Flush {} => {
-            let count = gateway.flush();
-            Ok(Reply::Lines(format!("{count} connections ended\n")))
+        Request::Explain { flow } => explain(&flow, crew).map(Reply::Lines),
+        Request::Flush {} => Ok(Reply::Lines(format!("{} connections ended\n", crew.flush()?))),
+        Request::Delete { flow } => delete(&flow, crew).map(Reply::Lines),
+        Request::Stats { json } => {
+            Ok(Reply::Lines(statistics(json, &Census::together(crew.ask(Census::of)?))))
         }
-        Request::Delete { flow } => {
-            let conns = matching(&target(&flow)?, gateway)?;
-            let count = gateway.delete(&conns);
-            Ok(Reply::Lines(format!("{count} connections ended\n")))
-        }
-        Request::Stats { json } => Ok(Reply::Lines(statistics(json, gateway))),
-        Request::Load { names, allow } => gateway.load(&names, &allow).map(Reply::Lines),
-        Request::Unload { names, force } => gateway.unload(&names, force).map(Reply::Lines),
-        Request::ReloadModule { names } => gateway.reload_modules(&names).map(Reply::Lines),
-        Request::Reload {} => gateway.reload().map(|()| Reply::Lines("the ruleset is in force\n".to_owned())),
+        Request::Load { names, allow } => crew.load(&names, &allow).map(Reply::Lines),
+        Request::Unload { names, force } => crew.unload(&names, force).map(Reply::Lines),
+        Request::ReloadModule { names } => crew.reload_modules(&names).map(Reply::Lines),
+        Request::Reload {} => crew.reload().map(|()| Reply::Lines("the ruleset is in force\n".to_owned())),
     }
+}
+
+fn delete(flow: &str, crew: &mut Crew) -> Result<String, String> {
+    let target = target(flow)?;
+    let found = crew.ask(move |gateway| {
+        let conns = matching(&target, gateway);
+        (conns.len(), gateway.delete(&conns))
+    })?;
+    if found.iter().all(|(found, _)| *found == 0) {
+        return Err("there is no such connection".to_owned());
+    }
+    let ended: usize = found.iter().map(|(_, ended)| ended).sum();
+    Ok(format!("{ended} connections ended\n"))
 }
 
 fn target(text: &str) -> Result<Target, String> {
@@ -67,26 +74,31 @@ fn target(text: &str) -> Result<Target, String> {
     }
 }
 
-fn matching(target: &Target, gateway: &Gateway) -> Result<Vec<ConnId>, String> {
+fn matching(target: &Target, gateway: &Gateway) -> Vec<ConnId> {
     let wanted = |conn: &&Conn| match target {
         Target::Flow(flow) => flow.matches(&conn.original) || flow.matches(&conn.reply),
         Target::Conn(number) => conn.number == *number,
         Target::Everything | Target::Frame(_) => false,
     };
-    let found: Vec<ConnId> =
-        gateway.journal.report.conns.values().map(AsRef::as_ref).filter(wanted).map(|conn| conn.id).collect();
-    if found.is_empty() { Err("there is no such connection".to_owned()) } else { Ok(found) }
+    gateway.journal.report.conns.values().map(AsRef::as_ref).filter(wanted).map(|conn| conn.id).collect()
 }
 
 /// A listing of conns, a slice at a time.
 pub(super) struct Listing {
-    format: ListFormat,
-    what: Listed,
-    only: Only,
+    page: Page,
     next: u32,
 }
 
+/// What is to be listed, and how.
+#[derive(Clone)]
+struct Page {
+    format: ListFormat,
+    what: Listed,
+    only: Only,
+}
+
 /// What is to be listed of all.
+#[derive(Clone)]
 struct Only {
     flow: Option<Flow>,
     helper: Option<String>,
@@ -118,52 +130,82 @@ fn flow_of(text: &str) -> Result<Flow, String> {
     }
 }
 
-fn list(what: Listed, format: ListFormat, only: Only, gateway: &Gateway) -> Reply {
-    match what {
-        Listed::Expectations => Reply::Lines(expectations(format, &only, gateway)),
-        Listed::Modules => Reply::Lines(gateway.modules.list(gateway.datapath.engine(), format)),
-        Listed::Rules => Reply::Lines(rules(format, gateway)),
-        Listed::Conns | Listed::Helpers | Listed::Control | Listed::Nat => {
-            Reply::Listing(Listing { format, what, only, next: 0 })
+fn list(what: Listed, format: ListFormat, only: Only, crew: &mut Crew) -> Result<Reply, String> {
+    Ok(match what {
+        Listed::Expectations => {
+            let lines = crew.ask(move |gateway| expectations(format, &only, gateway))?;
+            Reply::Lines(lines.concat())
         }
-    }
+        Listed::Modules => {
+            let lines = crew.ask(|gateway| gateway.modules.lines(gateway.datapath.engine()))?;
+            Reply::Lines(listing::listing(lines, format))
+        }
+        Listed::Rules => {
+            Reply::Lines(census::rule_lines(crew.ask(|gateway| census::rules(gateway))?, format))
+        }
+        Listed::Conns | Listed::Helpers | Listed::Control | Listed::Nat => {
+            Reply::Listing(Listing { page: Page { format, what, only }, next: 0 })
+        }
+    })
 }
 
 impl Listing {
-    /// The next lines, and whether there are more.
-    pub(super) fn next_lines(&mut self, gateway: &mut Gateway) -> (String, bool) {
-        let mut lines = String::new();
-        if self.next == 0 && self.format == ListFormat::Table {
+    /// The next lines, in the order of the conns' numbers, and whether there are more.
+    pub(super) fn next_lines(&mut self, crew: &mut Crew) -> Result<(String, bool), String> {
+        let mut text = String::new();
+        if self.next == 0 && self.page.format == ListFormat::Table {
             let _ = writeln!(
-                lines,
+                text,
                 "{:>6} {:<11} {:>8} {:>9} {:<8} flow",
                 "conn", "state", "packets", "bytes", "helper"
             );
         }
-        let report = &gateway.journal.report;
-        let slice: Vec<(u32, ConnId)> =
-            report.conns.range(self.next..).take(AT_ONCE).map(|(number, conn)| (*number, conn.id)).collect();
-        let Some(&(last, _)) = slice.last() else { return (lines, false) };
-        self.next = last.saturating_add(1);
-        for (number, id) in slice {
+        let (page, next) = (self.page.clone(), self.next);
+        let slices = crew.ask(move |gateway| page.slice(next, gateway))?;
+        // A shard that has more to list has listed all up to a number.
+        let until = slices.iter().filter_map(|slice| slice.more).min().unwrap_or(u32::MAX);
+        let more = slices.iter().any(|slice| slice.more.is_some());
+        let mut lines: Vec<(u32, String)> = slices.into_iter().flat_map(|slice| slice.lines).collect();
+        lines.retain(|(number, _)| *number <= until);
+        lines.sort_unstable_by_key(|(number, _)| *number);
+        lines.iter().for_each(|(_, line)| text.push_str(line));
+        self.next = until.saturating_add(1);
+        Ok((text, more))
+    }
+}
+
+/// What one shard lists at a time.
+struct Slice {
+    /// By the numbers of their conns.
+    lines: Vec<(u32, String)>,
+    /// The last number that was looked at, if there may be more behind it.
+    more: Option<u32>,
+}
+
+impl Page {
+    fn slice(&self, next: u32, gateway: &mut Gateway) -> Slice {
+        let conns = gateway.journal.report.conns.range(next..).take(AT_ONCE);
+        let slice: Vec<(u32, ConnId)> = conns.map(|(number, conn)| (*number, conn.id)).collect();
+        let more = slice.last().map(|(last, _)| *last).filter(|_| slice.len() == AT_ONCE);
+        let lines = slice.into_iter().filter_map(|(number, id)| {
             gateway.refresh(id);
             let report = &gateway.journal.report;
-            let Some(conn) = report.conns.get(&number) else { continue };
+            let conn = report.conns.get(&number)?;
             let wanted = match self.what {
                 Listed::Helpers => conn.helper.is_some(),
                 Listed::Control => conn.helper.is_some() || conn.master.is_some(),
                 Listed::Nat => conn.is_translated(),
                 _ => true,
             };
-            if wanted && self.only.admits(conn) {
-                let _ = match self.format {
-                    ListFormat::Conntrack => writeln!(lines, "{}", conn_text(conn)),
-                    ListFormat::Json => writeln!(lines, "{}", conn_json(report, conn)),
-                    ListFormat::Table => writeln!(lines, "{}", row(conn)),
-                };
-            }
-        }
-        (lines, true)
+            let line = match self.format {
+                _ if !wanted || !self.only.admits(conn) => return None,
+                ListFormat::Conntrack => format!("{}\n", conn_text(conn)),
+                ListFormat::Json => format!("{}\n", conn_json(report, conn)),
+                ListFormat::Table => format!("{}\n", row(conn)),
+            };
+            Some((number, line))
+        });
+        Slice { lines: lines.collect(), more }
     }
 }
 
@@ -201,56 +243,49 @@ fn expectations(format: ListFormat, only: &Only, gateway: &Gateway) -> String {
     lines
 }
 
-fn rules(format: ListFormat, gateway: &Gateway) -> String {
-    let engine = gateway.datapath.engine();
-    let (Some(ruleset), Some(state)) = (engine.ruleset(), engine.ruleset_state()) else {
-        return String::new();
-    };
-    let mut lines = String::new();
-    for reading in Ruleset::counters(ruleset, state) {
-        let text = reading.name.split_whitespace().collect::<Vec<_>>().join(" ");
-        let (packets, bytes) = (reading.count.packets, reading.count.bytes);
-        let location = reading.location.to_string();
-        let _ = match format {
-            ListFormat::Json => writeln!(
-                lines,
-                "{}",
-                json!({"type": "counter", "rule": location, "text": text, "packets": packets, "bytes": bytes})
-            ),
-            ListFormat::Conntrack | ListFormat::Table => {
-                writeln!(lines, "{location} packets {packets} bytes {bytes} {text}")
-            }
-        };
-    }
-    lines
-}
-
-fn explain(text: &str, gateway: &mut Gateway) -> Result<String, String> {
+fn explain(text: &str, crew: &mut Crew) -> Result<String, String> {
     let target = target(text)?;
-    if let Ok(conns) = matching(&target, gateway) {
-        conns.into_iter().for_each(|conn| gateway.refresh(conn));
+    let told = crew.ask(move |gateway| match target {
+        // Another shard has it, or had it.
+        Target::Conn(number) if !gateway.numbers(number) && number > 0 => Ok(None),
+        _ => explain_one(&target, gateway).map(Some),
+    })?;
+    let told: Vec<(String, bool)> =
+        told.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    let any = told.iter().any(|(_, found)| *found);
+    let mut texts: Vec<String> =
+        told.into_iter().filter(|(_, found)| *found == any).map(|(text, _)| text).collect();
+    if !any {
+        texts.truncate(1);
     }
-    let mut out = Vec::new();
-    let mut format = Explain::new(&mut out, Palette::new(false), target, DROP_KINDS);
-    let journal = &gateway.journal;
-    journal
-        .show_drops(&mut format)
-        .and_then(|()| format.finish(&journal.report))
-        .map_err(|error| error.to_string())?;
-    drop(format);
-    Ok(String::from_utf8_lossy(&out).into_owned())
+    Ok(texts.join("\n"))
 }
 
-fn statistics(as_json: bool, gateway: &mut Gateway) -> String {
-    let overruns: Vec<u64> = gateway.datapath.ports_mut().iter_mut().map(|port| port.overruns()).collect();
-    let datapath = &gateway.datapath;
-    let (own, engine) = (datapath.statistics(), datapath.engine());
-    let (track, tracker) = (engine.tracker().statistics(), engine.tracker());
-    let totals = &gateway.journal.report.totals;
-    let ports: Vec<_> = datapath.ports().iter().zip(&own.ports).zip(overruns).collect();
-    let counters = [
-        ("conns", tracker.len() as u64),
-        ("expectations", tracker.expectations().count() as u64),
+/// What one shard knows of it, and whether that is anything.
+fn explain_one(target: &Target, gateway: &mut Gateway) -> Result<(String, bool), String> {
+    for conn in matching(target, gateway) {
+        gateway.refresh(conn);
+    }
+    let journal = &gateway.journal;
+    let about = |report: &Report, drops: bool| {
+        let mut out = Vec::new();
+        let mut format = Explain::new(&mut out, Palette::new(false), target.clone(), census::DROP_KINDS);
+        let shown = if drops { journal.show_drops(&mut format) } else { Ok(()) };
+        shown.and_then(|()| format.finish(report)).map_err(|error| error.to_string())?;
+        drop(format);
+        Ok::<_, String>(String::from_utf8_lossy(&out).into_owned())
+    };
+    let text = about(&journal.report, true)?;
+    let nothing = about(&Report::new(Vec::new(), Keep::None), false)?;
+    let found = text != nothing;
+    Ok((text, found))
+}
+
+fn statistics(as_json: bool, census: &Census) -> String {
+    let (own, track, share) = (&census.datapath, &census.track, &census.share);
+    let mut counters = vec![
+        ("conns", census.conns),
+        ("expectations", census.expectations),
         ("conns_opened", track.new),
         ("conns_ended", track.destroyed),
         ("table_full", track.full),
@@ -258,49 +293,60 @@ fn statistics(as_json: bool, gateway: &mut Gateway) -> String {
         ("invalid", track.invalid),
         ("expectations_entered", track.expect_new),
         ("expectations_fulfilled", track.expect_hit),
-        ("sessions", engine.host().sessions() as u64),
-        ("session_bytes", engine.host().memory() as u64),
+        ("sessions", census.sessions),
+        ("session_bytes", census.session_bytes),
         ("link_passed", own.link_passed),
         ("link_dropped", own.link_dropped),
         ("answers", own.answers),
         ("answers_suppressed", own.answers_suppressed),
         ("fragments_lost", own.fragments_lost),
         ("unresolved", own.unresolved),
-        ("carried_conns", datapath.carried() as u64),
+        ("carried_conns", census.carried),
         ("carried_packets", own.carried_packets),
         ("carried_bytes", own.carried_bytes),
-        ("events_lost", track.events_lost + engine.statistics().events_dropped),
+        ("events_lost", track.events_lost + census.engine.events_dropped),
     ];
+    if census.shards > 1 {
+        counters.extend([
+            ("shards", census.shards),
+            ("handed_over", share.handed_over),
+            ("handed_over_lost", share.frames_lost),
+            ("notices_lost", share.notices_lost),
+            ("clashes", share.clashes),
+        ]);
+    }
     if as_json {
         let mut value = json!({"type": "stats"});
         for (name, count) in counters {
             value[name] = count.into();
         }
-        value["ports"] = ports
+        value["ports"] = census
+            .ports
             .iter()
-            .map(|((port, count), overruns)| {
+            .map(|PortCensus { name, count, overruns }| {
                 json!({
-                    "name": port.name(), "received": count.received, "received_bytes": count.received_bytes,
+                    "name": name, "received": count.received, "received_bytes": count.received_bytes,
                     "sent": count.sent, "lost": count.lost, "overruns": overruns,
                 })
             })
             .collect();
         for (column, verdict) in VERDICTS.iter().enumerate() {
-            value["verdicts"][*verdict] = totals.verdict(column).into();
+            value["verdicts"][*verdict] = census.totals.verdict(column).into();
         }
-        value["drops"] = drops(gateway)
-            .map(|(dropped, by, ends)| {
-                json!({"verdict": dropped.key.verdict.name(), "packets": dropped.packets, "by": by, "ends": ends})
+        value["drops"] = census
+            .drops
+            .iter()
+            .map(|DropCensus { verdict, by, ends, packets }| {
+                json!({"verdict": verdict, "packets": packets, "by": by, "ends": ends})
             })
             .collect();
         return format!("{value}\n");
     }
     let mut text = String::new();
-    for ((port, count), overruns) in ports {
+    for PortCensus { name, count, overruns } in &census.ports {
         let _ = writeln!(
             text,
-            "port {:<15} received {} ({}), sent {}, could not send {}, overrun {overruns}",
-            port.name(),
+            "port {name:<15} received {} ({}), sent {}, could not send {}, overrun {overruns}",
             count.received,
             crate::render::bytes(count.received_bytes),
             count.sent,
@@ -312,32 +358,15 @@ fn statistics(as_json: bool, gateway: &mut Gateway) -> String {
     }
     for (row, state) in STATES.iter().enumerate() {
         for (column, verdict) in VERDICTS.iter().enumerate() {
-            let count = totals.cell(row, column);
+            let count = census.totals.cell(row, column);
             if count > 0 {
                 let state = state.map_or("not tracked", pinhole_track::State::name);
                 let _ = writeln!(text, "{:<23} {count}", format!("{state}, {verdict}"));
             }
         }
     }
-    for (dropped, by, ends) in drops(gateway) {
-        let _ = writeln!(text, "{} {} by {by} {ends}", dropped.key.verdict.name(), dropped.packets);
+    for DropCensus { verdict, by, ends, packets } in &census.drops {
+        let _ = writeln!(text, "{verdict} {packets} by {by} {ends}");
     }
     text
-}
-
-/// The most frequent kinds of drops, with what decided and between whom.
-fn drops(gateway: &Gateway) -> impl Iterator<Item = (&Dropped, String, String)> {
-    let report = &gateway.journal.report;
-    let mut drops: Vec<&Dropped> = report.drops.iter().collect();
-    drops.sort_by_key(|dropped| std::cmp::Reverse(dropped.packets));
-    drops.into_iter().take(DROP_KINDS).map(|dropped| {
-        let rule = dropped.key.rule.and_then(|rule| report.rule(rule));
-        let by = rule
-            .map_or_else(|| dropped.key.reason.unwrap_or("no rule").to_owned(), |rule| rule.location.clone());
-        let ends = dropped.key.ends.map_or_else(String::new, |e| {
-            let port = e.destination_port.map_or_else(String::new, |port| format!(":{port}"));
-            format!("{} {} > {}{port}", e.protocol, e.source, e.destination)
-        });
-        (dropped, by, ends)
-    })
 }

@@ -7,7 +7,9 @@ use crate::arguments::{
 };
 use crate::load::{Grant, LoadError, Loaded, Loader};
 use crate::signature::KeyError;
-use pinhole_engine::{NatHelpers, Settings};
+use pinhole_engine::shard::MOST_SHARDS;
+use pinhole_engine::topology::CidrError;
+use pinhole_engine::{AddressRange, Cidr, NatHelpers, Settings, Spread};
 use pinhole_gateway::{LinkPolicy, RouterSettings, SourceCheck, Treatment};
 use pinhole_helper::NatHelper;
 use pinhole_io::live::confine::Writable;
@@ -15,7 +17,7 @@ use pinhole_io::live::fault::Faults;
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU8, NonZeroU16};
 use std::path::{Path, PathBuf};
 
 /// Where the control socket is if nothing else is said.
@@ -45,6 +47,8 @@ pub struct Config {
     pub ports: Vec<String>,
     /// The ruleset; a relative path counts from the file's folder.
     pub rules: Option<PathBuf>,
+    /// Threads among which the traffic is spread.
+    pub shards: Option<NonZeroU8>,
     /// The control socket.
     pub control: Option<PathBuf>,
     /// Users, by number, who may use the control socket beside root and the gateway's own.
@@ -251,7 +255,7 @@ pub struct ConntrackConfig {
 }
 
 /// `[nat]`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct NatConfig {
     mapping: Option<MappingChoice>,
@@ -259,6 +263,20 @@ pub struct NatConfig {
     parity: bool,
     ports_per_host: Option<NonZeroU16>,
     hairpin: bool,
+    inside: Option<Vec<AddressesConfig>>,
+}
+
+/// A range of addresses, `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct AddressesConfig(Cidr);
+
+impl TryFrom<String> for AddressesConfig {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error: CidrError| error.to_string())
+    }
 }
 
 /// `[helpers]`.
@@ -334,6 +352,7 @@ impl Config {
         if !arguments.ports.is_empty() {
             config.ports.clone_from(&arguments.ports);
         }
+        config.shards = arguments.shards.or(config.shards);
         for (place, flag) in [
             (&mut config.rules, &arguments.rules),
             (&mut config.control, &arguments.control),
@@ -389,6 +408,19 @@ impl Config {
                 "`router.flowtable = \"on\"` contradicts `record`, `faults` and `log-level = \"trace\"`: what the kernel carries they do not see",
             );
         }
+        if self.shards() > usize::from(MOST_SHARDS) {
+            return incomplete(&format!("there are at most {MOST_SHARDS} shards"));
+        }
+        if self.shards() > 1 && self.nat.ports_per_host.is_some() {
+            return incomplete(
+                "`nat.ports-per-host` is for `shards = 1`: a host's block of ports lies in one piece, and several shards divide ports finer",
+            );
+        }
+        if self.shards() > 1 && self.spread() == Spread::ByInside && self.nat.inside.is_none() {
+            return incomplete(
+                "`nat.mapping = \"endpoint-independent\"` with several shards takes `nat.inside = [\"10.0.0.0/8\", …]`: all that an inside end has lies in one shard",
+            );
+        }
         if self.rules.is_none() {
             return incomplete("no ruleset is given: `rules = \"fw.nft\"`, or --rules");
         }
@@ -410,6 +442,25 @@ impl Config {
             all.push("/proc/sys/net".into());
         }
         Writable { all, removable: [folder(self.socket())].into_iter().chain(socket).collect() }
+    }
+
+    /// Threads among which the traffic is spread.
+    pub fn shards(&self) -> usize {
+        self.shards.map_or(1, |shards| usize::from(shards.get()))
+    }
+
+    /// Which addresses say what shard a packet is for.
+    pub fn spread(&self) -> Spread {
+        match self.nat.mapping {
+            Some(MappingChoice::EndpointIndependent) => Spread::ByInside,
+            _ => Spread::ByOutside,
+        }
+    }
+
+    /// Addresses of hosts that are translated, if they are told.
+    pub fn inside(&self) -> Option<Vec<AddressRange>> {
+        let inside = self.nat.inside.as_ref()?;
+        Some(inside.iter().map(|range| range.0.into()).collect())
     }
 
     /// The control socket.
@@ -484,6 +535,12 @@ impl Config {
         let track = &mut settings.track;
         track.max_conns = self.conntrack.max_conns.unwrap_or(track.max_conns);
         track.max_expectations = self.conntrack.max_expectations.unwrap_or(track.max_expectations);
+        // Each shard has its part of the whole.
+        let shards = self.shards() as u32;
+        track.max_conns = track.max_conns.div_ceil(shards);
+        track.max_expectations = track.max_expectations.div_ceil(shards);
+        settings.helper_memory = settings.helper_memory.div_ceil(self.shards());
+        let track = &mut settings.track;
         track.l4.tcp_loose = self.conntrack.tcp_loose.unwrap_or(track.l4.tcp_loose);
         track.l4.tcp_be_liberal = self.conntrack.tcp_be_liberal.unwrap_or(track.l4.tcp_be_liberal);
         settings.policy.third_party = self.helpers.third_party;
@@ -493,7 +550,7 @@ impl Config {
         settings.policy.any_caller = self.helpers.any_caller;
         settings.policy.introductions = self.helpers.introductions;
         settings.on_fault = self.helpers.on_fault.into();
-        let nat = self.nat;
+        let nat = &self.nat;
         let options = NatOptions {
             nat_mapping: nat.mapping,
             nat_filtering: nat.filtering,

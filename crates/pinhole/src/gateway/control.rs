@@ -4,7 +4,7 @@
 //! asks one thing at a time. What it is owed is kept in memory up to a limit; a long listing goes on when the client has read.
 
 use super::answer::{self, Listing, Reply};
-use super::daemon::Gateway;
+use super::crew::Crew;
 use super::request::{Answer, LONGEST, Request};
 use pinhole_io::live::{Interest, own_user, peer_user};
 use std::io::{self, ErrorKind, Read, Write};
@@ -80,21 +80,21 @@ impl Control {
     }
 
     /// Accepts, reads, answers and writes, as far as that goes without waiting.
-    pub(super) fn serve(&mut self, gateway: &mut Gateway) {
+    pub(super) fn serve(&mut self, crew: &mut Crew) {
         while let Ok((stream, _)) = self.listener.accept() {
             if let Some(client) = self.admit(stream) {
                 self.clients.push(client);
             }
         }
-        let (news, lost) = gateway.journal.take_news();
+        let (news, lost) = crew.take_news();
         for client in &mut self.clients {
             client.tell(&news, lost);
-            client.read(gateway);
-            client.go_on(gateway);
+            client.read(crew);
+            client.go_on(crew);
             client.write();
         }
         self.clients.retain(|client| !(client.ends && client.output.is_empty()));
-        gateway.journal.watched = self.is_watched();
+        crew.watch(self.is_watched());
     }
 
     fn admit(&self, stream: UnixStream) -> Option<Client> {
@@ -157,7 +157,7 @@ impl Client {
         }
     }
 
-    fn read(&mut self, gateway: &mut Gateway) {
+    fn read(&mut self, crew: &mut Crew) {
         let mut buffer = [0; 4096];
         while !self.ends && self.input.len() <= LONGEST {
             match self.stream.read(&mut buffer) {
@@ -181,7 +181,7 @@ impl Client {
             && let Some(end) = self.input.iter().position(|&byte| byte == b'\n')
         {
             let line: Vec<u8> = self.input.drain(..=end).collect();
-            self.handle(&line, gateway);
+            self.handle(&line, crew);
         }
         if self.input.len() > LONGEST {
             self.input.clear();
@@ -189,9 +189,9 @@ impl Client {
         }
     }
 
-    fn handle(&mut self, line: &[u8], gateway: &mut Gateway) {
+    fn handle(&mut self, line: &[u8], crew: &mut Crew) {
         let reply = match serde_json::from_slice::<Request>(line) {
-            Ok(request) => answer::answer(request, gateway),
+            Ok(request) => answer::answer(request, crew),
             Err(error) => Err(format!("not a request: {error}")),
         };
         match reply {
@@ -206,12 +206,18 @@ impl Client {
     }
 
     /// Goes on with a listing while the client reads it.
-    fn go_on(&mut self, gateway: &mut Gateway) {
+    fn go_on(&mut self, crew: &mut Crew) {
         if self.output.len() >= ENOUGH {
             return;
         }
         let Some(listing) = &mut self.listing else { return };
-        let (lines, more) = listing.next_lines(gateway);
+        let (lines, more) = match listing.next_lines(crew) {
+            Ok(lines) => lines,
+            Err(message) => {
+                self.listing = None;
+                return self.say(&Answer::Error(message));
+            }
+        };
         for line in lines.lines() {
             self.say(&Answer::Line(line.to_owned()));
         }

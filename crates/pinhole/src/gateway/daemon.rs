@@ -6,194 +6,39 @@
 
 use super::config::{Config, ConfigError};
 use super::control::Control;
-use super::journal::Journal;
+use super::crew::{self, Crew};
 use super::links::Links;
 use super::log::Log;
 use super::metrics::Metrics;
 use super::modules::Modules;
 use super::notify::ServiceManager;
+use super::shard::{Clock, Gateway, load};
+use super::spread::Spreading;
 use super::state::{Recalled, StateFile};
+use super::worker::Trouble;
 use crate::commands::{Failure, Terminal};
-use crate::load::Grant;
-use crate::{exit, files};
-use pinhole_engine::Engine;
-use pinhole_gateway::{Datapath, Observer};
+use crate::exit;
+use pinhole_engine::{Engine, Steering};
+use pinhole_gateway::shards::{Exchange, Share};
 use pinhole_io::live::confine::{self, Confinement};
 use pinhole_io::live::record::Recording;
-use pinhole_io::live::{Interest, Port, privilege, wait};
+use pinhole_io::live::{Interest, privilege, wait};
 use pinhole_ruleset::Ruleset;
-use pinhole_track::ConnId;
-use pinhole_wire::Time;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
-use std::cell::RefCell;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-/// Longest wait for a frame.
-const LONGEST_WAIT: u64 = 1_000_000_000;
-
-/// Turns of a busy router after which its ways to the host are looked at.
-const TURNS_PER_HOST_TURN: u32 = 8;
+use std::path::Path;
+use std::sync::Arc;
 
 /// Batches after which clients are looked after, however busy the ports are.
 const BATCHES_PER_CLIENT_TURN: u32 = 16;
 
 /// A recording of all ports.
-pub(super) type Capture = Rc<RefCell<Recording<BufWriter<File>>>>;
-
-/// A gateway that runs.
-pub(super) struct Gateway {
-    pub(super) datapath: Datapath,
-    pub(super) journal: Journal,
-    pub(super) modules: Modules,
-    rules: PathBuf,
-    clock: Clock,
-    turns: u32,
-    busy: bool,
-}
-
-/// Time that never goes back and still tells the date.
-struct Clock {
-    start: Instant,
-    date: u64,
-}
-
-impl Clock {
-    fn new() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { start: Instant::now(), date: u64::try_from(since.as_nanos()).unwrap_or(0) }
-    }
-
-    /// Shows at least this time, which an earlier run has seen.
-    fn not_before(mut self, time: Time) -> Self {
-        self.date = self.date.max(time.0);
-        self
-    }
-
-    fn now(&self) -> Time {
-        Time(self.date).plus_nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
-    }
-}
-
-impl Gateway {
-    fn new(datapath: Datapath, rules: PathBuf, modules: Modules, clock: Clock) -> Self {
-        let ports = datapath.ports().iter().map(|port| port.name().to_owned()).collect();
-        let mut journal = Journal::new(ports);
-        journal.report.nat_helpers = datapath.engine().nat_helpers().map(str::to_owned).collect();
-        Self { datapath, journal, modules, rules, clock, turns: 0, busy: false }
-    }
-
-    /// A gateway of a test's.
-    #[cfg(test)]
-    pub(super) fn for_tests(datapath: Datapath, rules: PathBuf) -> Self {
-        Self::new(datapath, rules, Modules::default(), Clock::new())
-    }
-
-    pub(super) fn now(&self) -> Time {
-        self.clock.now()
-    }
-
-    /// Seconds since the start.
-    pub(super) fn uptime(&self, now: Time) -> u64 {
-        now.since(Time(self.clock.date)) / 1_000_000_000
-    }
-
-    /// Tells the journal what there is already.
-    pub(super) fn introduce(&mut self) {
-        let engine = self.datapath.engine();
-        engine.describe(self.clock.now(), &mut |event| self.journal.event(engine, event));
-    }
-
-    /// Brings what is known of a conn up to date.
-    pub(super) fn refresh(&mut self, conn: ConnId) {
-        self.journal.refresh(self.datapath.engine(), conn, self.clock.now());
-    }
-
-    /// Ends all conns; returns how many.
-    pub(super) fn flush(&mut self) -> usize {
-        let count = self.datapath.engine().tracker().len();
-        self.datapath.engine_mut().flush(self.clock.now());
-        self.datapath.tell_events(&mut self.journal);
-        count
-    }
-
-    /// Ends these conns; returns how many there were.
-    pub(super) fn delete(&mut self, conns: &[ConnId]) -> usize {
-        let now = self.clock.now();
-        let count = conns.iter().filter(|conn| self.datapath.engine_mut().delete(now, **conn)).count();
-        self.datapath.tell_events(&mut self.journal);
-        count
-    }
-
-    /// Loads helpers; what was done, a line each.
-    pub(super) fn load(&mut self, names: &[String], allow: &[Grant]) -> Result<String, String> {
-        self.modules.load(self.datapath.engine_mut(), names, allow)
-    }
-
-    /// Unloads helpers.
-    pub(super) fn unload(&mut self, names: &[String], force: bool) -> Result<String, String> {
-        let now = self.clock.now();
-        let done = self.modules.unload(self.datapath.engine_mut(), now, names, force);
-        self.datapath.tell_events(&mut self.journal);
-        done
-    }
-
-    /// Lets a helper read again, or no more.
-    pub(super) fn switch(&mut self, name: &str, enabled: bool, nat: bool) -> Result<String, String> {
-        let now = self.clock.now();
-        let done = self.modules.switch(self.datapath.engine_mut(), now, name, enabled, nat);
-        self.datapath.tell_events(&mut self.journal);
-        done
-    }
-
-    /// Reads helpers again from their files.
-    pub(super) fn reload_modules(&mut self, names: &[String]) -> Result<String, String> {
-        self.modules.reload(self.datapath.engine_mut(), names)
-    }
-
-    /// Reads the ruleset again and puts it into force; if anything is wrong with it, nothing changes.
-    pub(super) fn reload(&mut self) -> Result<(), String> {
-        let stays = |failure: &Failure| format!("the ruleset stays as it was\n{}", describe(failure));
-        let ruleset = load(&self.rules).map_err(|failure| stays(&failure))?;
-        self.datapath.engine_mut().replace_ruleset(Some(ruleset)).map_err(|e| stays(&Failure::Setup(e)))?;
-        self.journal.ruleset_replaced();
-        Ok(())
-    }
-
-    /// One turn: a batch from each port, and what is due. Returns whether there is more to do at once.
-    pub(super) fn turn(&mut self, mut complain: impl FnMut(&str)) -> bool {
-        let mut more = false;
-        self.turns = self.turns.wrapping_add(1);
-        // The host has little to say while packets pass.
-        let listens = !self.busy || self.turns.is_multiple_of(TURNS_PER_HOST_TURN);
-        let sides = if listens { self.datapath.ports().len() } else { self.datapath.wires() };
-        for side in 0..sides {
-            match self.datapath.serve(self.clock.now(), side, &mut self.journal) {
-                Ok(count) => more |= count > 0,
-                Err(error) => {
-                    let name = self.datapath.ports().get(side).map_or("", Port::name);
-                    complain(&format!("port {name}: {error}"));
-                }
-            }
-        }
-        self.busy = self.datapath.advance(self.clock.now(), &mut self.journal) || more;
-        self.busy
-    }
-
-    /// Nanoseconds until something is due, here or for others.
-    fn patience(&self, others: impl Iterator<Item = Time>) -> u64 {
-        let deadline = self.datapath.next_deadline().into_iter().chain(others).min();
-        let due = deadline.map(|deadline| deadline.since(self.clock.now()));
-        due.map_or(LONGEST_WAIT, |nanos| nanos.clamp(1_000_000, LONGEST_WAIT))
-    }
-}
+pub(super) type Capture = Arc<Recording<BufWriter<File>>>;
 
 /// Runs a gateway until it is told to stop.
 ///
@@ -202,12 +47,12 @@ impl Gateway {
 pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
     let rules = config.rules.clone().unwrap_or_default();
     let ruleset = load(&rules)?;
-    let wrong = |error: ConfigError| Failure::Usage(error.to_string());
-    let settings = config.settings(secret()).map_err(wrong)?;
-    let loaded = config.loaded().map_err(wrong)?;
-    let modules = Modules::new(loaded.origins, config.loader().map_err(wrong)?, config.helper_path());
-    let mut engine = Engine::new(settings, loaded.registry, Some(ruleset)).map_err(Failure::Setup)?;
-    loaded.halves.into_iter().for_each(|half| engine.load_nat(half));
+    let count = config.shards();
+    crew::check(&ruleset, count)?;
+    let (secret, spreading_secret) = (secret(), secret()[0] as u32);
+    let made = (0..count).map(|index| make(config, secret, &ruleset, (index, count)));
+    let (mut engines, modules): (Vec<_>, Vec<_>) =
+        made.collect::<Result<Vec<_>, Failure>>()?.into_iter().unzip();
     let mut signals = Signals::new().map_err(|error| Failure::Gateway(format!("signals: {error}")))?;
     demand_privileges()?;
 
@@ -215,19 +60,38 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
     let manager = ServiceManager::of_process();
     let recalled = Recalled::of(&config.state, Clock::new().now())?;
     let clock = Clock::new().not_before(recalled.saved());
-    if let Some(told) = recalled.restore(&config.state, &mut engine, clock.now())? {
+    let spreading_secret = recalled.secret().unwrap_or(spreading_secret);
+    let mut spreading = (count > 1).then(|| {
+        let bare = Steering::new(count as u8, spreading_secret, config.spread());
+        Spreading::new(bare, config.inside(), &config.ports, &ruleset)
+    });
+    let steering = spreading.as_ref().map(Spreading::steering);
+    if let Some(told) = recalled.restore(&config.state, &mut engines, steering, clock.now())? {
         terminal.warn(&told)?;
     }
-    let (datapath, mut links) = Links::open(config, engine, clock.now(), recording.as_ref())?;
+    let (mut datapaths, mut links) =
+        Links::open(config, engines, clock.now(), recording.as_ref(), spreading.as_mut())?;
     if let Some(notice) = links.take_notice() {
         terminal.warn(&notice)?;
     }
     if config.faults.is_some() {
         terminal.warn("frames that come in are lost, held, repeated or changed, as `[faults]` says")?;
     }
-    let mut gateway = Gateway::new(datapath, rules, modules, clock);
-    gateway.journal.log = Log::new(config.log, config.log_level);
-    gateway.introduce();
+    let exchange = Exchange::new(count).map_err(|error| Failure::Gateway(format!("shards: {error}")))?;
+    let exchange = Arc::new(exchange);
+    if let Some(spreading) = &spreading {
+        for (index, datapath) in datapaths.iter_mut().enumerate() {
+            datapath.join(Share::new(index, spreading.steering().clone(), exchange.clone()));
+            datapath.steer_by(spreading.steering().clone());
+        }
+    }
+    let gateways = datapaths.into_iter().zip(modules).map(|(datapath, modules)| {
+        let mut gateway = Gateway::new(datapath, rules.clone(), modules, clock);
+        gateway.journal.log = Log::new(config.log, config.log_level);
+        gateway.introduce();
+        gateway
+    });
+    let gateways: Vec<Gateway> = gateways.collect();
     let metrics = config
         .metrics
         .as_ref()
@@ -240,35 +104,42 @@ pub fn run(config: &Config, terminal: &mut Terminal) -> Result<u8, Failure> {
     links.close_to_host()?;
     // From here on, whatever fails, the interfaces are given back.
     let clients = Clients { control, metrics, manager };
-    let result = serve(config, gateway, clients, &mut links, &mut signals, terminal);
+    let state = StateFile::of(&config.state, clock.now(), spreading_secret);
+    let several = spreading.map(|spreading| (spreading, exchange));
+    let result = confine(config, terminal)
+        .and_then(|()| Crew::start(gateways, several, rules))
+        .and_then(|crew| serve(config, crew, clients, state, &mut links, &mut signals, terminal));
     let told = if config.state.stays_closed() { links.stay_closed() } else { links.give_back().err() };
     if let Some(told) = told {
         terminal.warn(&told)?;
     }
     if let Some(recording) = recording {
-        let finished = recording.borrow_mut().finish();
+        let finished = recording.finish();
         let name = config.record.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
         finished.map_err(|error| Failure::File(name, error))?;
     }
     result.map(|()| exit::OK)
 }
 
-/// Those who want to know.
-struct Clients {
-    control: Control,
-    metrics: Option<Metrics>,
-    manager: ServiceManager,
+/// One of so many engines, and its helpers.
+fn make(
+    config: &Config,
+    secret: [u64; 2],
+    ruleset: &Ruleset,
+    position: (usize, usize),
+) -> Result<(Engine, Modules), Failure> {
+    let wrong = |error: ConfigError| Failure::Usage(error.to_string());
+    let settings = config.settings(secret).map_err(wrong)?;
+    let loaded = config.loaded().map_err(wrong)?;
+    let modules = Modules::new(loaded.origins, config.loader().map_err(wrong)?, config.helper_path());
+    let ruleset = ruleset.clone().divided(position);
+    let mut engine = Engine::new(settings, loaded.registry, Some(ruleset)).map_err(Failure::Setup)?;
+    loaded.halves.into_iter().for_each(|half| engine.load_nat(half));
+    Ok((engine, modules))
 }
 
-/// Serves ports and clients until a signal says that it is enough.
-fn serve(
-    config: &Config,
-    mut gateway: Gateway,
-    clients: Clients,
-    links: &mut Links,
-    signals: &mut Signals,
-    terminal: &mut Terminal,
-) -> Result<(), Failure> {
+/// Gives up what is not needed any more, for this thread and those that it starts.
+fn confine(config: &Config, terminal: &mut Terminal) -> Result<(), Failure> {
     privilege::drop_others()
         .map_err(|error| Failure::Gateway(format!("cannot give up privileges: {error}")))?;
     if config.confine.unwrap_or(true) {
@@ -283,28 +154,49 @@ fn serve(
             }
         }
     }
+    Ok(())
+}
+
+/// Those who want to know.
+struct Clients {
+    control: Control,
+    metrics: Option<Metrics>,
+    manager: ServiceManager,
+}
+
+/// Serves ports and clients until a signal says that it is enough.
+fn serve(
+    config: &Config,
+    mut crew: Crew,
+    clients: Clients,
+    mut state: Option<StateFile>,
+    links: &mut Links,
+    signals: &mut Signals,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
     let p = terminal.palette;
+    let shards = config.shards();
     writeln!(
         terminal.out,
-        "{}running{}: {} {}, control socket {}",
+        "{}running{}: {} {}{}, control socket {}",
         p.good,
         p.good.end(),
         config.mode.name(),
         config.ports.join(" - "),
+        if shards > 1 { format!(", {shards} shards") } else { String::new() },
         config.socket().display()
     )?;
     terminal.out.flush()?;
     let Clients { mut control, mut metrics, mut manager } = clients;
     manager.ready(&format!("{} {}", config.mode.name(), config.ports.join(" - ")));
 
-    let mut state = StateFile::of(&config.state, gateway.now());
     let mut troubles = Log::new(config.log, config.log_level);
     let mut turns = 0u32;
     loop {
         turns = turns.wrapping_add(1);
-        let now = gateway.now();
-        let busy = gateway.turn(|message| troubles.tell(now, message));
-        links.ask(&mut gateway.datapath);
+        let now = crew.now();
+        let busy = crew.turn(&mut |message| troubles.tell(now, message));
+        links.ask(&mut crew);
         if busy && !turns.is_multiple_of(BATCHES_PER_CLIENT_TURN) {
             continue;
         }
@@ -312,26 +204,28 @@ fn serve(
             break;
         }
         if signals.reload()? {
-            match gateway.reload() {
+            match crew.reload() {
                 Ok(()) => troubles.tell(now, "the ruleset is in force"),
                 Err(message) => troubles.tell(now, &message),
             }
         }
-        if let Err(error) = links.follow(now, &mut gateway.datapath) {
+        if let Err(error) = links.follow(now, &mut crew) {
             troubles.tell(now, &format!("interfaces, addresses and routes cannot be read: {error}"));
         }
-        control.serve(&mut gateway);
-        manager.live(now);
-        if let Some(metrics) = &mut metrics {
-            metrics.serve(now, &mut gateway);
+        control.serve(&mut crew);
+        if is_well(&crew, &mut troubles)? {
+            manager.live(now);
         }
-        if let Some(trouble) = state.as_mut().and_then(|state| state.proceed(now, gateway.datapath.engine()))
-        {
+        if let Some(metrics) = &mut metrics {
+            metrics.serve(now, &mut crew);
+        }
+        if let Some(trouble) = state.as_mut().and_then(|state| state.proceed(now, &mut crew)) {
             troubles.tell(now, &trouble);
         }
-        if !busy && !control.is_busy() && !state.as_ref().is_some_and(StateFile::is_busy) {
-            let ports = gateway.datapath.ports().iter().filter_map(Port::descriptor);
-            let waiting: Vec<Interest<'_>> = ports
+        if !busy && !control.is_busy() && !state.as_ref().is_some_and(StateFile::is_busy) && !crew.listen() {
+            let waiting: Vec<Interest<'_>> = crew
+                .descriptors()
+                .into_iter()
                 .chain(signals.descriptors())
                 .chain(links.descriptor())
                 .map(Interest::reading)
@@ -344,31 +238,32 @@ fn serve(
                 state.as_ref().and_then(StateFile::next_deadline),
                 metrics.as_ref().and_then(Metrics::next_deadline),
             ];
-            wait(&waiting, gateway.patience(others.into_iter().flatten()))
+            wait(&waiting, crew.patience(others.into_iter().flatten()))
                 .map_err(|error| Failure::Gateway(error.to_string()))?;
         }
     }
     manager.stopping();
+    let mut gateways = crew.stop()?;
     if let Some(state) = state {
-        let now = gateway.now();
-        gateway.datapath.recall_all(now);
-        state.finish(gateway.now(), gateway.datapath.engine())?;
+        state.finish(gateways.iter_mut().map(Gateway::save_last).collect())?;
     }
     Ok(())
 }
 
-fn load(rules: &Path) -> Result<Ruleset, Failure> {
-    files::load(rules).map_err(Failure::Ruleset)
-}
-
-/// What is wrong with a ruleset, in lines without colour.
-fn describe(failure: &Failure) -> String {
-    match failure {
-        Failure::Ruleset(diagnostics) => {
-            diagnostics.iter().map(|d| d.render(false)).collect::<Vec<_>>().join("\n")
+/// Whether all shards go round.
+///
+/// # Errors
+/// One has ended: its part of the traffic is lost, and the gateway is no good.
+fn is_well(crew: &Crew, troubles: &mut Log) -> Result<bool, Failure> {
+    let mut well = true;
+    for trouble in crew.troubles() {
+        if let Trouble::Ended(_) = trouble {
+            return Err(Failure::Gateway(trouble.to_string()));
         }
-        other => other.to_string(),
+        troubles.tell(crew.now(), &trouble.to_string());
+        well = false;
     }
+    Ok(well)
 }
 
 /// Of the process's own randomness, as its hash maps are keyed.

@@ -38,13 +38,22 @@ pub(super) struct Journal {
 }
 
 /// What helpers did not do, by helper and reason.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Tallies {
     pub(super) refusals: BTreeMap<(Name, &'static str), u64>,
     pub(super) blind: BTreeMap<(Name, &'static str), u64>,
 }
 
 impl Tallies {
+    /// Adds those of another shard.
+    pub(super) fn add(&mut self, other: Self) {
+        for (all, more) in [(&mut self.refusals, other.refusals), (&mut self.blind, other.blind)] {
+            for (what, count) in more {
+                *all.entry(what).or_default() += count;
+            }
+        }
+    }
+
     fn count(&mut self, event: &Event) {
         match event {
             Event::Refusal(record) => {

@@ -4,13 +4,17 @@
 //! ([`Links::follow`]); given back. A router's pairs of devices go with it, also if it never came to run.
 
 use super::config::{Config, FlowtableChoice, Mode};
+use super::crew::Crew;
 use super::daemon::Capture;
+use super::spread::Spreading;
 use crate::commands::Failure;
 use pinhole_engine::Engine;
 use pinhole_gateway::router::RouterPort;
+use pinhole_gateway::shards::program;
 use pinhole_gateway::{Bridge, Datapath, Router};
 use pinhole_io::live::Port;
-use pinhole_io::live::fault::{Faults, Faulty};
+use pinhole_io::live::fanout;
+use pinhole_io::live::fault::Faulty;
 use pinhole_io::live::flowtable::Flowtable;
 use pinhole_io::live::guard::Guard;
 use pinhole_io::live::host::{self, Pair};
@@ -43,13 +47,14 @@ struct Network {
 }
 
 impl Links {
-    /// Opens the ports.
+    /// Opens the ports, for an engine or for several, each of which has its own of each interface.
     pub(super) fn open(
         config: &Config,
-        engine: Engine,
+        engines: Vec<Engine>,
         now: Time,
         recording: Option<&Capture>,
-    ) -> Result<(Datapath, Self), Failure> {
+        spreading: Option<&mut Spreading>,
+    ) -> Result<(Vec<Datapath>, Self), Failure> {
         let settings = config.router_settings();
         let mut links = Self {
             ports: config.ports.clone(),
@@ -58,37 +63,49 @@ impl Links {
             network: None,
             notice: None,
         };
-        let datapath = match (config.mode, config.ports.as_slice()) {
+        let mut opening = Opening { config, count: engines.len(), recording, table: None, spreading };
+        let datapaths = match (config.mode, config.ports.as_slice()) {
             (Mode::Bridge, [one, other]) => {
-                let open =
-                    |index, name| open(name, Reach::Everything, config.faults_of(index), recording, None);
-                Bridge::new(engine, [open(0, one)?, open(1, other)?], config.link_policy()).into()
+                let mut open = |index, name| opening.open(index, name, Reach::Everything);
+                let ports = open(0, one)?.into_iter().zip(open(1, other)?);
+                let bridge = |(engine, (one, other))| -> Datapath {
+                    Bridge::new(engine, [one, other], config.link_policy()).into()
+                };
+                engines.into_iter().zip(ports).map(bridge).collect()
             }
             (Mode::Bridge, _) => return Err(Failure::Usage("a bridge has two ports".to_owned())),
-            (Mode::Router, ports) => {
-                let table = links.open_flowtable(config)?;
-                let ports = links.open_router(config, ports, recording, table.as_ref())?;
-                let mut router = Router::new(engine, ports, settings);
+            (Mode::Router, names) => {
+                opening.table = links.open_flowtable(config)?;
+                let ports = links.open_router(&mut opening, names)?;
+                let router = |(engine, ports)| Router::new(engine, ports, settings);
+                let mut routers: Vec<Router> = engines.into_iter().zip(ports).map(router).collect();
                 if let Some(network) = &mut links.network {
                     let snapshot = network.socket.dump().map_err(|error| cannot_read(&error))?;
-                    router.configure(now, &snapshot);
-                    if let Some(table) = table {
-                        links.carry(config, table, &snapshot, &mut router)?;
+                    routers.iter_mut().for_each(|router| router.configure(now, &snapshot));
+                    if let Some(spreading) = &mut opening.spreading {
+                        spreading.note_network(&snapshot);
+                    }
+                    if let Some(table) = opening.table.take() {
+                        links.carry(config, table, &snapshot, &mut routers)?;
                     }
                 }
-                router.into()
+                routers.into_iter().map(Datapath::from).collect()
             }
         };
-        Ok((datapath, links))
+        if let Some(spreading) = opening.spreading {
+            spreading.tell_kernel().map_err(|error| {
+                Failure::Gateway(format!("the kernel cannot spread frames over shards: {error}"))
+            })?;
+        }
+        Ok((datapaths, links))
     }
 
+    /// Opens the ports of routers, by router.
     fn open_router(
         &mut self,
-        config: &Config,
+        opening: &mut Opening<'_>,
         names: &[String],
-        recording: Option<&Capture>,
-        table: Option<&Flowtable>,
-    ) -> Result<Vec<RouterPort>, Failure> {
+    ) -> Result<Vec<Vec<RouterPort>>, Failure> {
         for name in names {
             let forwards = host::forwarding(name)
                 .map_err(|error| Failure::Gateway(format!("interface {name}: {error}")))?;
@@ -116,16 +133,16 @@ impl Links {
         })?;
         let network = Network { socket, pairs, outdated: false, read: Time(0) };
         let pairs = &self.network.insert(network).pairs;
-        let ports = names.iter().zip(pairs).enumerate().map(|(index, (name, pair))| {
-            let way = PacketPort::open(&pair.router, Reach::Everything)
-                .map_err(|error| Failure::Gateway(format!("interface {}: {error}", pair.router)))?;
-            Ok(RouterPort {
-                wire: open(name, Reach::Own, config.faults_of(index), recording, table)?,
-                host: Box::new(way.named(format!("{name} (host)"))),
-                host_link: pair.host.clone(),
-            })
-        });
-        ports.collect()
+        let mut routers: Vec<Vec<RouterPort>> = (0..opening.count).map(|_| Vec::new()).collect();
+        for (index, (name, pair)) in names.iter().zip(pairs).enumerate() {
+            let ways = opening.open_sockets(&pair.router, Reach::Everything)?;
+            let wires = opening.open(index, name, Reach::Own)?;
+            for ((router, way), wire) in routers.iter_mut().zip(ways).zip(wires) {
+                let host = Box::new(way.named(format!("{name} (host)")));
+                router.push(RouterPort { wire, host, host_link: pair.host.clone() });
+            }
+        }
+        Ok(routers)
     }
 
     /// Makes the table of what the kernel is to carry; `None`: it carries nothing, by choice or because it cannot.
@@ -143,12 +160,19 @@ impl Links {
         config: &Config,
         mut table: Flowtable,
         snapshot: &Snapshot,
-        router: &mut Router,
+        routers: &mut [Router],
     ) -> Result<(), Failure> {
         let indices = self.ports.iter().filter_map(|name| snapshot.link(name)).map(|link| link.index);
         let attached = indices.collect::<Vec<_>>().into_iter().try_for_each(|index| table.attach(index));
-        if self.or_without(config.flowtable(), attached)?.is_some() {
-            router.carry_by(Box::new(table));
+        if self.or_without(config.flowtable(), attached)?.is_none() {
+            return Ok(());
+        }
+        match routers {
+            [router] => router.carry_by(Box::new(table)),
+            routers => {
+                let parts = table.divided(routers.len() as u32);
+                routers.iter_mut().zip(parts).for_each(|(router, part)| router.carry_by(Box::new(part)));
+            }
         }
         Ok(())
     }
@@ -212,28 +236,28 @@ impl Links {
         ))
     }
 
-    /// Hands a router's questions to the kernel.
-    pub(super) fn ask(&mut self, datapath: &mut Datapath) {
-        let (Some(network), Datapath::Router(router)) = (&mut self.network, datapath) else { return };
-        for question in router.take_questions() {
+    /// Hands routers' questions to the kernel.
+    pub(super) fn ask(&mut self, crew: &mut Crew) {
+        let Some(network) = &mut self.network else { return };
+        for question in crew.take_questions() {
             // If it cannot be asked, the packets that wait are given up in time.
             let _ = network.socket.resolve(question.interface, question.address);
         }
     }
 
-    /// Tells a router what has changed.
-    pub(super) fn follow(&mut self, now: Time, datapath: &mut Datapath) -> io::Result<()> {
-        let (Some(network), Datapath::Router(router)) = (&mut self.network, datapath) else { return Ok(()) };
+    /// Tells routers what has changed.
+    pub(super) fn follow(&mut self, now: Time, crew: &mut Crew) -> io::Result<()> {
+        let Some(network) = &mut self.network else { return Ok(()) };
         let news = network.socket.changes()?;
         network.outdated |= news.layout;
-        for neighbour in &news.neighbours {
-            router.update(now, neighbour);
+        if !news.neighbours.is_empty() {
+            crew.update(now, news.neighbours);
         }
         if network.outdated && now.since(network.read) >= LAYOUT_PAUSE {
             let snapshot = network.socket.dump()?;
-            router.configure(now, &snapshot);
             network.outdated = false;
             network.read = now;
+            crew.configure(now, snapshot)?;
         }
         Ok(())
     }
@@ -258,25 +282,50 @@ impl Drop for Links {
     }
 }
 
-/// What is recorded is what the gateway sees: what came through the faults.
-fn open(
-    name: &str,
-    reach: Reach,
-    faults: Option<(Faults, u64)>,
-    recording: Option<&Capture>,
-    table: Option<&Flowtable>,
-) -> Result<Box<dyn Port>, Failure> {
-    let failed = |error| Failure::Gateway(format!("interface {name}: {error}"));
-    let port = PacketPort::open(name, reach).map_err(failed)?;
-    table.map_or(Ok(()), |table| port.leave_to(table)).map_err(failed)?;
-    let port: Box<dyn Port> = match faults {
-        Some((faults, seed)) => Box::new(Faulty::new(port, faults, seed)),
-        None => Box::new(port),
-    };
-    Ok(match recording {
-        Some(recording) => Box::new(Recorded::new(port, recording)),
-        None => port,
-    })
+/// Opening ports.
+struct Opening<'a> {
+    config: &'a Config,
+    /// Of each interface.
+    count: usize,
+    recording: Option<&'a Capture>,
+    table: Option<Flowtable>,
+    spreading: Option<&'a mut Spreading>,
+}
+
+impl Opening<'_> {
+    /// Opens the ports of an interface. What is recorded is what the gateway sees: what came through the faults.
+    fn open(&mut self, index: usize, name: &str, reach: Reach) -> Result<Vec<Box<dyn Port>>, Failure> {
+        let mut ports = Vec::with_capacity(self.count);
+        for (shard, port) in self.open_sockets(name, reach)?.into_iter().enumerate() {
+            if let Some(table) = &self.table {
+                port.leave_to(table).map_err(|error| failed(name, &error))?;
+            }
+            let port: Box<dyn Port> = match self.config.faults_of(index) {
+                Some((faults, seed)) => Box::new(Faulty::new(port, faults, seed.wrapping_add(shard as u64))),
+                None => Box::new(port),
+            };
+            ports.push(match self.recording {
+                Some(recording) => Box::new(Recorded::new(port, recording)),
+                None => port,
+            });
+        }
+        Ok(ports)
+    }
+
+    fn open_sockets(&mut self, name: &str, reach: Reach) -> Result<Vec<PacketPort>, Failure> {
+        let Some(spreading) = &mut self.spreading else {
+            return Ok(vec![PacketPort::open(name, reach).map_err(|error| failed(name, &error))?]);
+        };
+        let program = program::of(spreading.steering());
+        let (ports, fanout) =
+            fanout::open(name, reach, self.count, &program).map_err(|error| failed(name, &error))?;
+        spreading.add(fanout);
+        Ok(ports)
+    }
+}
+
+fn failed(name: &str, error: &io::Error) -> Failure {
+    Failure::Gateway(format!("interface {name}: {error}"))
 }
 
 fn cannot_read(error: &io::Error) -> Failure {

@@ -7,8 +7,9 @@ mod exposition;
 #[cfg(test)]
 mod tests;
 
+use super::census::Census;
 use super::config::Endpoint;
-use super::daemon::Gateway;
+use super::crew::Crew;
 use pinhole_io::live::Interest;
 use pinhole_wire::Time;
 use std::io::{self, ErrorKind, Read, Write};
@@ -96,7 +97,7 @@ impl Metrics {
     }
 
     /// Accepts, reads, answers and writes, as far as that goes without waiting.
-    pub(super) fn serve(&mut self, now: Time, gateway: &mut Gateway) {
+    pub(super) fn serve(&mut self, now: Time, crew: &mut Crew) {
         while let Some(stream) = self.listener.accept() {
             // Who comes too late closes the oldest, who may have come to stay.
             if self.clients.len() >= MOST_CLIENTS {
@@ -106,7 +107,7 @@ impl Metrics {
         }
         for client in &mut self.clients {
             client.read();
-            client.answer(now, gateway);
+            client.answer(now, crew);
             client.write();
         }
         self.clients.retain(|client| !client.ends && now < client.deadline);
@@ -186,17 +187,20 @@ impl Client {
         }
     }
 
-    fn answer(&mut self, now: Time, gateway: &mut Gateway) {
+    fn answer(&mut self, now: Time, crew: &mut Crew) {
         if self.answered || self.ends {
             return;
         }
         let Some(request) = judge(&self.input) else { return };
         self.answered = true;
         let (status, body) = match request {
-            Ok(_) => ("200 OK", exposition::of(gateway, now)),
+            Ok(_) => match crew.ask(Census::of) {
+                Ok(parts) => ("200 OK", exposition::of(&Census::together(parts), crew.clock().uptime(now))),
+                Err(message) => ("503 Service Unavailable", format!("{message}\n")),
+            },
             Err(status) => (status, format!("{status}\n")),
         };
-        let kind = if request.is_ok() { CONTENT_TYPE } else { "text/plain" };
+        let kind = if status == "200 OK" { CONTENT_TYPE } else { "text/plain" };
         let head = format!(
             "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
             body.len()

@@ -3,10 +3,11 @@
 use super::answer::{Reply, answer};
 use super::config::{Config, ConfigError, Endpoint, FlowtableChoice, StateConfig};
 use super::control::Control;
-use super::daemon::Gateway;
+use super::crew::Crew;
 use super::metrics::Metrics;
 use super::modules::Modules;
 use super::request::{ListFormat, Listed, Request};
+use super::shard::Gateway;
 use super::state::{Recalled, StateFile};
 use crate::load::Loader;
 use pinhole_engine::{Engine, Filtering, PortMapping, Settings};
@@ -27,7 +28,7 @@ const RULES: &str = "table inet f {
 }";
 
 struct Lab {
-    gateway: Gateway,
+    crew: Crew,
     left: Wire,
     rules: tempfile::NamedTempFile,
 }
@@ -48,7 +49,12 @@ impl Lab {
         let ((a, left), (b, _)) = (memory::port("left"), memory::port("right"));
         let bridge = Bridge::new(engine, [Box::new(a), Box::new(b)], LinkPolicy::default());
         let path: PathBuf = rules.path().into();
-        Self { gateway: Gateway::for_tests(bridge.into(), path), left, rules }
+        Self { crew: Crew::Alone(Box::new(Gateway::for_tests(bridge.into(), path))), left, rules }
+    }
+
+    fn gateway(&mut self) -> &mut Gateway {
+        let Crew::Alone(gateway) = &mut self.crew else { panic!("it has threads") };
+        gateway
     }
 
     /// Sends the first frames of a demo capture through.
@@ -58,20 +64,23 @@ impl Lab {
         for _ in 0..frames {
             let Some(frame) = reader.next().unwrap() else { break };
             self.left.send(frame.bytes);
-            while self.gateway.turn(|message| panic!("{message}")) {}
+            while self.gateway().turn(|message| panic!("{message}")) {}
         }
     }
 
     fn ask(&mut self, request: Request) -> Result<String, String> {
-        match answer(request, &mut self.gateway)? {
+        match answer(request, &mut self.crew)? {
             Reply::Lines(text) => Ok(text),
             Reply::Watch => Ok(String::new()),
             Reply::Listing(mut listing) => {
                 let mut all = String::new();
-                while let (lines, true) = listing.next_lines(&mut self.gateway) {
+                loop {
+                    let (lines, more) = listing.next_lines(&mut self.crew)?;
                     all += &lines;
+                    if !more {
+                        return Ok(all);
+                    }
                 }
-                Ok(all)
             }
         }
     }
@@ -114,6 +123,36 @@ fn a_whole_file_is_understood() {
     assert_eq!(settings.on_fault, pinhole_engine::OnFault::Drop);
     assert_eq!(settings.policy.media_source, pinhole_helper::MediaSource::Anyone);
     assert_eq!(settings.attachments[0].ports, [2121]);
+}
+
+#[test]
+fn several_shards_have_their_parts_and_their_conditions() {
+    let text = "mode = \"router\"\nports = [\"a\", \"b\"]\nrules = \"fw.nft\"\n";
+    assert_eq!(parse(text).unwrap().shards(), 1);
+    let config =
+        parse(&format!("{text}shards = 3\n[conntrack]\nmax-conns = 10\n[nat]\ninside = [\"10.0.0.0/8\"]\n"))
+            .unwrap();
+    config.check().unwrap();
+    assert_eq!((config.shards(), config.inside().map(|inside| inside.len())), (3, Some(1)));
+    assert_eq!(
+        config.settings([1, 2]).unwrap().track.max_conns,
+        4,
+        "together at least as many as were asked for"
+    );
+    for (more, why) in [
+        ("shards = 33\n", "at most 32 shards"),
+        ("shards = 2\n[nat]\nports-per-host = 512\n", "`nat.ports-per-host` is for `shards = 1`"),
+        ("shards = 2\n[nat]\nmapping = \"endpoint-independent\"\n", "takes `nat.inside"),
+    ] {
+        let error = parse(&format!("{text}{more}")).unwrap().check().unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    parse(&format!("{text}shards = 2\n[nat]\ninside = [\"fd00::/8\"]\nmapping = \"endpoint-independent\"\n"))
+        .unwrap()
+        .check()
+        .unwrap();
+    assert!(parse(&format!("{text}shards = 0\n")).is_err());
+    assert!(parse(&format!("{text}[nat]\ninside = [\"10.0.0.1/8\"]\n")).is_err());
 }
 
 #[test]
@@ -274,7 +313,7 @@ fn the_journal_forgets_what_is_over() {
         lab.ask(Request::Flush {}).unwrap();
     }
     lab.play("ftp-active.pcap", 36);
-    let report = &mut lab.gateway.journal.report;
+    let report = &mut lab.gateway().journal.report;
     report.compact(10);
     assert_eq!(report.expectations.len(), 1);
     assert_eq!(report.expectations[0].id, 301);
@@ -295,11 +334,11 @@ fn over_the_socket(lab: &mut Lab, sent: &[u8]) -> String {
     for piece in sent.chunks(4096) {
         // Who sends too much is not listened to until the end.
         let _ = client.write_all(piece);
-        control.serve(&mut lab.gateway);
+        control.serve(&mut lab.crew);
         let _ = client.read_to_end(&mut answer);
     }
     for _ in 0..3 {
-        control.serve(&mut lab.gateway);
+        control.serve(&mut lab.crew);
         let _ = client.read_to_end(&mut answer);
     }
     drop(control);
@@ -343,11 +382,11 @@ fn who_watches_is_told_what_happens() {
     let mut control = Control::bind(&path, Vec::new()).unwrap();
     let mut client = UnixStream::connect(&path).unwrap();
     client.write_all(b"{\"command\":\"monitor\"}\n").unwrap();
-    control.serve(&mut lab.gateway);
+    control.serve(&mut lab.crew);
     lab.play("ftp-active.pcap", 1);
     lab.play("irc-dcc.pcap", 1);
-    control.serve(&mut lab.gateway);
-    control.serve(&mut lab.gateway);
+    control.serve(&mut lab.crew);
+    control.serve(&mut lab.crew);
     client.set_nonblocking(true).unwrap();
     let mut told = Vec::new();
     let _ = client.read_to_end(&mut told);
@@ -357,7 +396,7 @@ fn who_watches_is_told_what_happens() {
         "{told}"
     );
     drop(client);
-    control.serve(&mut lab.gateway);
+    control.serve(&mut lab.crew);
     assert!(!control.is_watched());
 }
 
@@ -372,25 +411,27 @@ fn what_is_known_outlives_a_restart() {
     let config = state_config(&format!("file = {path:?}\nevery = 1\n"));
     let mut lab = Lab::new();
     lab.play("ftp-active.pcap", 16);
-    let mut state = StateFile::of(&config, lab.gateway.now()).unwrap();
+    let mut state = StateFile::of(&config, lab.crew.now(), 0).unwrap();
     // Now and then, beside the loop.
-    let later = lab.gateway.now().plus_seconds(2);
+    let later = lab.gateway().now().plus_seconds(2);
     while !path.exists() {
-        assert_eq!(state.proceed(later, lab.gateway.datapath.engine()), None);
+        assert_eq!(state.proceed(later, &mut lab.crew), None);
     }
     assert!(Recalled::of(&config, later).unwrap().saved() >= later, "it is whole");
     // And at the stop.
-    state.finish(lab.gateway.now(), lab.gateway.datapath.engine()).unwrap();
+    let last = lab.gateway().save_last();
+    state.finish(vec![last]).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
 
-    let now = lab.gateway.now();
+    let now = lab.gateway().now();
     let mut told = None;
     let mut lab = Lab::with(|engine| {
-        told = Recalled::of(&config, now).unwrap().restore(&config, engine, now).unwrap();
+        let engines = std::slice::from_mut(engine);
+        told = Recalled::of(&config, now).unwrap().restore(&config, engines, None, now).unwrap();
     });
-    lab.gateway.introduce();
+    lab.gateway().introduce();
     assert!(told.unwrap().starts_with("1 connections, 1 expectations and 1 helper sessions go on"));
     let conns = lab.list(Listed::Helpers, ListFormat::Conntrack);
     assert!(conns.contains("dport=21") && conns.contains("helper=ftp"), "{conns}");
@@ -401,9 +442,11 @@ fn what_is_known_outlives_a_restart() {
 fn a_file_that_is_not_whole_is_put_aside_or_no_reason_to_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state");
-    let now = Lab::new().gateway.now();
+    let now = Lab::new().crew.now();
     let aside = state_config(&format!("file = {path:?}\n"));
-    assert!(Recalled::of(&aside, now).unwrap().restore(&aside, &mut engine(), now).unwrap().is_none());
+    assert!(
+        Recalled::of(&aside, now).unwrap().restore(&aside, &mut [engine()], None, now).unwrap().is_none()
+    );
     for (content, why) in [
         (&b"not a state file"[..], "it is not a state file of pinhole"),
         (b"pinhole\x1a\x09\0\0\0", "it has version 9 of the form, and this pinhole reads version 2"),
@@ -415,13 +458,14 @@ fn a_file_that_is_not_whole_is_put_aside_or_no_reason_to_start() {
         let error = Recalled::of(&strict, now).map(drop).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
         let warning =
-            Recalled::of(&aside, now).unwrap().restore(&aside, &mut engine(), now).unwrap().unwrap();
+            Recalled::of(&aside, now).unwrap().restore(&aside, &mut [engine()], None, now).unwrap().unwrap();
         assert!(warning.contains(why) && warning.contains("no connection is known"), "{warning}");
         assert!(!path.exists() && folder.path().join("state.damaged").exists());
     }
     let future = engine().save(now.plus_seconds(2 * 86_400));
     std::fs::write(&path, future).unwrap();
-    let warning = Recalled::of(&aside, now).unwrap().restore(&aside, &mut engine(), now).unwrap().unwrap();
+    let warning =
+        Recalled::of(&aside, now).unwrap().restore(&aside, &mut [engine()], None, now).unwrap().unwrap();
     assert!(warning.contains("it was written in the future"), "{warning}");
 }
 
@@ -441,8 +485,8 @@ fn counters_are_read_by_http() {
         let mut client = UnixStream::connect(&path).unwrap();
         client.write_all(request.as_bytes()).unwrap();
         for _ in 0..3 {
-            let now = lab.gateway.now();
-            metrics.serve(now, &mut lab.gateway);
+            let now = lab.gateway().now();
+            metrics.serve(now, &mut lab.crew);
         }
         client.set_nonblocking(true).unwrap();
         let mut answer = Vec::new();
@@ -516,7 +560,7 @@ fn helpers_are_switched() {
     let told = lab.ask(switch(false, false)).unwrap();
     assert_eq!(told, "helper ftp is disabled; 1 connections are not read any more\n");
     assert_eq!(line(&mut lab), "disabled 0, disabled built-in");
-    let blind: Vec<_> = lab.gateway.journal.tallies.blind.keys().map(|(_, reason)| *reason).collect();
+    let blind: Vec<_> = lab.gateway().journal.tallies.blind.keys().map(|(_, reason)| *reason).collect();
     assert_eq!(blind, ["unloaded"]);
     assert_eq!(lab.ask(switch(false, false)).unwrap(), "helper ftp is disabled already\n");
     assert_eq!(lab.ask(switch(true, false)).unwrap(), "helper ftp is enabled\n");
@@ -543,7 +587,7 @@ fn modules_come_and_go() {
         return;
     }
     let mut lab = Lab::new();
-    lab.gateway.modules = Modules::new(Vec::new(), Loader::default(), vec![folder.clone()]);
+    lab.gateway().modules = Modules::new(Vec::new(), Loader::default(), vec![folder.clone()]);
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let load = |names: &[&str]| Request::Load {
         names: names.iter().map(|n| (*n).to_owned()).collect(),

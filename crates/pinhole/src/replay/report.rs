@@ -120,6 +120,9 @@ pub struct Report {
     keep: Keep,
     numbers: Vec<(u32, u32)>,
     next_number: u32,
+    /// By how much numbers rise.
+    step: u32,
+    seen: u32,
     next_expectation: u64,
     attached: Ahead<Attached>,
     translated_by: Ahead<[Option<TranslatedBy>; 2]>,
@@ -157,6 +160,8 @@ impl Report {
             keep,
             numbers: Vec::new(),
             next_number: 1,
+            step: 1,
+            seen: 0,
             next_expectation: 0,
             attached: Ahead::default(),
             translated_by: Ahead::default(),
@@ -167,6 +172,13 @@ impl Report {
             conventional,
             helpable: HashMap::new(),
         }
+    }
+
+    /// One of several reports, of which no two give one number: which, and of how many.
+    pub(crate) fn count_as(&mut self, (index, count): (usize, usize)) {
+        let number = |number: usize| u32::try_from(number).unwrap_or(1);
+        (self.next_number, self.step) = (number(index + 1), number(count.max(1)));
+        self.next_expectation = index as u64;
     }
 
     /// The number of a conn; a new one for a conn that was never seen.
@@ -180,7 +192,8 @@ impl Report {
             Some((generation, number)) if *number != 0 && *generation == id.generation => *number,
             Some(place) => {
                 *place = (id.generation, next);
-                self.next_number += 1;
+                self.next_number = self.next_number.wrapping_add(self.step);
+                self.seen += 1;
                 next
             }
             None => 0,
@@ -200,7 +213,7 @@ impl Report {
 
     /// How many conns entered the table.
     pub fn conns_seen(&self) -> u32 {
-        self.next_number - 1
+        self.seen
     }
 
     /// `frame 12`, with its capture's name if there are several.
@@ -313,11 +326,12 @@ impl Report {
                 let (entered, quote) = (record.expectation, Quote::from(record.provenance));
                 let master = self.number(entered.master);
                 let index = self.expectations.len();
-                self.next_expectation += 1;
+                let id = self.next_expectation + 1;
+                self.next_expectation += u64::from(self.step);
                 self.by_id.insert(entered.id, index);
                 self.expected_ends.entry(entered.expect.destination).or_default().push(index);
                 self.expectations.push(Expectation {
-                    id: self.next_expectation,
+                    id,
                     master,
                     active: entered.active.then_some(quote.place),
                     deadline: entered.deadline,

@@ -50,6 +50,18 @@ impl Totals {
         self.span = Some(self.span.map_or((time, time), |(first, last)| (first.min(time), last.max(time))));
     }
 
+    /// Adds those of another engine.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (row, more) in self.cells.iter_mut().zip(&other.cells) {
+            row.iter_mut().zip(more).for_each(|(cell, more)| *cell += more);
+        }
+        self.packets += other.packets;
+        self.span = match (self.span, other.span) {
+            (Some((first, last)), Some((earlier, later))) => Some((first.min(earlier), last.max(later))),
+            (span, other) => span.or(other),
+        };
+    }
+
     /// Packets of the state with this index in [`STATES`] and the verdict with this index in [`VERDICTS`].
     pub fn cell(&self, state: usize, verdict: usize) -> u64 {
         self.cells.get(state).and_then(|row| row.get(verdict)).copied().unwrap_or(0)

@@ -217,8 +217,11 @@ impl Bench {
     pub(crate) fn gateway_with(&self, rules: &str, more: &str) -> Gateway {
         let socket = self.folder().join("control.sock");
         let mode = if self.net == Net::Bridged { "bridge" } else { "router" };
+        // Every test can be run with several shards.
+        let shards = std::env::var("PINHOLE_SHARDS").ok().filter(|_| !more.contains("shards ="));
+        let shards = shards.map_or_else(String::new, |count| format!("shards = {count}\n"));
         let config = self.write("pinhole.toml", &format!(
-            "mode = \"{mode}\"\nports = [\"pg0\", \"pg1\"]\nrules = \"fw.nft\"\ncontrol = {socket:?}\n{more}"
+            "mode = \"{mode}\"\nports = [\"pg0\", \"pg1\"]\nrules = \"fw.nft\"\ncontrol = {socket:?}\n{shards}{more}"
         ));
         self.write("fw.nft", rules);
         let told = self.folder().join("stderr");

@@ -12,6 +12,7 @@
 //! * `ftp`, `irc`: clients and servers in every topology, with and without the helper's two halves.
 //! * `modules`: FTP by its modules, which are loaded and unloaded meanwhile.
 //! * `service`: the systemd unit, under systemd.
+//! * `shards`: several threads, each with an engine of its own.
 //! * `others`: what the tests of other projects assert.
 //! * `peers`: the other protocols.
 #![cfg(target_os = "linux")]
@@ -32,3 +33,4 @@ mod restart;
 mod router;
 mod servers;
 mod service;
+mod shards;

@@ -56,7 +56,8 @@ fn goes_on(name: &str, net: Net, end: impl FnOnce(Gateway)) {
     end(gateway);
     let gateway = bench.gateway_with(&rules, &more);
     let conns = gateway.ask(&["list", "--format", "table"]);
-    assert!(conns.contains("related to conn 1"), "{conns}");
+    let child = conns.lines().find(|line| line.contains("related to conn "));
+    let child = child.and_then(|line| line.split_whitespace().next()).unwrap_or_else(|| panic!("{conns}"));
     let last = lines.next();
     let output = client.wait_with_output().unwrap();
     let story = || {
@@ -64,7 +65,7 @@ fn goes_on(name: &str, net: Net, end: impl FnOnce(Gateway)) {
         format!("{}{list}{}", String::from_utf8_lossy(&output.stderr), gateway.ask(&["stats"]))
     };
     assert!(matches!(last, Some(Ok(line)) if line == "done"), "{}", story());
-    let story = gateway.ask(&["explain", "conn 2"]);
+    let story = gateway.ask(&["explain", &format!("conn {child}")]);
     assert!(story.contains("a frame before the restart") && story.contains("is expected"), "{story}");
 }
 

@@ -247,7 +247,7 @@ fn stun_finds_the_nat_that_is_documented() {
     assert!(found.contains("Endpoint Independent Mapping!"), "a port is kept while it is free: {found}");
     assert!(found.contains("Address and Port Dependent Filtering!"), "{found}");
     drop(gateway);
-    let more = "[nat]\nmapping = \"endpoint-independent\"\nfiltering = \"endpoint-independent\"\n";
+    let more = "[nat]\ninside = [\"10.1.0.0/24\"]\nmapping = \"endpoint-independent\"\nfiltering = \"endpoint-independent\"\n";
     let _gateway = bench.gateway_with(&rules, more);
     let found = discover(&bench);
     assert!(

@@ -23,6 +23,11 @@ impl Server {
         server
     }
 
+    /// A script that listens on a port.
+    pub(crate) fn python(bench: &Bench, port: u16, script: &std::path::Path) -> Self {
+        Self::start(bench, port, &["python3", script.to_str().unwrap()])
+    }
+
     /// A small and a large file for anonymous users of FTP.
     pub(crate) fn files(bench: &Bench) -> PathBuf {
         let root = bench.folder().join("root");

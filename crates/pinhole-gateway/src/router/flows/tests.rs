@@ -6,16 +6,15 @@ use etherparse::PacketBuilder;
 use pinhole_io::live::flowtable::Window;
 use pinhole_io::live::rtnetlink::read::{Neighbour, NeighbourState};
 use pinhole_track::l4::{L4, tcp::TcpState};
-use std::cell::RefCell;
 use std::io;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 const SECOND: u64 = 1_000_000_000;
 const MASQUERADE: &str = "chain s { type nat hook postrouting priority 100; oifname wan masquerade; }";
 
 /// A table in memory. Its clock shows what the test says.
 #[derive(Clone, Default)]
-struct Memory(Rc<RefCell<Contents>>);
+struct Memory(Arc<Mutex<Contents>>);
 
 #[derive(Default)]
 struct Contents {
@@ -30,36 +29,40 @@ impl Carrier for Memory {
     }
 
     fn insert(&self, key: &FlowKey, flow: &Flow) -> io::Result<()> {
-        self.0.borrow_mut().flows.insert(*key, *flow);
+        self.contents().flows.insert(*key, *flow);
         Ok(())
     }
 
     fn remove(&self, key: &FlowKey) {
-        self.0.borrow_mut().flows.remove(key);
+        self.contents().flows.remove(key);
     }
 
     fn state(&self, slot: u32) -> FlowState {
-        self.0.borrow().states.get(&slot).copied().unwrap_or_default()
+        self.contents().states.get(&slot).copied().unwrap_or_default()
     }
 
     fn set_state(&self, slot: u32, state: &FlowState) {
-        self.0.borrow_mut().states.insert(slot, *state);
+        self.contents().states.insert(slot, *state);
     }
 
     fn clock(&self) -> u64 {
-        self.0.borrow().clock
+        self.contents().clock
     }
 }
 
 impl Memory {
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap()
+    }
+
     fn flows(&self) -> HashMap<FlowKey, Flow> {
-        self.0.borrow().flows.clone()
+        self.contents().flows.clone()
     }
 
     /// Packets of 100 bytes pass in a direction, now.
     fn pass(&self, slot: u32, direction: Direction, packets: u64) {
         let seen = self.clock();
-        let mut memory = self.0.borrow_mut();
+        let mut memory = self.contents();
         let carried = &mut memory.states.entry(slot).or_default().carried[direction.index()];
         carried.packets += packets;
         carried.bytes += 100 * packets;
@@ -77,7 +80,7 @@ fn lab(rules: &str) -> (Lab, Memory) {
 impl Lab {
     fn pass_time(&mut self, memory: &Memory, nanos: u64) {
         self.now = self.now.plus_nanos(nanos);
-        memory.0.borrow_mut().clock += nanos;
+        memory.contents().clock += nanos;
         self.run();
     }
 
@@ -241,7 +244,7 @@ fn tcp_goes_on_where_the_kernel_has_left_it() {
         Window { end: far, max_end: far.wrapping_add(60_000), ..client },
         Window { end: 1000, max_end: 61_000, ..server },
     ];
-    memory.0.borrow_mut().states.get_mut(&0).unwrap().windows = moved;
+    memory.contents().states.get_mut(&0).unwrap().windows = moved;
     memory.pass(0, Direction::Original, 700_000);
     lab.tcp(LAN, "fa", far, 1000, 0);
     assert_eq!(lab.tcp_state(), TcpState::FinWait, "{:?}", lab.last_reason());
@@ -252,7 +255,7 @@ fn tcp_goes_on_where_the_kernel_has_left_it() {
 
 /// The kernel moves the client's window on by as much as is far outside of what was known before.
 fn move_client(memory: &Memory, far: u32) {
-    let mut contents = memory.0.borrow_mut();
+    let mut contents = memory.contents();
     let windows = &mut contents.states.get_mut(&0).unwrap().windows;
     windows[0] = Window { end: far, max_end: far.wrapping_add(60_000), ..windows[0] };
     windows[1] = Window { max_end: 61_000, ..windows[1] };

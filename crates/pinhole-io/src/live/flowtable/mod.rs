@@ -24,6 +24,7 @@ use layout::{flow, key, state};
 use program::{Purpose, program};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use system::SharedArray;
 
 /// Words of a state.
@@ -78,8 +79,51 @@ impl Flowtable {
     }
 }
 
+/// The part of a flowtable that one of several routers fills: slots of its own.
+#[derive(Debug)]
+pub struct Part {
+    table: Arc<Flowtable>,
+    first: u32,
+    count: u32,
+}
+
+impl Flowtable {
+    /// Divides the table among so many routers.
+    pub fn divided(self, parts: u32) -> Vec<Part> {
+        let count = self.conns / parts.max(1);
+        let table = Arc::new(self);
+        (0..parts).map(|part| Part { table: table.clone(), first: part * count, count }).collect()
+    }
+}
+
+impl Carrier for Part {
+    fn capacity(&self) -> u32 {
+        self.count
+    }
+
+    fn insert(&self, key: &FlowKey, flow: &Flow) -> io::Result<()> {
+        self.table.insert(key, &Flow { slot: self.first + flow.slot, ..*flow })
+    }
+
+    fn remove(&self, key: &FlowKey) {
+        self.table.remove(key);
+    }
+
+    fn state(&self, slot: u32) -> FlowState {
+        self.table.state(self.first + slot)
+    }
+
+    fn set_state(&self, slot: u32, state: &FlowState) {
+        self.table.set_state(self.first + slot, state);
+    }
+
+    fn clock(&self) -> u64 {
+        self.table.clock()
+    }
+}
+
 /// Something that carries flows: a [`Flowtable`], or what a test has in its place.
-pub trait Carrier {
+pub trait Carrier: Send {
     /// Conns for which there is room.
     fn capacity(&self) -> u32;
 

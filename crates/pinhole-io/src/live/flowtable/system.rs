@@ -201,6 +201,11 @@ pub(super) struct SharedArray<const WORDS: usize> {
     entries: usize,
 }
 
+// SAFETY: the memory is mapped until it is dropped, whichever thread has it, and is only ever reached as atomic words.
+unsafe impl<const WORDS: usize> Send for SharedArray<WORDS> {}
+// SAFETY: as above; nothing but atomic words is reached through a shared reference.
+unsafe impl<const WORDS: usize> Sync for SharedArray<WORDS> {}
+
 impl<const WORDS: usize> SharedArray<WORDS> {
     pub(super) fn new(entries: u32) -> io::Result<Self> {
         let map = create_map(ARRAY, size_of::<u32>(), WORDS * 8, entries, MAPPABLE)?;

@@ -1,41 +1,52 @@
 //! The counters as text: one family after the other, each with its type and what it means.
 
-use super::super::daemon::Gateway;
+use super::super::census::Census;
 use crate::replay::{STATES, VERDICTS};
 use pinhole_track::State;
-use pinhole_wire::Time;
-use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
-/// Rows of drops at most: rules and reasons, so few, but a ruleset may be large.
-const MOST_DROPS: usize = 1000;
-
 /// Everything there is to count.
-pub(super) fn of(gateway: &mut Gateway, now: Time) -> String {
-    let overruns: Vec<u64> = gateway.datapath.ports_mut().iter_mut().map(|port| port.overruns()).collect();
+pub(super) fn of(census: &Census, uptime: u64) -> String {
     let mut text = Text::default();
-    build(&mut text, gateway, now);
-    table(&mut text, gateway);
-    packets(&mut text, gateway);
-    ports(&mut text, gateway, &overruns);
-    helpers(&mut text, gateway);
-    nat(&mut text, gateway);
+    build(&mut text, census, uptime);
+    table(&mut text, census);
+    packets(&mut text, census);
+    ports(&mut text, census);
+    helpers(&mut text, census);
+    nat(&mut text, census);
     text.0.push_str("# EOF\n");
     text.0
 }
 
-fn build(text: &mut Text, gateway: &Gateway, now: Time) {
+fn build(text: &mut Text, census: &Census, uptime: u64) {
     text.family("pinhole_build", "info", "The program that runs.");
     text.sample("pinhole_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    text.one("pinhole_uptime_seconds", "gauge", "Since the start.", gateway.uptime(now));
+    text.one("pinhole_uptime_seconds", "gauge", "Since the start.", uptime);
+    text.one("pinhole_shards", "gauge", "Engines that share the work.", census.shards);
+    let share = &census.share;
+    for (name, help, count) in [
+        (
+            "pinhole_shard_frames_handed_over",
+            "Frames that came in by another shard's port.",
+            share.handed_over,
+        ),
+        ("pinhole_shard_frames_lost", "Frames that another shard had no room for.", share.frames_lost),
+        (
+            "pinhole_shard_notices_lost",
+            "Connections that another shard could not be told of.",
+            share.notices_lost,
+        ),
+        ("pinhole_shard_clashes", "Connections that two shards had.", share.clashes),
+    ] {
+        text.counter(name, help, count);
+    }
 }
 
-fn table(text: &mut Text, gateway: &Gateway) {
-    let engine = gateway.datapath.engine();
-    let (tracker, track) = (engine.tracker(), engine.tracker().statistics());
-    text.one("pinhole_conns", "gauge", "Connections in the table.", tracker.len());
-    text.one("pinhole_conns_limit", "gauge", "Most connections that the table takes.", tracker.capacity());
-    text.one("pinhole_table_bytes", "gauge", "Memory of the table.", tracker.memory());
+fn table(text: &mut Text, census: &Census) {
+    let track = &census.track;
+    text.one("pinhole_conns", "gauge", "Connections in the table.", census.conns);
+    text.one("pinhole_conns_limit", "gauge", "Most connections that the table takes.", census.most_conns);
+    text.one("pinhole_table_bytes", "gauge", "Memory of the table.", census.table_bytes);
     for (name, help, count) in [
         ("pinhole_conns_opened", "Connections that entered the table.", track.new),
         ("pinhole_conns_ended", "Connections that left it.", track.destroyed),
@@ -57,34 +68,23 @@ fn table(text: &mut Text, gateway: &Gateway) {
         (
             "pinhole_events_lost",
             "Events that nobody took in time.",
-            track.events_lost + engine.statistics().events_dropped,
+            track.events_lost + census.engine.events_dropped,
         ),
     ] {
         text.counter(name, help, count);
     }
-    let waiting = tracker.expectations().count();
-    text.one("pinhole_expectations", "gauge", "Expectations that wait.", waiting);
+    text.one("pinhole_expectations", "gauge", "Expectations that wait.", census.expectations);
 }
 
-fn packets(text: &mut Text, gateway: &Gateway) {
-    let report = &gateway.journal.report;
+fn packets(text: &mut Text, census: &Census) {
     text.family("pinhole_packets", "counter", "Packets by state and verdict.");
     for (row, state) in STATES.iter().enumerate() {
         for (column, verdict) in VERDICTS.iter().enumerate() {
-            let count = report.totals.cell(row, column);
+            let count = census.totals.cell(row, column);
             if count > 0 {
                 let state = state.map_or("none", State::name);
                 text.sample("pinhole_packets_total", &[("state", state), ("verdict", verdict)], count);
             }
-        }
-    }
-    let mut drops: BTreeMap<(&str, &str, &str), u64> = BTreeMap::new();
-    for dropped in &report.drops {
-        let rule =
-            dropped.key.rule.and_then(|rule| report.rule(rule)).map_or("", |line| line.location.as_str());
-        let reason = dropped.key.reason.unwrap_or("rule");
-        if drops.len() < MOST_DROPS || drops.contains_key(&(dropped.key.verdict.name(), reason, rule)) {
-            *drops.entry((dropped.key.verdict.name(), reason, rule)).or_default() += dropped.packets;
         }
     }
     text.family(
@@ -92,14 +92,14 @@ fn packets(text: &mut Text, gateway: &Gateway) {
         "counter",
         "Packets that did not survive, by reason and by the rule that decided.",
     );
-    for ((verdict, reason, rule), count) in drops {
+    for ((verdict, reason, rule), count) in &census.causes {
         text.sample(
             "pinhole_drops_total",
             &[("verdict", verdict), ("reason", reason), ("rule", rule)],
-            count,
+            *count,
         );
     }
-    let engine = gateway.datapath.engine().statistics();
+    let engine = &census.engine;
     for (name, help, count) in [
         ("pinhole_malformed", "Datagrams that cannot be parsed.", engine.malformed),
         ("pinhole_fragments", "Fragments kept or put together.", engine.fragments),
@@ -109,9 +109,7 @@ fn packets(text: &mut Text, gateway: &Gateway) {
     }
 }
 
-fn ports(text: &mut Text, gateway: &Gateway, overruns: &[u64]) {
-    let statistics = gateway.datapath.statistics();
-    let all = || gateway.datapath.ports().iter().zip(&statistics.ports).zip(overruns);
+fn ports(text: &mut Text, census: &Census) {
     for (name, help, of) in [
         ("pinhole_port_received_frames", "Frames received.", 0),
         ("pinhole_port_received_bytes", "Bytes received.", 1),
@@ -120,12 +118,14 @@ fn ports(text: &mut Text, gateway: &Gateway, overruns: &[u64]) {
         ("pinhole_port_overrun_frames", "Frames that came faster than they were taken.", 4),
     ] {
         text.family(name, "counter", help);
-        for ((port, count), overruns) in all() {
-            let value = [count.received, count.received_bytes, count.sent, count.lost, *overruns];
+        for port in &census.ports {
+            let count = &port.count;
+            let value = [count.received, count.received_bytes, count.sent, count.lost, port.overruns];
             let value = value.get(of).copied().unwrap_or_default();
-            text.sample(&format!("{name}_total"), &[("port", port.name())], value);
+            text.sample(&format!("{name}_total"), &[("port", &port.name)], value);
         }
     }
+    let statistics = &census.datapath;
     for (name, help, count) in [
         ("pinhole_answers", "Answers to rejected packets.", statistics.answers),
         (
@@ -144,14 +144,13 @@ fn ports(text: &mut Text, gateway: &Gateway, overruns: &[u64]) {
     }
 }
 
-fn helpers(text: &mut Text, gateway: &Gateway) {
-    let host = gateway.datapath.engine().host();
+fn helpers(text: &mut Text, census: &Census) {
     text.family("pinhole_helper_sessions", "gauge", "Connections that a helper reads.");
-    for (helper, sessions) in host.helpers() {
-        text.sample("pinhole_helper_sessions", &[("helper", helper.spec().name.as_str())], sessions);
+    for (helper, sessions) in &census.helpers {
+        text.sample("pinhole_helper_sessions", &[("helper", helper)], *sessions);
     }
-    text.one("pinhole_helper_bytes", "gauge", "Memory of all sessions.", host.memory());
-    let tallies = &gateway.journal.tallies;
+    text.one("pinhole_helper_bytes", "gauge", "Memory of all sessions.", census.session_bytes);
+    let tallies = &census.tallies;
     text.family("pinhole_helper_refusals", "counter", "Announcements that open nothing.");
     for ((helper, reason), count) in &tallies.refusals {
         text.sample("pinhole_helper_refusals_total", &[("helper", helper), ("reason", reason)], *count);
@@ -162,11 +161,10 @@ fn helpers(text: &mut Text, gateway: &Gateway) {
     }
 }
 
-fn nat(text: &mut Text, gateway: &Gateway) {
-    let engine = gateway.datapath.engine();
-    let nat = engine.nat_statistics();
-    text.one("pinhole_nat_ports", "gauge", "Ports in use by translated sources.", engine.nat_ports());
-    text.one("pinhole_nat_mappings", "gauge", "Inner ends with one outer end.", engine.nat_mappings());
+fn nat(text: &mut Text, census: &Census) {
+    let nat = &census.nat;
+    text.one("pinhole_nat_ports", "gauge", "Ports in use by translated sources.", census.nat_ports);
+    text.one("pinhole_nat_mappings", "gauge", "Inner ends with one outer end.", census.nat_mappings);
     for (name, help, count) in [
         ("pinhole_nat_conns", "Connections that were translated.", nat.conns),
         ("pinhole_nat_packets", "Packets that were translated.", nat.packets),

@@ -7,7 +7,7 @@
 //! *Two things are known of a half, each in one place:* where it comes from ([`Modules`]; what is not there is built in), and whether it is enabled (it
 //! is in the engine). So what is disabled stays loaded.
 
-mod listing;
+pub(super) mod listing;
 mod name;
 mod switch;
 
@@ -94,6 +94,14 @@ impl Modules {
         self.origins.retain(|other| Wanted::of(other) != wanted);
         self.origins.push(origin);
         Ok(())
+    }
+
+    /// Conns that are read by what these names stand for.
+    pub(super) fn uses(&self, engine: &Engine, names: &[String]) -> usize {
+        let wanted: Vec<Wanted> = names.iter().flat_map(|name| self.loaded(name)).flatten().collect();
+        let is_wanted = |name: &str| wanted.contains(&Wanted::half(false, name));
+        let uses = engine.host().helpers();
+        uses.into_iter().filter(|(h, _)| is_wanted(&h.spec().name)).map(|(_, sessions)| sessions).sum()
     }
 
     /// Unloads what these names stand for.
