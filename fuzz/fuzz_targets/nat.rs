@@ -180,17 +180,18 @@ fn check(engine: &Engine, options: u8, frame: &Frame<'_>, outcome: &Outcome, lef
             "the hidden address leaves: {tuple:?}, {kind:?}, {outcome:?}"
         );
         if *number == frame.number && *kind == EmissionKind::Translated {
-            undo(engine, frame, bytes);
+            undo(engine, frame, outcome, bytes);
         }
     }
 }
 
 /// What left is what came, seen from the other side.
-fn undo(engine: &Engine, came: &Frame<'_>, left: &[u8]) {
+fn undo(engine: &Engine, came: &Frame<'_>, outcome: &Outcome, left: &[u8]) {
     let mut undone = Vec::new();
     let leaving = Frame { bytes: left, ..*came };
-    // The conn may have ended with this very packet.
-    if engine.view_from_outside(&leaving, &mut undone).is_none() {
+    // The conn may have ended with this very packet, which then looks like the first one of another that is expected: its master is told.
+    let conn = engine.view_from_outside(&leaving, &mut undone);
+    if conn.is_none() || conn != outcome.conn {
         return;
     }
     let (Ok(before), Ok(after)) = (Packet::parse(came.bytes, 0), Packet::parse(&undone, 0)) else {
