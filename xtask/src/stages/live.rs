@@ -1,7 +1,7 @@
 //! Real clients and servers through `pinhole run`, in network namespaces.
 
 use super::tests;
-use crate::command::cargo;
+use crate::command::{WORKSPACE, cargo};
 use crate::repository::Repository;
 use crate::stage::{Notes, Outcome};
 use crate::tool;
@@ -70,7 +70,8 @@ pub(crate) fn run(repository: &Repository, notes: &mut Notes) -> Outcome {
     }
     let mut command = cargo(repository);
     command.env("PINHOLE_PEERS", &peers);
-    command.args(["test", "--package", "pinhole", "--test", "live"]);
+    // As the stage of all tests built it.
+    command.arg("test").args(WORKSPACE).args(["--test", "live"]);
     // One network at a time: a transfer that must time out shall do so for the firewall's sake, not the machine's.
     let only = ["--ignored", "--test-threads", "1"];
     tests::outcome(tests::libtest(&mut command, &only, notes), "live tests")
